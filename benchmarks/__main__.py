@@ -1,0 +1,96 @@
+"""``python -m benchmarks [canvas|scale|purge|all]``: print the tables."""
+
+import argparse
+import os
+import platform
+import statistics
+import sys
+from importlib.metadata import version
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import environment
+
+#: Wide enough for the widest table, so that none is broken where there is no terminal to ask.
+console = Console(width=110)
+
+
+def main() -> int:
+    """Run what was asked for; 2 where a server is missing."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=["canvas", "scale", "purge", "all"], default="all")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds that count, after one that does not (default 5)")
+    parser.add_argument("--scale-factor", type=float, default=1.0, help="make every tree this much larger or smaller")
+    options = parser.parse_args()
+    try:
+        with environment.prepared():
+            _print_versions()
+            if options.what in ("canvas", "all"):
+                _canvas(options.rounds, options.scale_factor)
+            if options.what in ("scale", "all"):
+                _scale(options.scale_factor)
+            if options.what in ("purge", "all"):
+                _purge(options.scale_factor)
+    except environment.Unavailable as exc:
+        console.print(f"[red]{exc}[/red]")
+        return 2
+    return 0
+
+
+def _print_versions() -> None:
+    packages = ("django", "celery", "kombu", "django-celery-results", "psycopg", "redis")
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    console.print(f"Python {platform.python_version()}, {versions}; {os.cpu_count()} cores, prefork, concurrency 2")
+
+
+def _canvas(rounds: int, scale: float) -> None:
+    from benchmarks.canvas import VARIANTS, measure
+
+    with environment.worker():
+        figures = measure(rounds, scale)
+    table = Table(title=f"Tasks a second, medians of {rounds} rounds; ratios of the same round to canvas (min - max)")
+    for heading in ("shape", "tasks", "canvas", *[cell for name in VARIANTS for cell in (name, "ratio")]):
+        table.add_column(heading, justify="left" if heading == "shape" else "right")
+    for entry in figures:
+        cells = [entry.shape, str(entry.tasks), f"{statistics.median(entry.rates['canvas']):.0f}"]
+        for name in VARIANTS:
+            middle, low, high = entry.ratio(name)
+            cells += [f"{statistics.median(entry.rates[name]):.0f}", f"{middle:.2f} ({low:.2f} - {high:.2f})"]
+        table.add_row(*cells)
+    console.print(table)
+
+
+def _scale(scale: float) -> None:
+    from benchmarks import scale as module
+
+    table = Table("nodes", "microseconds a node", "statements", title="Persisting a launch (fan-out), unpublished")
+    for row in module.persisted(scale):
+        table.add_row(f"{row.nodes:,}", f"{row.microseconds_a_node:.0f}", str(row.statements))
+    console.print(table)
+    table = Table("nodes", "statements a node", title="Running a fan-out, in process")
+    for nodes, statements in module.statements_a_node(scale):
+        table.add_row(f"{nodes:,}", f"{statements:.3f}")
+    console.print(table)
+    table = Table("length of the chain", "ours", "canvas", title="Bytes of a chain's first message on Redis")
+    for length, ours, canvas in module.message_sizes():
+        table.add_row(f"{length:,}", f"{ours:,}", f"{canvas:,}")
+    console.print(table)
+    nodes = max(2, round(10_000 * scale))
+    with environment.worker():
+        console.print(f"A chain of {nodes:,}: {module.chain_of(nodes):.0f} nodes a second")
+
+
+def _purge(scale: float) -> None:
+    from benchmarks.purge import purges
+
+    title = "manage.py tasktree purge, TaskResult rows too, in a process of its own"
+    table = Table("nodes", "runs", "nodes a second", "peak memory in MB", title=title)
+    for row in purges(scale):
+        speed = f"{row.nodes / row.seconds:,.0f}"
+        table.add_row(f"{row.nodes:,}", f"{row.runs:,}", speed, f"{row.peak_memory / 1e6:.0f}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

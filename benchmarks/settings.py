@@ -1,0 +1,13 @@
+"""The test project's settings on PostgreSQL and Redis, with a queue, a database and a Redis database of its own."""
+
+import os
+
+from testproject.settings import *  # noqa: F403
+from testproject.settings import INSTALLED_APPS as PROJECT_APPS
+
+DEBUG = False
+INSTALLED_APPS = [*PROJECT_APPS, "benchmarks"]
+CELERY_BROKER_URL = os.environ["CELERY_BROKER_URL"]
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {}
+CELERY_TASK_DEFAULT_QUEUE = "tasktree-benchmarks"
+CELERY_RESULT_EXTENDED = False

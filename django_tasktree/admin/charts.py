@@ -1,0 +1,98 @@
+"""Small charts as inline SVG: no script, no style."""
+
+from typing import Any
+
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
+
+from django_tasktree.figures import Hour
+from django_tasktree.number_texts import number_text
+
+_WIDTH, _HEIGHT, _TOP, _LEFT, _FOOT = 480, 130, 10, 34, 18
+#: The states of a column from below.
+_STATES = ("SUCCESS", "SKIPPED", "REVOKED", "FAILURE")
+#: Every so many hours have a label.
+_LABELLED = 6
+
+
+def hours_chart(hours: list[Hour], label: str, labels: dict[str, Any]) -> SafeString:
+    """Draw a column for each hour, its parts in the states' colours.
+
+    Args:
+        hours: the columns.
+        label: says in words what the chart shows, for those who can't see it.
+        labels: state -> its name.
+    """
+    most = _round_up(max((hour.total for hour in hours), default=0))
+    step = (_WIDTH - _LEFT) / max(len(hours), 1)
+    columns = format_html_join(
+        "", "{}", ((_column(hour, _LEFT + index * step, step, most, labels),) for index, hour in enumerate(hours))
+    )
+    return format_html(
+        '<svg class="tasktree-drawing tasktree-chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}</svg>',
+        _WIDTH,
+        _HEIGHT,
+        label,
+        _grid(most),
+        columns,
+        _times(hours, step),
+    )
+
+
+def _column(hour: Hour, x: float, step: float, most: int, labels: dict[str, Any]) -> SafeString:
+    parts, y = [], float(_HEIGHT - _FOOT)
+    for state in _STATES:
+        height = _length(hour.by_state.get(state, 0), most)
+        if height:
+            y -= height
+            parts.append((state.lower(), f"{x + 1:.1f}", f"{y:.1f}", f"{step - 2:.1f}", f"{height:.1f}"))
+    told = [f"{labels[state]} {number_text(n)}" for state, n in hour.by_state.items()]
+    title = f"{_clock(hour)}: {', '.join(told) or 0}"
+    rects = format_html_join("", '<rect class="tasktree-fill-{}" x="{}" y="{}" width="{}" height="{}"></rect>', parts)
+    # The whole height can be pointed at, where nothing ended too.
+    area = (f"{x:.1f}", _TOP, f"{step:.1f}", _HEIGHT - _FOOT - _TOP)
+    return format_html(
+        '<g><title>{}</title><rect class="tasktree-chart-area" x="{}" y="{}" width="{}" height="{}"></rect>{}</g>',
+        title,
+        *area,
+        rects,
+    )
+
+
+def _grid(most: int) -> SafeString:
+    lines = [
+        (_LEFT, f"{y:.1f}", _WIDTH, f"{y:.1f}", _LEFT - 5, f"{y + 4:.1f}", number_text(value))
+        for value in (0, most)
+        for y in [_HEIGHT - _FOOT - _length(value, most)]
+    ]
+    return format_html_join(
+        "",
+        '<line class="tasktree-tick" x1="{}" y1="{}" x2="{}" y2="{}"></line>'
+        '<text class="tasktree-tick-label" x="{}" y="{}" text-anchor="end">{}</text>',
+        lines,
+    )
+
+
+def _times(hours: list[Hour], step: float) -> SafeString:
+    labelled = [(index, hour) for index, hour in enumerate(hours) if localtime(hour.start).hour % _LABELLED == 0]
+    return format_html_join(
+        "",
+        '<text class="tasktree-tick-label" x="{}" y="{}" text-anchor="middle">{}</text>',
+        ((f"{_LEFT + index * step:.1f}", _HEIGHT - 4, _clock(hour)) for index, hour in labelled),
+    )
+
+
+def _clock(hour: Hour) -> str:
+    return str(date_format(localtime(hour.start), "H:i"))
+
+
+def _length(value: int, most: int) -> float:
+    return (_HEIGHT - _FOOT - _TOP) * value / most
+
+
+def _round_up(number: int) -> int:
+    """Give a round number that is not less."""
+    power = int("1" + "0" * (len(str(number)) - 1))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= number)

@@ -1,0 +1,68 @@
+"""The databases that trees are written to."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.apps import apps
+from django.core import checks
+from django.core.checks import CheckMessage, Error
+from django.db import connections, router
+
+from django_tasktree.models import NodeRun
+
+
+def one_alias_for_all() -> Iterator[CheckMessage]:
+    """E003: a transaction would not hold a node and its history together."""
+    models = list(apps.get_app_config("django_tasktree").get_models())
+    aliases = {model.__name__: router.db_for_write(model) for model in models}
+    if len(set(aliases.values())) > 1:
+        told = ", ".join(f"{name}: {alias}" for name, alias in sorted(aliases.items()))
+        yield Error(
+            f"The database routers send the models of django_tasktree to different databases ({told}).",
+            hint="Give all models of the app the same alias in db_for_write: each step is one transaction.",
+            id="django_tasktree.E003",
+        )
+
+
+def sqlite_waits_for_its_writer() -> Iterator[CheckMessage]:
+    """W001: "database is locked" where two processes write."""
+    config = _config()
+    if config["ENGINE"] != "django.db.backends.sqlite3":
+        return
+    options = config.get("OPTIONS", {})
+    missing = []
+    if str(options.get("transaction_mode", "")).upper() not in ("IMMEDIATE", "EXCLUSIVE"):
+        missing.append('"transaction_mode": "IMMEDIATE"')
+    if "journal_mode=wal" not in str(options.get("init_command", "")).lower().replace(" ", ""):
+        missing.append('"init_command": "PRAGMA journal_mode=WAL;"')
+    if missing:
+        yield checks.Warning(
+            f"SQLite, alias {_alias()!r}, has one writer at a time, and transactions of several processes fail with "
+            "“database is locked” rather than wait.",
+            hint=f"Put {' and '.join(missing)} into the OPTIONS of DATABASES[{_alias()!r}].",
+            id="django_tasktree.W001",
+        )
+
+
+def mysql_reads_what_is_committed() -> Iterator[CheckMessage]:
+    """W002: gap locks and old snapshots."""
+    config = _config()
+    if config["ENGINE"] != "django.db.backends.mysql":
+        return
+    # Django's own default.
+    level = config.get("OPTIONS", {}).get("isolation_level", "read committed")
+    if level is None or str(level).lower() != "read committed":
+        yield checks.Warning(
+            f"MySQL, alias {_alias()!r}, runs transactions with the isolation level {level or 'of the server'!r}.",
+            hint='Set "isolation_level": "read committed" in its OPTIONS: else siblings that end together deadlock.',
+            id="django_tasktree.W002",
+        )
+
+
+def _alias() -> str:
+    return router.db_for_write(NodeRun)
+
+
+def _config() -> dict[str, Any]:
+    config: dict[str, Any] = connections[_alias()].settings_dict
+    return config

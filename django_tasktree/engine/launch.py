@@ -1,0 +1,95 @@
+"""launch: a run and its nodes are inserted in one transaction, the root nodes queued."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from django_tasktree.engine.insert import insert_nodes
+from django_tasktree.engine.moves import write_alias
+from django_tasktree.engine.settle import settle_run
+from django_tasktree.engine.specs import Dispatch, Launched, NodeSpec, RunSpec
+from django_tasktree.models import TreeRun
+from django_tasktree.states import NodeState, RunState
+
+
+def launch(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> Launched:
+    """Persist a run and queue its root nodes; those of a draft, or of a run with a limit, become ready instead.
+
+    Args:
+        run_spec: what is launched; its ``key``, where given, makes the launch idempotent.
+        specs: the nodes, each parent before its children.
+
+    Returns:
+        The run's key and the root nodes to publish once the caller's transaction, if any, has committed.
+    """
+    existing = _find(run_spec.key)
+    if existing is not None:
+        return Launched(existing, created=False)
+    try:
+        with transaction.atomic(using=write_alias()):
+            return _insert(run_spec, specs)
+    except IntegrityError:
+        # Another launch with this key has committed in the meantime; anything else is not ours to explain.
+        existing = _find(run_spec.key)
+        if existing is None:
+            raise
+        return Launched(existing, created=False)
+
+
+def _insert(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> Launched:
+    now = timezone.now()
+    run = TreeRun.objects.using(write_alias()).create(
+        id=run_spec.id,
+        name=run_spec.name,
+        definition=run_spec.definition,
+        params=run_spec.params,
+        key=run_spec.key,
+        launched_by_id=run_spec.launched_by_id,
+        on_failure=run_spec.on_failure,
+        max_active=run_spec.max_active,
+        eta=run_spec.eta,
+        deadline=run_spec.deadline,
+        copy_of_id=run_spec.copy_of_id,
+        state=RunState.DRAFT if run_spec.draft else RunState.STARTED,
+        created_at=now,
+        started_at=None if run_spec.draft else now,
+    )
+    waits = run_spec.draft or run_spec.max_active is not None
+    insert_nodes(run.id, specs, roots=NodeState.PENDING if waits else NodeState.QUEUED, roots_ready=waits)
+    roots = [spec for spec in specs if spec.parent_id is None and not spec.is_gather]
+    if run_spec.draft:
+        return Launched(run.id, created=True)
+    if roots:
+        queued = () if waits else [_dispatch(run.id, spec) for spec in roots]
+        return Launched(run.id, created=True, dispatches=queued, ready=waits)
+    # An empty tree, or gather nodes only: nothing will finish, so settle here.
+    settled = settle_run(run.id)
+    return Launched(run.id, created=True, dispatches=settled.dispatches, ready=settled.ready, ended=settled.ended)
+
+
+def _dispatch(run_id: UUID, spec: NodeSpec) -> Dispatch:
+    return Dispatch(
+        id=spec.id,
+        run_id=run_id,
+        parent_id=None,
+        task_id=spec.id,
+        task=spec.task,
+        args=spec.args,
+        kwargs=spec.kwargs,
+        options=spec.options,
+        has_references=spec.has_references,
+        child_count=spec.child_count,
+        stops=spec.stops,
+        limiter=spec.limiter,
+        max_active=spec.max_active,
+    )
+
+
+def _find(key: str | None) -> UUID | None:
+    if key is None:
+        return None
+    runs = TreeRun.objects.using(write_alias()).filter(key=key)
+    found: UUID | None = runs.values_list("id", flat=True).first()
+    return found

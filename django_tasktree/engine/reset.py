@@ -1,0 +1,157 @@
+"""reset: nodes that have ended go back to where they came from, and those above them are unsettled."""
+
+from collections.abc import Collection, Iterable
+from uuid import UUID
+
+from django.db.models import F, Q
+from django.utils import timezone
+
+from django_tasktree.engine.finish import error_values
+from django_tasktree.engine.moves import move, nodes, write_alias
+from django_tasktree.engine.release import make_ready, skip
+from django_tasktree.engine.subtree import ancestors, in_batches
+from django_tasktree.exceptions import NotPossible, RunNotFound
+from django_tasktree.identifiers import new_task_id
+from django_tasktree.models import NodeAttempt, NodeRun, TreeRun
+from django_tasktree.states import NODE_FAILED, NODE_FINAL, NOT_STARTED, RUN_FINAL, Hold, NodeState, RunState, RunWhen
+
+_AFTER_SUCCESS = Q(parent__state=NodeState.SUCCESS, run_when__in=[RunWhen.SUCCESS, RunWhen.ALWAYS])
+_AFTER_FAILURE = Q(parent__state__in=NODE_FAILED, run_when__in=[RunWhen.FAILURE, RunWhen.ALWAYS])
+#: Nodes whose parent, if they have one, has ended as they need it.
+MAY_RUN = Q(parent__isnull=True) | _AFTER_SUCCESS | _AFTER_FAILURE
+
+# Whatever was skipped by its own body has an attempt.
+_UNDONE = Q(state=NodeState.SKIPPED, attempts=0) | Q(state__in=[NodeState.QUEUED, NodeState.RETRY]) | Q(ready=True)
+
+
+def lock_run(run_id: UUID) -> TreeRun:
+    """Let one at a time change a run from outside; settle sees by the revision that something has changed.
+
+    Raises:
+        RunNotFound: there is none.
+        NotPossible: it has not been launched, or is being purged.
+    """
+    runs = TreeRun.objects.using(write_alias()).filter(id=run_id)
+    if not runs.update(revision=F("revision") + 1):
+        raise RunNotFound(f"no run {run_id}: was its launch rolled back, or has it been purged?")
+    run: TreeRun = runs.get()
+    if run.state == RunState.DRAFT:
+        raise NotPossible(f"run {run_id} is a draft: launch it first")
+    if run.purging:
+        raise NotPossible(f"run {run_id} is being purged: launch it anew")
+    return run
+
+
+def reset(ids: Collection[UUID]) -> int:
+    """Make nodes that have ended, or wait for a worker, pending under a new task id; their attempts stay on record.
+
+    In the caller's transaction.
+
+    Returns:
+        How many nodes that was.
+    """
+    return sum(_reset(batch) for batch in in_batches(iter(ids)))
+
+
+def _reset(ids: list[UUID]) -> int:
+    # Locked, for a worker may be claiming one of them; one that has started meanwhile is not touched.
+    waiting = nodes().filter(id__in=ids).exclude(state=NodeState.STARTED)
+    rows = list(waiting.select_for_update().order_by("id"))
+    ids = [row.id for row in rows]
+    _log(rows)
+    for row in rows:
+        row.task_id = new_task_id()
+    nodes().bulk_update(rows, ["task_id"])
+    some = nodes().filter(id__in=ids)
+    some.filter(hold=Hold.STOPPED).update(hold=Hold.NONE)
+    some.filter(state=NodeState.PENDING).update(ready=False)
+    return move(
+        some,
+        [*NODE_FINAL, *(NOT_STARTED - {NodeState.PENDING})],
+        NodeState.PENDING,
+        ready=False,
+        settled=False,
+        failed=False,
+        retries=0,
+        revision=F("revision") + 1,
+        worker="",
+        worker_id=None,
+        resent=0,
+        queued_at=None,
+        started_at=None,
+        finished_at=None,
+        eta=None,
+        result=None,
+        **error_values(),
+    )
+
+
+def _log(rows: Iterable[NodeRun]) -> None:
+    """Keep how the last attempt ended, which the row itself forgets."""
+    columns = ("task_id", "worker", "started_at", "error_type", "error_message", "traceback")
+    NodeAttempt.objects.using(write_alias()).bulk_create(
+        NodeAttempt(
+            node_id=row.id,
+            number=row.attempts,
+            outcome=row.state,
+            finished_at=row.finished_at or timezone.now(),
+            **{column: getattr(row, column) for column in columns},
+        )
+        for row in rows
+        if row.started_at is not None and row.state in NODE_FINAL
+    )
+
+
+def restore(run_id: UUID, ids: Collection[UUID]) -> int:
+    """Undo what nodes that failed had led to: for children of theirs, and for gather nodes under all that is above.
+
+    What was skipped, or was queued but has not started, waits again. What has started stays as it is.
+
+    Args:
+        run_id: the run.
+        ids: the nodes that had failed.
+
+    Returns:
+        How many skipped nodes wait again.
+    """
+    affected = nodes().filter(run_id=run_id).filter(_UNDONE)
+    found = set(affected.filter(parent__isnull=True, is_gather=True).values_list("id", flat=True))
+    for batch in in_batches(iter(ids)):
+        found |= set(affected.filter(parent__in=batch).values_list("id", flat=True))
+    for batch in in_batches(iter(parents_of(run_id, ids))):
+        found |= set(affected.filter(parent__in=batch, is_gather=True).values_list("id", flat=True))
+    return reset(found)
+
+
+def parents_of(run_id: UUID, ids: Collection[UUID]) -> set[UUID]:
+    """The keys of all nodes above some, those themselves left out unless they stand above others."""
+    parents: set[UUID] = set()
+    for batch in in_batches(iter(ids)):
+        parents |= set(nodes().filter(id__in=batch, parent__isnull=False).values_list("parent_id", flat=True))
+    return ancestors(run_id, parents)
+
+
+def unsettle(run_id: UUID, ids: Collection[UUID]) -> None:
+    """Let the nodes above some settle once more."""
+    for batch in in_batches(iter(parents_of(run_id, ids))):
+        nodes().filter(id__in=batch).update(settled=False, failed=False, revision=F("revision") + 1)
+
+
+def release(run_id: UUID, ids: Collection[UUID]) -> None:
+    """Make those of the nodes ready that may run now, and skip those that never will."""
+    for batch in in_batches(iter(ids)):
+        tasks = nodes().filter(id__in=batch, run_id=run_id, state=NodeState.PENDING, is_gather=False)
+        may_run = list(tasks.filter(MAY_RUN).values_list("id", flat=True))
+        make_ready(nodes().filter(id__in=may_run))
+        never = tasks.filter(parent__state__in=[NodeState.SUCCESS, *NODE_FAILED]).exclude(MAY_RUN)
+        skip(nodes().filter(id__in=list(never.values_list("id", flat=True))))
+
+
+def reopen(run: TreeRun) -> None:
+    """Let a run that has ended go on; a deadline that has passed no longer counts."""
+    if run.state not in RUN_FINAL:
+        return
+    deadline = run.deadline if run.deadline is not None and run.deadline > timezone.now() else None
+    TreeRun.objects.using(write_alias()).filter(id=run.id).update(
+        state=RunState.STARTED, finished_at=None, error_message="", deadline=deadline
+    )

@@ -1,0 +1,57 @@
+"""Run again what failed or was revoked in a run, or below a node, and what was not reached because of it."""
+
+from uuid import UUID
+
+from django_tasktree.engine.moves import nodes
+from django_tasktree.engine.reset import MAY_RUN, lock_run, release, reopen, reset, restore, unsettle
+from django_tasktree.engine.specs import Effect
+from django_tasktree.engine.subtree import in_batches, subtree
+from django_tasktree.exceptions import NotPossible
+from django_tasktree.states import NODE_FAILED, Hold, NodeState
+
+
+def retry_failed(run_id: UUID, top: UUID | None = None) -> Effect:
+    """Reset nodes that failed or were revoked; what succeeded stays as it is, failure handlers included.
+
+    In the caller's transaction; the caller lets the run advance after commit.
+
+    Args:
+        run_id: the run.
+        top: only this node and what is below it; None: the whole run.
+
+    Raises:
+        NotPossible: nothing has failed there.
+    """
+    run = lock_run(run_id)
+    failed = _failed(run_id, top)
+    if not failed:
+        where = f"run {run_id}" if top is None else f"node {top} or below it"
+        raise NotPossible(f"nothing in {where} has failed or was revoked, so there is nothing to retry")
+    if top is not None:
+        _refuse_unreachable(top)
+        for batch in in_batches(subtree(run_id, top)):
+            nodes().filter(id__in=batch, hold=Hold.STOPPED).update(hold=Hold.NONE)
+    else:
+        nodes().filter(run_id=run_id, hold=Hold.STOPPED).update(hold=Hold.NONE)
+    unsettle(run_id, failed)
+    again = reset(failed)
+    again += restore(run_id, failed)
+    release(run_id, failed)
+    reopen(run)
+    stays = nodes().filter(run_id=run_id, state=NodeState.SUCCESS).count()
+    return Effect(again=again, stays=stays)
+
+
+def _refuse_unreachable(top: UUID) -> None:
+    blocked = nodes().filter(id=top, state__in=NODE_FAILED, parent__state__in=NODE_FAILED).exclude(MAY_RUN)
+    parent_id = blocked.values_list("parent_id", flat=True).first()
+    if parent_id is not None:
+        raise NotPossible(f"node {top} can't run, because the node above it failed as well: retry {parent_id}")
+
+
+def _failed(run_id: UUID, top: UUID | None) -> list[UUID]:
+    failed = nodes().filter(run_id=run_id, state__in=NODE_FAILED)
+    if top is None:
+        return list(failed.values_list("id", flat=True))
+    batches = in_batches(subtree(run_id, top))
+    return [key for batch in batches for key in failed.filter(id__in=batch).values_list("id", flat=True)]

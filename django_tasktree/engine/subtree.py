@@ -1,0 +1,83 @@
+"""Walk the nodes below a node, or above some, a few hundred levels at a time, without reading more than their keys."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from uuid import UUID
+
+from django_tasktree.conf import settings
+from django_tasktree.engine import sql
+
+#: MariaDB stops a recursive query after 1,000 levels by itself.
+_LEVELS = 500
+
+_DOWN = """
+    WITH RECURSIVE below (id, step) AS (
+        SELECT id, 0 FROM {{node}} WHERE run_id = %s AND id IN ({tops})
+        UNION ALL
+        SELECT child.id, below.step + 1 FROM {{node}} child JOIN below ON child.parent_id = below.id
+        WHERE child.run_id = %s AND below.step < %s
+    )
+    SELECT id, step FROM below
+"""
+
+_UP = """
+    WITH RECURSIVE above (id, parent_id, step) AS (
+        SELECT id, parent_id, 0 FROM {{node}} WHERE run_id = %s AND id IN ({starts})
+        UNION ALL
+        SELECT parent.id, parent.parent_id, above.step + 1
+        FROM {{node}} parent JOIN above ON parent.id = above.parent_id
+        WHERE parent.run_id = %s AND above.step < %s
+    )
+    SELECT DISTINCT id FROM above
+"""
+
+
+def subtree(run_id: UUID, top: UUID) -> Iterator[UUID]:
+    """Give the keys of a node and of all nodes below it, from the top down.
+
+    Args:
+        run_id: the run.
+        top: the node.
+    """
+    frontier = [top]
+    yield top
+    while frontier:
+        lowest: list[UUID] = []
+        for some in _chunks(frontier, settings.batch_size):
+            statement = _DOWN.format(tops=", ".join(["%s"] * len(some)))
+            for key, step in sql.rows(statement, run_id, *some, run_id, _LEVELS):
+                if step:
+                    yield sql.as_uuid(key)
+                if step == _LEVELS:
+                    lowest.append(sql.as_uuid(key))
+        frontier = lowest
+
+
+def ancestors(run_id: UUID, parents: Iterable[UUID]) -> set[UUID]:
+    """Give the keys of nodes and of all nodes above them.
+
+    Args:
+        run_id: the run.
+        parents: the lowest of them.
+    """
+    found: set[UUID] = set()
+    frontier = set(parents)
+    while frontier:
+        found |= frontier
+        above: set[UUID] = set()
+        for some in _chunks(list(frontier), settings.batch_size):
+            statement = _UP.format(starts=", ".join(["%s"] * len(some)))
+            above |= {sql.as_uuid(key) for (key,) in sql.rows(statement, run_id, *some, run_id, _LEVELS)}
+        frontier = above - found
+    return found
+
+
+def in_batches(keys: Iterator[UUID]) -> Iterator[list[UUID]]:
+    """Group keys for one statement each."""
+    while batch := list(islice(keys, settings.batch_size)):
+        yield batch
+
+
+def _chunks(keys: list[UUID], size: int) -> Iterator[list[UUID]]:
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]

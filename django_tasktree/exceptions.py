@@ -1,0 +1,136 @@
+"""Every error that this package raises on purpose; a class's docstring says what happened and what helps."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+
+class TaskTreeError(Exception):
+    """Base of the errors of django_tasktree."""
+
+
+class NotACitizen(TaskTreeError, TypeError):
+    """The task can't take part in a tree. Make it derive from ``CallbackTask``; the message says how."""
+
+    @classmethod
+    def of(cls, name: str) -> "NotACitizen":
+        """Name the task and the three ways in."""
+        return cls(
+            f"task {name!r} can't take part in a tree, because it does not derive from django_tasktree.CallbackTask. "
+            "Either decorate its function with @task_with_callbacks, or give its decorator base=CallbackTask, or make "
+            'every task of the project fit: app = Celery(…, task_cls="django_tasktree:CallbackTask")'
+        )
+
+
+class UnknownTask(TaskTreeError, LookupError):
+    """No task of this name is registered. Check its spelling, and that its module is imported."""
+
+    @classmethod
+    def of(cls, name: str, near: Sequence[str]) -> "UnknownTask":
+        """Name the task, and the one that was perhaps meant."""
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return cls(f"no task is registered as {name!r}{hint}")
+
+
+class InvalidOption(TaskTreeError, ValueError):
+    """An option of a node does not exist, or excludes another."""
+
+
+class SerializationError(TaskTreeError, ValueError):
+    """A value can't be stored. Pass what JSON can hold, or add ``"pickle"`` to Celery's ``accept_content``."""
+
+    @classmethod
+    def of(cls, value: Any, reason: Exception) -> "SerializationError":
+        """Name the value's type and the reason."""
+        return cls(
+            f"a value of type {type(value).__qualname__} can't be written as JSON ({reason}): "
+            "use types that JSON or Celery's encoder knows, or accept pickle (CELERY_ACCEPT_CONTENT)"
+        )
+
+
+class ValueTooLarge(SerializationError):
+    """A value is larger than the project allows. Store it elsewhere, and pass on where it is."""
+
+    @classmethod
+    def than(cls, size: int, limit: int, setting: str) -> "ValueTooLarge":
+        """Name the size, the limit and the setting."""
+        return cls(
+            f"it has {size:,} characters as text, and at most {limit:,} are allowed: store it elsewhere, in a file or "
+            f"a table, and pass on its name or key; or raise TASKTREE[{setting!r}]"
+        )
+
+
+class IllegalMove(TaskTreeError):
+    """The engine was asked for a move that the table in ``states.py`` does not have: a defect of this package."""
+
+
+class Fenced(TaskTreeError):
+    """Another attempt at the node has taken over, or it has ended: this attempt's outcome is void."""
+
+    @classmethod
+    def of(cls, node_id: UUID, task_id: UUID) -> "Fenced":
+        """Name the node and the attempt."""
+        return cls(f"the attempt {task_id} at node {node_id} is void")
+
+
+class WaitTimeout(TaskTreeError, TimeoutError):
+    """What was waited for had not ended in time. It goes on: wait again, or look at ``progress()``."""
+
+
+class NodeNotRun(TaskTreeError):
+    """The node has no result, and will have none: it was skipped, revoked, or not reached before the run ended."""
+
+
+class NodeFailed(TaskTreeError):
+    """The node failed with an exception that can't be rebuilt in this process; the message names it."""
+
+
+class RunNotFound(TaskTreeError, LookupError):
+    """No run has this key: it was never committed, or it has been purged."""
+
+
+class BrokenReference(TaskTreeError):
+    """A node's arguments refer to a result, or a part of one, that does not exist."""
+
+
+class NotPossible(TaskTreeError):
+    """What was asked of a run or a node does not fit its state. The message names the state, and what helps."""
+
+
+class UnsupportedCanvas(TaskTreeError, ValueError):
+    """Something in a canvas can't be kept in a tree. The message names it, and what to do instead."""
+
+
+class NotInANode(TaskTreeError, RuntimeError):
+    """``current_node()`` was called outside the body of a task that runs as a node of a tree."""
+
+
+class UnknownDefinition(TaskTreeError, LookupError):
+    """No tree is registered by this name. Check its spelling, and that it stands in ``trees.py`` of an app."""
+
+    @classmethod
+    def of(cls, name: str, near: Sequence[str], *, any_registered: bool) -> "UnknownDefinition":
+        """Name what was asked for, and what was perhaps meant, or how to register a first tree."""
+        if not any_registered:
+            return cls(
+                f"no tree is registered as {name!r}, nor is any other: decorate a function that returns a TaskTree "
+                "with @django_tasktree.register_tree, in the module trees.py of an app in INSTALLED_APPS"
+            )
+        hint = f": did you mean {near[0]!r}?" if near else "; `manage.py run_tasktree --list` shows those that are"
+        return cls(f"no tree is registered as {name!r}{hint}")
+
+
+class InvalidParameter(TaskTreeError, ValueError):
+    """Parameters of a tree are missing, unknown or of the wrong type. Correct those that the message names.
+
+    Attributes:
+        errors: for each parameter at fault the reason, without the names of the parameter and the tree.
+    """
+
+    def __init__(self, message: str, errors: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.errors: dict[str, str] = dict(errors or {})
+
+
+class InvalidDefinition(TaskTreeError, TypeError):
+    """A function can't define a tree. Its parameters, its name or what it returns must change as the message says."""

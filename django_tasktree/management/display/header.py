@@ -1,0 +1,58 @@
+"""What stands above the tree: the run's name and state, a bar, and counts."""
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from django_tasktree.management.display.labels import counted, duration_label, printable
+from django_tasktree.management.display.symbols import COUNTED, node_style, run_state
+from django_tasktree.models import TreeRun
+from django_tasktree.progress import Progress
+from django_tasktree.states import RUN_FINAL, NodeState
+
+#: How many lines :func:`header` takes.
+HEIGHT = 3
+
+
+def title(run: TreeRun) -> Text:
+    """Name the run, its state and how long it has taken."""
+    name = Text(printable(str(run)), "bold")
+    line = Text("  ").join([name, run_state(run.state), Text(duration_label(run.duration))])
+    line.append(f"  {run.id}", "bright_black")
+    return line
+
+
+def counts(progress: Progress) -> Text:
+    """Count the nodes by state, what matters most first."""
+    parts = [
+        Text(f"{progress.by_state[state]:,} {_word(state, progress)}", node_style(state))
+        for state in COUNTED
+        if progress.by_state.get(state)
+    ]
+    return Text(" · ", "bright_black").join(parts) if parts else Text("no nodes", "bright_black")
+
+
+def _word(state: NodeState, progress: Progress) -> str:
+    """Name a state; what still waits when the run has ended was not reached."""
+    return "not reached" if state == NodeState.PENDING and progress.state in RUN_FINAL else state.lower()
+
+
+def header(run: TreeRun, progress: Progress) -> RenderableType:
+    """Draw title, bar and counts; nothing wraps."""
+    bar = ProgressBar(
+        total=max(progress.total, 1),
+        completed=progress.fraction * max(progress.total, 1),
+        complete_style="red" if progress.failed else "blue",
+        finished_style="red" if progress.failed else "green",
+    )
+    grid = Table.grid(expand=True, padding=(0, 1))
+    grid.add_column(ratio=1)
+    grid.add_column(no_wrap=True)
+    grid.add_row(bar, f"{progress.done:,} of {counted(progress.total, 'node')}")
+    return Group(_one_line(title(run)), grid, _one_line(counts(progress)))
+
+
+def _one_line(text: Text) -> Text:
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text

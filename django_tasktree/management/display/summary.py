@@ -1,0 +1,86 @@
+"""What a run came to: its counts, the errors of failed nodes, and the results that stand at the top."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+from django.db.models.functions import Substr
+
+from django_tasktree import serialization
+from django_tasktree.exceptions import SerializationError
+from django_tasktree.management.display.rows import NodeRow, nodes_of, read
+from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.progress import Progress, progress_of
+from django_tasktree.states import NODE_FAILED, NodeState
+
+#: So many errors and results are shown, and a result only if it is no longer than that.
+MOST_ERRORS = 10
+MOST_RESULTS = 10
+LONGEST_RESULT = 1000
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a node at the top returned."""
+
+    node: NodeRow
+    value: Any
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run at a glance.
+
+    Attributes:
+        run: its row.
+        progress: counts of its nodes.
+        errors: the nodes that failed, or some of them.
+        results: short results of root nodes, and of gather nodes directly under the run or a root node.
+    """
+
+    run: TreeRun
+    progress: Progress
+    errors: list[NodeRow]
+    results: list[Result]
+
+    @property
+    def errors_left_out(self) -> int:
+        """How many failed nodes are not among ``errors``."""
+        return sum(self.progress.by_state.get(state, 0) for state in NODE_FAILED) - len(self.errors)
+
+
+def summary_of(run: TreeRun) -> Summary:
+    """Read what a run came to, in a fixed number of queries.
+
+    Args:
+        run: its row, just read.
+    """
+    # FAILURE comes before REVOKED: what was revoked because of a failure tells less.
+    failed = nodes_of(run.id).filter(state__in=NODE_FAILED).order_by("state", "id")
+    return Summary(run, progress_of(run), read(failed[:MOST_ERRORS]), _results(run.id))
+
+
+def _results(run_id: UUID) -> list[Result]:
+    """Read the results at the top, root nodes first."""
+    roots = list(NodeRun.objects.under(run_id, None).order_by("position").values_list("id", flat=True)[:MOST_RESULTS])
+    top = nodes_of(run_id).filter(Q(id__in=roots) | Q(parent_id__in=roots, is_gather=True))
+    done = top.filter(state=NodeState.SUCCESS, result__isnull=False)
+    results = _read_results(done.order_by("is_gather", "parent_id", "position")[: 2 * MOST_RESULTS])
+    return sorted(results, key=lambda result: result.node.parent_id is not None)
+
+
+def _read_results(nodes: Any) -> list[Result]:
+    texts: dict[UUID, str] = dict(
+        nodes.annotate(head=Substr("result", 1, LONGEST_RESULT + 1)).values_list("id", "head")
+    )
+    short = {key: text for key, text in texts.items() if len(text) <= LONGEST_RESULT}
+    return [Result(row, _value(short[row.id])) for row in read(nodes) if row.id in short]
+
+
+def _value(text: str) -> Any:
+    """Read a stored result; one that may not be unpickled here is named as that."""
+    try:
+        return serialization.loads(text)
+    except SerializationError as exc:
+        return f"<{exc}>"

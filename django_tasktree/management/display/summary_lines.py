@@ -1,0 +1,60 @@
+"""A summary as lines of text."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.text import Text
+
+from django_tasktree.management.display.header import counts
+from django_tasktree.management.display.labels import counted, duration_label, printable
+from django_tasktree.management.display.rows import NodeRow
+from django_tasktree.management.display.summary import Result, Summary
+from django_tasktree.management.display.symbols import node_symbol, run_state
+
+_FAINT = "bright_black"
+
+
+def summary_lines(summary: Summary) -> Iterator[Text]:
+    """Tell how a run stands: state, counts, errors, results."""
+    yield _first(summary)
+    if summary.run.error_message:
+        yield Text(f"  {printable(summary.run.error_message)}", "red")
+    for node in summary.errors:
+        yield _error(node)
+    if summary.errors:
+        more = f"… and {counted(summary.errors_left_out, 'more failed node')}; " if summary.errors_left_out > 0 else ""
+        yield Text(f"  {more}see `manage.py tasktree show {summary.run.id}`", _FAINT)
+    for result in summary.results:
+        yield from _result(result)
+
+
+def _first(summary: Summary) -> Text:
+    run = summary.run
+    line = run_state(run.state)
+    line.append(f"  {printable(str(run))}", "default bold")
+    if run.duration is not None:
+        line.append(f" {'after' if run.is_over else 'for'} {duration_label(run.duration)}", "default not bold")
+    line.append(f", {counted(summary.progress.total, 'node')}: ", "default not bold")
+    return Text.assemble(line, counts(summary.progress))
+
+
+def _error(node: NodeRow) -> Text:
+    tries = f" after {node.attempts} attempts" if node.attempts > 1 else ""
+    return Text.assemble("  ", node_symbol(node.state), f" {node.label}{tries} ", (node.error, "red"))
+
+
+def _result(result: Result) -> Iterator[Text]:
+    if result.value is None:
+        return
+    name = result.node.task.rpartition(".")[2]
+    if not isinstance(result.value, dict):
+        yield Text.assemble((f"  {name}: ", _FAINT), _shown(result.value))
+        return
+    yield Text(f"  {name}", _FAINT)
+    width = max((len(printable(str(key))) for key in result.value), default=0)
+    for key, value in result.value.items():
+        yield Text.assemble((f"    {printable(str(key)):{width}}  ", _FAINT), _shown(value))
+
+
+def _shown(value: Any) -> str:
+    return printable(value if isinstance(value, str) else repr(value))

@@ -1,0 +1,28 @@
+"""Columns of text, aligned."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+
+def table_lines(headings: Sequence[str], rows: Sequence[Sequence[Text]], right: frozenset[int]) -> Iterator[Text]:
+    """Align rows under headings, two spaces apart.
+
+    Args:
+        headings: one for each column.
+        rows: the cells.
+        right: the columns whose cells stand at the right.
+    """
+    table = [[Text(heading, "bold") for heading in headings], *rows]
+    widths = [max(row[column].cell_len for row in table) for column in range(len(headings))]
+    for row in table:
+        cells = [_padded(cell, widths[column], column in right) for column, cell in enumerate(row)]
+        line = Text("  ").join(cells)
+        line.rstrip()
+        yield line
+
+
+def _padded(cell: Text, width: int, right: bool) -> Text:
+    cell = cell.copy()
+    cell.align("right" if right else "left", width)
+    return cell

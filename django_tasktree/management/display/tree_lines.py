@@ -1,0 +1,72 @@
+"""A page of nodes as lines of text."""
+
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from django_tasktree.management.display.labels import duration_label
+from django_tasktree.management.display.page import Page
+from django_tasktree.management.display.rows import NodeRow
+from django_tasktree.management.display.symbols import node_style, node_symbol
+
+_FAINT = "bright_black"
+#: Deeper lines are not indented any further, so that something is left of them.
+_DEEPEST = 12
+
+
+def tree_lines(page: Page, *, compact: bool = False, ids: bool = False) -> Iterator[Text]:
+    """Draw the tree, one line a node.
+
+    Args:
+        page: what to draw.
+        compact: tell how many children are left out at the end of their parent's line, not in a line of its own.
+        ids: tell the nodes' IDs.
+    """
+    stack = _entries(page, None, "", compact)
+    while stack:
+        prefix, branch, row = stack.pop()
+        if isinstance(row, int):
+            yield Text(f"{prefix}{branch}… {row:,} more", _FAINT)
+            continue
+        line = _line(f"{prefix}{branch}", row, page.left_out.get(row.id, 0) if _inline(page, row, compact) else 0)
+        yield line.append(f"  {row.id}", _FAINT) if ids else line
+        below = prefix + {"├─ ": "│  ", "└─ ": "   "}.get(branch, "")
+        stack.extend(_entries(page, row, below[: 3 * _DEEPEST], compact))
+
+
+_Entry = tuple[str, str, NodeRow | int]
+
+
+def _entries(page: Page, parent: NodeRow | None, prefix: str, compact: bool) -> list[_Entry]:
+    """What is drawn under a node, the last first, as a stack wants it."""
+    key = None if parent is None else parent.id
+    below: list[NodeRow | int] = [*page.children.get(key, [])]
+    left_out = page.left_out.get(key, 0)
+    if left_out and not (parent is not None and _inline(page, parent, compact)):
+        # Above the gather nodes, which come last.
+        at = sum(not row.is_gather for row in below if isinstance(row, NodeRow))
+        below.insert(at, left_out)
+    last = len(below) - 1
+    branches = ["" if parent is None else "└─ " if index == last else "├─ " for index in range(len(below))]
+    return [(prefix, branch, row) for branch, row in zip(branches, below, strict=True)][::-1]
+
+
+def _inline(page: Page, row: NodeRow, compact: bool) -> bool:
+    """Whether to tell in the node's own line that children are left out: a line below would say no more."""
+    return compact or not page.children.get(row.id)
+
+
+def _line(prefix: str, row: NodeRow, left_out: int) -> Text:
+    style = node_style(row.state)
+    line = Text.assemble((prefix, _FAINT), node_symbol(row.state), (f" {row.label}", style if row.error else ""))
+    if row.is_gather:
+        line.append(" gather", _FAINT)
+    if row.attempts > 1:
+        line.append(f" attempt {row.attempts}", "yellow")
+    if row.duration is not None:
+        line.append(f" {duration_label(row.duration)}", _FAINT)
+    if left_out:
+        line.append(f" +{left_out:,}", _FAINT)
+    if row.error:
+        line.append(f" {row.error}", style)
+    return line

@@ -1,0 +1,1 @@
+"""What follows ``manage.py tasktree``, one module each."""

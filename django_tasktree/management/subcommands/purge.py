@@ -1,0 +1,90 @@
+"""Delete runs that ended long ago, with all that belongs to them.
+
+In batches, so that no long lock is held; what is interrupted, the next purge finishes.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
+
+from django_tasktree.conf import settings
+from django_tasktree.engine.purge import Old, count_old
+from django_tasktree.management.arguments import age
+from django_tasktree.management.display.console import console_of
+from django_tasktree.management.display.json_output import dumps
+from django_tasktree.management.subcommands.states import run_state_argument
+from django_tasktree.management.usage import usage_error
+from django_tasktree.purging import old_runs, purge_runs, retention
+from django_tasktree.states import RUN_FINAL, RunState
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--older-than", type=age, metavar="AGE", help="ended so long ago: 30d, 12h, 90m")
+    final = sorted(state.lower() for state in RUN_FINAL)
+    parser.add_argument(
+        "--state",
+        type=run_state_argument(final),
+        action="append",
+        help=f"only runs in this state, {', '.join(final)}; may be given several times",
+    )
+    parser.add_argument("--keep-failed", action="store_true", help="keep runs that failed or were revoked")
+    parser.add_argument("--task-results", action="store_true", help="delete Celery's TaskResult rows of the nodes too")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    parser.add_argument("--format", choices=["text", "json"], default="text")
+
+
+def handle(command: BaseCommand, options: dict[str, Any]) -> None:
+    """Delete, or count."""
+    old = _old(options)
+    console = console_of(command, options)
+    counted = count_old(old)
+    if not options["dry_run"]:
+        total = sum(number for _, number in counted.values())
+        counted = {"deleted": _purge(old, options, console, total)}
+    if options["format"] == "json":
+        console.print(dumps(_json(counted)), soft_wrap=True)
+        return
+    for line in _lines(counted, dry_run=options["dry_run"]):
+        console.print(line, soft_wrap=True)
+
+
+def _old(options: dict[str, Any]) -> Old:
+    wanted: timedelta | None = options["older_than"]
+    if wanted is None:
+        wanted = retention()
+    if wanted is None:
+        raise usage_error("say how old the runs must be, for example --older-than 30d, or set TASKTREE['RETENTION']")
+    states = frozenset(RunState(state) for state in options["state"] or RUN_FINAL)
+    return old_runs(wanted, states, keep_failed=options["keep_failed"] or _keeps_failed(options))
+
+
+def _keeps_failed(options: dict[str, Any]) -> bool:
+    """Whether the settings say so, where it is them that say how old."""
+    return options["older_than"] is None and bool(settings.retention_keep_failed)
+
+
+def _purge(old: Old, options: dict[str, Any], console: Console, total: int) -> tuple[int, int]:
+    runs = nodes = 0
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        bar = progress.add_task("Deleting nodes", total=total)
+        for step in purge_runs(old, task_results=options["task_results"]):
+            runs, nodes = runs + step.runs, nodes + step.nodes
+            progress.advance(bar, step.nodes)
+    return runs, nodes
+
+
+def _json(counted: dict[str, tuple[int, int]]) -> dict[str, dict[str, int]]:
+    return {name: {"runs": runs, "nodes": nodes} for name, (runs, nodes) in counted.items()}
+
+
+def _lines(counted: dict[str, tuple[int, int]], *, dry_run: bool) -> list[str]:
+    if not dry_run:
+        runs, nodes = counted["deleted"]
+        return [f"Deleted {runs:,} run(s) with {nodes:,} node(s)."]
+    lines = [f"{state.lower()}: {runs:,} run(s) with {nodes:,} node(s)" for state, (runs, nodes) in counted.items()]
+    return [*lines, "Nothing was deleted: this is a dry run."] if lines else ["There are no such runs."]

@@ -1,0 +1,13 @@
+"""The rows: a run, its nodes, their earlier attempts, what was asked of them; the workers.
+
+Reads only; states are written by ``engine``.
+"""
+
+from django_tasktree.models.history_entry import HistoryEntry
+from django_tasktree.models.lease import Lease
+from django_tasktree.models.node_attempt import NodeAttempt
+from django_tasktree.models.node_run import NodeRun
+from django_tasktree.models.tree_run import TreeRun
+from django_tasktree.models.worker import Worker
+
+__all__ = ["HistoryEntry", "Lease", "NodeAttempt", "NodeRun", "TreeRun", "Worker"]

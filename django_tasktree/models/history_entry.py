@@ -1,0 +1,66 @@
+"""What somebody asked of a run, or of a part of it."""
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from django_tasktree.identifiers import new_id
+from django_tasktree.models.node_run import NodeRun
+from django_tasktree.models.tree_run import TreeRun
+
+
+class Action(models.TextChoices):
+    """What can be asked for."""
+
+    LAUNCH = "launch", _("launch")
+    PAUSE = "pause", _("pause")
+    RESUME = "resume", _("resume")
+    REVOKE = "revoke", _("revoke")
+    RETRY = "retry", _("retry")
+    RERUN = "rerun", _("run again from here")
+    SKIP = "skip", _("skip")
+    ADD = "add", _("add nodes")
+    COPY = "copy", _("copy")
+    EDIT = "edit", _("edit draft")
+    STOP = "stop", _("stop on failure")
+    DEADLINE = "deadline", _("deadline passed")
+
+
+class HistoryEntry(models.Model):
+    """One thing that was asked for: by whom, when, and how many nodes it moved."""
+
+    id = models.UUIDField(_("ID"), primary_key=True, default=new_id, editable=False)
+    run = models.ForeignKey(TreeRun, verbose_name=_("run"), on_delete=models.CASCADE, related_name="history")
+    node = models.ForeignKey(
+        NodeRun,
+        verbose_name=_("node"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text=_("Where it was asked of a node with its subtree."),
+    )
+    action = models.CharField(_("action"), max_length=10, choices=Action.choices)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
+    actor = models.CharField(
+        _("asked by"), max_length=255, blank=True, help_text=_("The user's name then, or what else asked for it.")
+    )
+    at = models.DateTimeField(_("at"), default=timezone.now)
+    nodes = models.PositiveIntegerField(_("nodes moved"), default=0)
+    note = models.TextField(_("note"), blank=True)
+
+    class Meta:
+        verbose_name = _("history entry")
+        verbose_name_plural = _("history")
+        ordering = ["run", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()} ({self.actor})" if self.actor else self.get_action_display()

@@ -1,0 +1,23 @@
+"""What only one process at a time should do."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Lease(models.Model):
+    """Who does something, until when nobody else needs to, and how far it has got.
+
+    ``until`` is a time of the database's clock.
+    """
+
+    name = models.CharField(_("name"), max_length=50, primary_key=True)
+    holder = models.UUIDField(_("holder"), null=True, blank=True)
+    until = models.DateTimeField(_("until"))
+    cursors = models.JSONField(_("cursors"), default=dict, blank=True)
+
+    class Meta:
+        verbose_name = _("lease")
+        verbose_name_plural = _("leases")
+
+    def __str__(self) -> str:
+        return self.name

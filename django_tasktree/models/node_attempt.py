@@ -1,0 +1,31 @@
+"""An attempt at a node that was not its last."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from django_tasktree.identifiers import new_id
+from django_tasktree.models.node_run import NodeRun
+
+
+class NodeAttempt(models.Model):
+    """How an earlier attempt at a node ended; the last attempt stands in the node itself."""
+
+    id = models.UUIDField(_("ID"), primary_key=True, default=new_id, editable=False)
+    node = models.ForeignKey(NodeRun, verbose_name=_("node"), on_delete=models.CASCADE, related_name="attempt_log")
+    number = models.PositiveIntegerField(_("attempt"))
+    task_id = models.UUIDField(_("task ID"))
+    worker = models.CharField(_("worker"), max_length=255, blank=True)
+    started_at = models.DateTimeField(_("started"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished"))
+    outcome = models.CharField(_("outcome"), max_length=20)
+    error_type = models.CharField(_("error type"), max_length=255, blank=True)
+    error_message = models.TextField(_("error message"), blank=True)
+    traceback = models.TextField(_("traceback"), blank=True)
+
+    class Meta:
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
+        ordering = ["node", "number"]
+
+    def __str__(self) -> str:
+        return f"{self.node_id} #{self.number}"

@@ -1,0 +1,96 @@
+"""A launched tree."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from django_tasktree.identifiers import new_id
+from django_tasktree.models.querysets import TreeRunManager
+from django_tasktree.states import RUN_FINAL, OnFailure, RunState
+
+if TYPE_CHECKING:
+    from django_tasktree.models.node_run import NodeRun
+
+
+class TreeRun(models.Model):
+    """One launch of a tree: what was launched, by whom, and how it stands."""
+
+    id = models.UUIDField(_("ID"), primary_key=True, default=new_id, editable=False)
+    name = models.CharField(_("name"), max_length=200, blank=True)
+    definition = models.CharField(_("definition"), max_length=200, blank=True, db_index=True)
+    params = models.JSONField(_("parameters"), default=dict, blank=True)
+    key = models.CharField(
+        _("key"),
+        max_length=200,
+        null=True,
+        blank=True,
+        unique=True,
+        help_text=_("Launching the same key again gives this run."),
+    )
+    state = models.CharField(_("state"), max_length=10, choices=RunState.choices, default=RunState.STARTED)
+    on_failure = models.CharField(_("on failure"), max_length=8, choices=OnFailure.choices, default=OnFailure.CONTINUE)
+    max_active = models.PositiveIntegerField(
+        _("at most active"), null=True, blank=True, help_text=_("How many of its nodes may be queued or running.")
+    )
+    eta = models.DateTimeField(_("due"), null=True, blank=True, help_text=_("When a draft is launched."))
+    deadline = models.DateTimeField(_("deadline"), null=True, blank=True)
+    error_message = models.TextField(
+        _("error message"), blank=True, help_text=_("Why it was ended before all of its nodes had.")
+    )
+    revision = models.PositiveIntegerField(_("revision"), default=0)
+    purging = models.BooleanField(_("being deleted"), default=False, editable=False)
+    copy_of = models.ForeignKey(
+        "self", verbose_name=_("copy of"), null=True, blank=True, on_delete=models.SET_NULL, related_name="copies"
+    )
+    created_at = models.DateTimeField(_("created"), default=timezone.now)
+    started_at = models.DateTimeField(_("started"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    launched_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("launched by"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
+
+    nodes: "models.Manager[NodeRun]"
+    launched_by_id: int | UUID | None
+
+    objects = TreeRunManager()
+
+    class Meta:
+        verbose_name = _("tree run")
+        verbose_name_plural = _("tree runs")
+        ordering = ["-created_at", "-id"]
+        get_latest_by = "created_at"
+        permissions = [
+            ("launch_treerun", _("Can launch trees")),
+            ("compose_treerun", _("Can compose drafts of any tasks")),
+            ("control_treerun", _("Can pause, resume, retry, skip and revoke runs and nodes")),
+        ]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="tasktree_run_newest"),
+            models.Index(fields=["state", "id"], name="tasktree_run_state"),
+            models.Index(fields=["finished_at"], name="tasktree_run_finished"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or str(self.id)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has its final state."""
+        return self.state in RUN_FINAL
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long the run has taken, so far where it is still going."""
+        if self.started_at is None:
+            return None
+        return (self.finished_at or timezone.now()) - self.started_at

@@ -1,0 +1,32 @@
+"""A Celery worker that runs, or did until lately."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from django_tasktree.models.querysets import WorkerManager
+
+
+class Worker(models.Model):
+    """One worker process (not its pool processes), from its start to its end; a worker that starts again is another.
+
+    ``started_at`` and ``last_seen`` are times of the database's clock, which all workers share.
+    """
+
+    id = models.UUIDField(_("ID"), primary_key=True, editable=False)
+    hostname = models.CharField(_("name"), max_length=255)
+    pid = models.PositiveBigIntegerField(_("process ID"))
+    pool = models.CharField(_("pool"), max_length=100, blank=True)
+    concurrency = models.PositiveIntegerField(_("concurrency"), null=True, blank=True)
+    queues = models.JSONField(_("queues"), default=list, blank=True)
+    started_at = models.DateTimeField(_("started"))
+    last_seen = models.DateTimeField(_("last seen"))
+
+    objects = WorkerManager()
+
+    class Meta:
+        verbose_name = _("worker")
+        verbose_name_plural = _("workers")
+        ordering = ["hostname", "started_at"]
+
+    def __str__(self) -> str:
+        return self.hostname

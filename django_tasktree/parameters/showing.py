@@ -1,0 +1,26 @@
+"""Values in messages and signatures."""
+
+import json
+from datetime import date
+from enum import Enum
+from typing import Any
+
+from django.db.models import Model
+
+
+def shown(value: Any) -> str:
+    """Show a default or a choice the way it would be typed."""
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(shown, value))}]"
+    if isinstance(value, date):  # a datetime too
+        return value.isoformat()
+    return str(value.pk if isinstance(value, Model) else value)
+
+
+def quoted(value: Any) -> str:
+    """Show a value that does not fit; the repr of a row could ask the database, or fail."""
+    return f"a {value._meta.label}" if isinstance(value, Model) else repr(value)

@@ -1,0 +1,148 @@
+"""Parameters read from the signature of a function."""
+
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+from types import NoneType, SimpleNamespace, UnionType
+from typing import Any, Literal, NoReturn, Union
+
+from django.db.models import CompositePrimaryKey, Model
+
+from django_tasktree.exceptions import InvalidDefinition, InvalidParameter
+from django_tasktree.parameters.parameter import Parameter
+from django_tasktree.parameters.scalars import SCALAR_KINDS
+
+_SUPPORTED = (
+    "str, int, float, bool, Decimal, date, datetime, UUID, Path, an Enum, a Literal of texts and whole numbers, "
+    "a Django model with a primary key of one column, list[…] of one of these, or one of these with | None"
+)
+
+
+def parameters_of(function: Callable[..., Any], definition_name: str) -> tuple[Parameter, ...]:
+    """Read the parameters from the signature of a function.
+
+    Args:
+        function: what builds the tree; its parameters are passed by keyword.
+        definition_name: what the tree is called in messages.
+
+    Raises:
+        InvalidDefinition: a parameter can't be passed by keyword, or its type is not among the supported ones.
+    """
+    reader = _Signature(function, definition_name)
+    return tuple(reader.parameter(parameter) for parameter in inspect.signature(function).parameters.values())
+
+
+@dataclass(frozen=True)
+class _Signature:
+    """Makes parameters of those in a function's signature."""
+
+    function: Callable[..., Any]
+    tree: str
+
+    def parameter(self, source: inspect.Parameter) -> Parameter:
+        """Make one parameter."""
+        self._check_passing(source)
+        annotation, optional = _without_none(self._annotation(source))
+        parameter = self._typed(source.name, annotation)
+        if parameter is None:
+            self.refuse(source.name, f"the type {_type_name(annotation)} is not supported; use {_SUPPORTED}")
+        required = source.default is source.empty
+        default = None if required else source.default
+        optional = optional or (not required and default is None)
+        parameter = replace(parameter, optional=optional, required=required, default=default)
+        self._check_default(parameter)
+        return parameter
+
+    def refuse(self, name: str, reason: str, cause: Exception | None = None) -> NoReturn:
+        """Say which parameter of which function is wrong."""
+        place = f"{self.function.__module__}.{self.function.__qualname__}"
+        raise InvalidDefinition(f"parameter {name!r} of {place}, which defines tree {self.tree!r}: {reason}") from cause
+
+    def _check_passing(self, source: inspect.Parameter) -> None:
+        if source.kind in (source.VAR_POSITIONAL, source.VAR_KEYWORD):
+            self.refuse(str(source), "replace it by parameters that have a name each, so that a form can show them")
+        if source.kind is source.POSITIONAL_ONLY:
+            self.refuse(source.name, "parameters are passed by name: remove the / after it")
+
+    def _annotation(self, source: inspect.Parameter) -> Any:
+        """Resolve one annotation; the others and that of the return may name what only type checkers import."""
+        if source.annotation is source.empty:
+            return str
+        names = getattr(inspect.unwrap(self.function), "__globals__", {})
+        alone = SimpleNamespace(__annotations__={source.name: source.annotation})
+        try:
+            return typing.get_type_hints(alone, names)[source.name]
+        except (NameError, AttributeError, TypeError, SyntaxError) as error:
+            remedy = "name a type that its module imports outside `if TYPE_CHECKING:`"
+            self.refuse(source.name, f"its type {source.annotation!r} can't be resolved ({error}): {remedy}", error)
+
+    def _typed(self, name: str, annotation: Any) -> Parameter | None:
+        """Make a parameter of this type, or None where the type is not supported."""
+        plain = Parameter(name, annotation, "text", self.tree)
+        origin = typing.get_origin(annotation)
+        if origin is Literal:
+            return _literal_parameter(plain)
+        if origin is list:
+            return self._list_parameter(plain)
+        if not isinstance(annotation, type) or origin is not None:
+            return None
+        return _class_parameter(plain)
+
+    def _list_parameter(self, plain: Parameter) -> Parameter | None:
+        annotation, optional = _without_none(next(iter(typing.get_args(plain.annotation)), None))
+        item = self._typed(plain.name, annotation)
+        if item is None or item.kind == "list":
+            return None
+        return replace(plain, kind="list", item=replace(item, optional=optional))
+
+    def _check_default(self, parameter: Parameter) -> None:
+        """Refuse a default that does not fit now, not when the tree is launched; rows are not asked for at startup."""
+        if parameter.required or parameter.names_rows:
+            return
+        try:
+            parameter.clean(parameter.default)
+        except InvalidParameter as error:
+            reason = f"its default does not fit its annotation: {error.errors[parameter.name]}; change one of them"
+            self.refuse(parameter.name, reason, error)
+
+
+def _without_none(annotation: Any) -> tuple[Any, bool]:
+    """Split a type into itself without None, and whether it had None."""
+    args = typing.get_args(annotation)
+    others = tuple(arg for arg in args if arg not in (None, NoneType))
+    if len(others) == len(args) or not others:
+        return annotation, False
+    if typing.get_origin(annotation) is Literal:
+        return Literal[others], True
+    if typing.get_origin(annotation) in (Union, UnionType):
+        return _without_none(Union[others])[0], True  # noqa: UP007 - its members are known only at run time
+    return annotation, False
+
+
+def _literal_parameter(plain: Parameter) -> Parameter | None:
+    choices = typing.get_args(plain.annotation)
+    if not all(type(choice) in (str, int) for choice in choices):
+        return None
+    return replace(plain, kind="literal", choices=choices)
+
+
+def _class_parameter(plain: Parameter) -> Parameter | None:
+    cls = plain.annotation
+    if cls in SCALAR_KINDS:
+        return replace(plain, kind=SCALAR_KINDS[cls])
+    if issubclass(cls, Enum) and len(cls):
+        return replace(plain, kind="enum", choices=tuple(cls))
+    if _names_one_row(cls):
+        return replace(plain, kind="model", model=cls)
+    return None
+
+
+def _names_one_row(cls: type) -> bool:
+    """Whether it is a model whose rows one JSON value can name."""
+    return issubclass(cls, Model) and not (cls._meta.abstract or isinstance(cls._meta.pk, CompositePrimaryKey))
+
+
+def _type_name(annotation: Any) -> str:
+    return annotation.__qualname__ if type(annotation) is type else str(annotation)

@@ -1,0 +1,33 @@
+"""A run as JSON: the same keys on the command line and in views."""
+
+from typing import Any
+
+from django_tasktree.models import TreeRun
+from django_tasktree.progress import Progress
+
+
+def run_json(run: TreeRun, progress: Progress) -> dict[str, Any]:
+    """Describe a run and how far it is."""
+    return {
+        "id": str(run.id),
+        "name": run.name,
+        "definition": run.definition,
+        "params": run.params,
+        "state": run.state,
+        "error": run.error_message or None,
+        "created_at": run.created_at,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "duration": None if run.duration is None else run.duration.total_seconds(),
+        "progress": progress_json(progress),
+    }
+
+
+def progress_json(progress: Progress) -> dict[str, Any]:
+    """Describe how far a run is."""
+    return {
+        "total": progress.total,
+        "done": progress.done,
+        "failed": progress.failed,
+        "by_state": progress.by_state,
+    }

@@ -1,0 +1,81 @@
+"""Arguments and results as text: JSON with Celery's extra types, and pickle where the project allows it.
+
+JSON is kombu's (datetime, date, time, Decimal, UUID and bytes keep their types; so do types that the project gave to
+``kombu.utils.json.register_type``). Pickle is written and read only where Celery's ``accept_content`` lists it.
+"""
+
+import base64
+import pickle
+from typing import Any
+
+from celery import current_app
+from kombu.utils import json
+
+from django_tasktree.conf import settings
+from django_tasktree.exceptions import SerializationError, ValueTooLarge
+
+_PICKLE = "pickle:"
+_PLAIN = (type(None), bool, int, float, str)
+
+
+def pickle_accepted() -> bool:
+    """Tell whether the Celery configuration accepts pickled content."""
+    return any(name in ("pickle", "application/x-python-serialize") for name in current_app.conf.accept_content or ())
+
+
+def is_pickled(text: str) -> bool:
+    """Tell whether a text that :func:`dumps` wrote holds a pickle."""
+    return text.startswith(_PICKLE)
+
+
+def dumps(value: Any, *, prefer: str = "json") -> str:
+    """Write a value as text.
+
+    Args:
+        value: anything.
+        prefer: ``"pickle"`` keeps Python's types (where accepted) even of what JSON could hold.
+
+    Raises:
+        SerializationError: the value can't be written.
+    """
+    accepted = pickle_accepted()
+    try:
+        if prefer == "pickle" and accepted and not isinstance(value, _PLAIN):
+            return _pickled(value)
+        return str(json.dumps(value))
+    except Exception as exc:
+        if accepted and prefer != "pickle":
+            return dumps(value, prefer="pickle")
+        raise SerializationError.of(value, exc) from exc
+
+
+def check_size(text: str, setting: str) -> str:
+    """Give a text back, if it is no longer than a setting allows.
+
+    Raises:
+        ValueTooLarge: it is longer.
+    """
+    limit: int | None = getattr(settings, setting)
+    if limit is not None and len(text) > limit:
+        raise ValueTooLarge.than(len(text), limit, setting.upper())
+    return text
+
+
+def loads(text: str) -> Any:
+    """Read a value that :func:`dumps` wrote.
+
+    Raises:
+        SerializationError: it was pickled, and ``accept_content`` does not list pickle.
+    """
+    if not is_pickled(text):
+        return json.loads(text)
+    if not pickle_accepted():
+        raise SerializationError(
+            "this value was pickled, which the project does not accept (any more): "
+            "add 'pickle' to CELERY_ACCEPT_CONTENT to read it"
+        )
+    return pickle.loads(base64.b64decode(text[len(_PICKLE) :]))  # noqa: S301  accept_content lists it
+
+
+def _pickled(value: Any) -> str:
+    return _PICKLE + base64.b64encode(pickle.dumps(value)).decode("ascii")

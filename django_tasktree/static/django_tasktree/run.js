@@ -1,0 +1,59 @@
+/* The page of a run stays up to date: its summary, and the states of the rows that are shown. */
+"use strict";
+
+(function () {
+    const MOST_ROWS = 100;
+    const region = document.getElementById("tasktree-live");
+    if (!region || region.dataset.over) {
+        return;
+    }
+
+    function address() {
+        const rows = document.querySelectorAll(".tasktree-tree tr[data-node]:not([data-over]):not([hidden])");
+        const ids = Array.from(rows).slice(0, MOST_ROWS).map((row) => row.dataset.node);
+        return ids.length ? region.dataset.url + "?nodes=" + ids.join(",") : region.dataset.url;
+    }
+
+    function show(answer) {
+        replace(answer.html);
+        for (const [id, state] of Object.entries(answer.rows)) {
+            showRow(document.getElementById("node-" + id), state);
+        }
+        document.dispatchEvent(new CustomEvent("tasktree:changed", { detail: answer }));
+        return !answer.over;
+    }
+
+    function replace(html) {
+        if (region.tasktreeHtml === html) {
+            return;
+        }
+        // What has the focus keeps it: a button that is about to be pressed must not be pulled away.
+        const focused = region.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+        region.innerHTML = html;
+        region.tasktreeHtml = html;
+        if (focused) {
+            const same = Array.from(region.querySelectorAll("a")).find((link) => link.getAttribute("href") === focused);
+            if (same) {
+                same.focus({ preventScroll: true });
+            }
+        }
+    }
+
+    function showRow(row, state) {
+        if (!row) {
+            return;
+        }
+        row.querySelector(".tasktree-cell-state").innerHTML = state.badge;
+        row.querySelector(".tasktree-cell-attempts").textContent = state.attempts;
+        row.querySelector(".tasktree-cell-duration").textContent = state.duration;
+        if (state.over) {
+            row.dataset.over = "1";
+        }
+        if (String(state.children) !== row.dataset.children) {
+            row.dataset.children = state.children;
+            row.dispatchEvent(new CustomEvent("tasktree:grown", { bubbles: true }));
+        }
+    }
+
+    window.tasktreePoll(address, show);
+})();

@@ -1,0 +1,119 @@
+"""Send messages that were lost again.
+
+A message counts as lost where its queue is empty; or where a message that was sent later to the same queue has been
+delivered already, for queues are first in, first out. That can be wrong: a worker may hold messages that it has not
+started yet. Then two messages are under way for one attempt, and the second to arrive is void.
+"""
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django_tasktree import serialization
+from django_tasktree.conf import settings
+from django_tasktree.engine.park import park
+from django_tasktree.engine.specs import Dispatch
+from django_tasktree.engine.sweep.pages import Walk
+from django_tasktree.engine.sweep.waiting import Waiting, fix_eta, mark_resent, newest_started, waiting
+from django_tasktree.sweeping.mending import mending
+from django_tasktree.sweeping.queues import Queues, Target, target_of
+from django_tasktree.sweeping.swept import Swept
+from django_tasktree.worker.follow import publish_now
+from django_tasktree.worker.message import ref_of
+from django_tasktree.worker.publisher import unreachable
+
+logger = logging.getLogger(__name__)
+
+
+def resend_lost(app: Any, walk: Walk, now: datetime, swept: Swept) -> None:
+    """Send the messages of nodes that wait for a worker again, where they are lost."""
+    if app.conf.task_always_eager:
+        return
+    try:
+        with Queues(app) as queues:
+            judge = _Judge(app, queues, now)
+            for page in waiting(walk, now):
+                _park([found for found in page if not found.may_start], swept)
+                lost = [found for found in page if found.may_start and judge.has_lost(found)]
+                _resend(lost, now, swept)
+    except unreachable(app) as exc:
+        swept.errors += 1
+        logger.warning("the broker can't be reached (%r): lost messages are looked for later", exc)
+
+
+def _park(found: Iterable[Waiting], swept: Swept) -> None:
+    for dispatch in [one.dispatch for one in found]:
+        with mending(f"node {dispatch.id}", swept):
+            parked = park(ref_of(dispatch))
+            publish_now(dispatch.run_id, parked.dispatches)
+            swept.parked += 1
+
+
+def _resend(lost: list[Waiting], now: datetime, swept: Swept) -> None:
+    if not lost:
+        return
+    marked = mark_resent(lost, now)
+    swept.resent += len(marked)
+    logger.warning("%d message(s) were lost, and are sent again", len(marked))
+    by_run: dict[Any, list[Dispatch]] = {}
+    for dispatch in marked:
+        by_run.setdefault(dispatch.run_id, []).append(dispatch)
+    for run_id, dispatches in by_run.items():
+        with mending(f"run {run_id}", swept):
+            publish_now(run_id, dispatches)
+
+
+class _Judge:
+    """Tells which messages are lost."""
+
+    def __init__(self, app: Any, queues: Queues, now: datetime) -> None:
+        self._app = app
+        self._queues = queues
+        self._now = now
+        self._targets: dict[tuple[str, str], Target] = {}
+        self._delivered: dict[Target, datetime] | None = None
+
+    def has_lost(self, found: Waiting) -> bool:
+        """Whether a node's message is lost, as far as one can tell."""
+        if self._waits_for_its_countdown(found):
+            return False
+        target = self._target(found.dispatch.task, found.dispatch.options)
+        depth = None if target.queue is None else self._queues.depth(target.queue)
+        if depth == 0:
+            return True
+        grace = timedelta(seconds=settings.resend_after)
+        if target.queue is not None and self._delivered_last(target) > found.since + grace:
+            return True
+        return depth is None and found.since + timedelta(seconds=settings.resend_blindly_after) < self._now
+
+    def _waits_for_its_countdown(self, found: Waiting) -> bool:
+        """Write a countdown, or an eta among the options, into the row, so that nobody looks before it is due."""
+        if found.dispatch.eta is not None:
+            return False
+        due = _due(found)
+        if due is None:
+            return False
+        fix_eta(found.dispatch.id, found.dispatch.task_id, due)
+        return due + timedelta(seconds=settings.resend_after) > self._now
+
+    def _delivered_last(self, target: Target) -> datetime:
+        if self._delivered is None:
+            self._delivered = {}
+            for task, options, queued_at in newest_started():
+                key = self._target(task, options)
+                self._delivered[key] = max(queued_at, self._delivered.get(key, queued_at))
+        return self._delivered.get(target, datetime.min.replace(tzinfo=self._now.tzinfo))
+
+    def _target(self, task: str, options: str) -> Target:
+        if (task, options) not in self._targets:
+            self._targets[task, options] = target_of(self._app, task, serialization.loads(options))
+        return self._targets[task, options]
+
+
+def _due(found: Waiting) -> datetime | None:
+    options = serialization.loads(found.dispatch.options)
+    if options.get("countdown") is not None:
+        return found.since + timedelta(seconds=options["countdown"])
+    eta: datetime | None = options.get("eta")
+    return eta

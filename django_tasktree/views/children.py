@@ -1,0 +1,97 @@
+"""The nodes of a run, those under one parent at a time and in pages, as JSON."""
+
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from django_tasktree.conditional import conditional
+from django_tasktree.identifiers import as_uuid
+from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.states import NodeState
+from django_tasktree.views.access import visible_run
+from django_tasktree.views.answers import answer, error, with_json_errors
+
+#: Nodes of a page, where nothing else is asked for, and at most.
+PAGE, MOST = 100, 1000
+_COLUMNS = (
+    "id",
+    "parent_id",
+    "position",
+    "task",
+    "state",
+    "is_gather",
+    "run_when",
+    "child_count",
+    "attempts",
+    "queued_at",
+    "started_at",
+    "finished_at",
+)
+_ERROR = ("error_type", "error_message")
+
+
+@require_safe
+@with_json_errors
+def children(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """Tell the nodes under a node: ``?parent=`` (a key; the root nodes by default), ``?after=`` and ``?limit=``."""
+    run = visible_run(request, run_id)
+    try:
+        after, limit = _whole(request, "after", -1, -1), min(_whole(request, "limit", PAGE, 1), MOST)
+    except ValueError as exc:
+        return error(400, str(exc))
+    parent = _parent(request, run)
+    with_errors = request.user.has_perm("django_tasktree.view_noderun")
+    under = NodeRun.objects.under(run.id, parent.id if parent else None)
+    rows = under.filter(position__gt=after).in_order().values(*_COLUMNS, *(_ERROR if with_errors else ()))
+    found = list(rows[: limit + 1])
+    content = {
+        "run": str(run.id),
+        "parent": str(parent.id) if parent else None,
+        "total": parent.child_count if parent else under.count(),
+        "nodes": [_described(row) for row in found[:limit]],
+        "next": _next(run, parent, found[limit - 1]["position"], limit) if len(found) > limit else None,
+    }
+    return conditional(request, answer(content))
+
+
+def _described(row: dict[str, Any]) -> dict[str, Any]:
+    described = {**row, "id": str(row["id"]), "parent": row["parent_id"] and str(row["parent_id"])}
+    del described["parent_id"]
+    described["state_label"] = str(NodeState(row["state"]).label)
+    if "error_type" in row:
+        kind, message = described.pop("error_type"), described.pop("error_message")
+        described["error"] = {"type": kind, "message": message} if kind else None
+    return described
+
+
+def _next(run: TreeRun, parent: NodeRun | None, last: int, limit: int) -> str:
+    query = {"after": last, "limit": limit, **({"parent": str(parent.id)} if parent else {})}
+    return f"{reverse('tasktree:children', args=[run.id])}?{urlencode(query)}"
+
+
+def _parent(request: HttpRequest, run: TreeRun) -> NodeRun | None:
+    text = request.GET.get("parent")
+    if not text:
+        return None
+    node: NodeRun | None = NodeRun.objects.filter(id=as_uuid(text), run_id=run.id).only("child_count").first()
+    if node is None:
+        raise Http404(_("Run %(run)s has no node %(node)s.") % {"run": run.id, "node": text})
+    return node
+
+
+def _whole(request: HttpRequest, name: str, default: int, least: int) -> int:
+    text = request.GET.get(name, "")
+    if not text:
+        return default
+    # What is longer does not fit into a column either.
+    if not text.isdecimal() or len(text) > 9 or int(text) < least:
+        raise ValueError(
+            _("%(name)s=%(value)s is not a whole number from %(least)s.")
+            % {"name": name, "value": text, "least": max(least, 0)}
+        )
+    return int(text)

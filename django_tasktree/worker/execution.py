@@ -1,0 +1,231 @@
+"""One attempt at a node, from its claim to its outcome."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, cast
+
+from celery.exceptions import Ignore, Reject, Retry
+from celery.utils.time import maybe_iso8601
+from django.db import DataError, transaction
+from django.utils import timezone
+
+from django_tasktree import serialization
+from django_tasktree.atomicity import atomic_alias
+from django_tasktree.blueprint import draw
+from django_tasktree.engine import retry as engine_retry
+from django_tasktree.engine.claim import claim
+from django_tasktree.engine.park import park
+from django_tasktree.engine.specs import NodeError, NodeRef, NodeSpec, Outcome, Place
+from django_tasktree.engine.transient import is_transient, persist
+from django_tasktree.exceptions import Fenced
+from django_tasktree.failures import describe
+from django_tasktree.states import NodeState
+from django_tasktree.worker import eager
+from django_tasktree.worker.arguments import fill_in
+from django_tasktree.worker.context import RunningNode, StopPropagation
+from django_tasktree.worker.follow import conclude, publish_after_commit
+from django_tasktree.worker.identity import worker_of
+from django_tasktree.worker.lost import give_up
+from django_tasktree.worker.message import HEADER, read_header
+from django_tasktree.worker.publisher import send_retry
+from django_tasktree.worker.task_result import success_row
+
+logger = logging.getLogger(__name__)
+
+
+def enter_attempt(request: Any) -> NodeRef | None:
+    """Name the attempt whose message a request is, the first time that it is asked.
+
+    The body may call its own task again within the same request: that call is none of the node's.
+    """
+    if getattr(request, "tasktree_entered", False):
+        return None
+    node = read_header(request.headers, request.id)
+    request.tasktree_entered = node is not None
+    return node
+
+
+def run_attempt(task: Any, ref: NodeRef, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Claim a node, run its body and write what came of it.
+
+    Args:
+        task: the task instance, with the message's request.
+        ref: the attempt that the message names.
+        args: positional arguments as sent.
+        kwargs: keyword arguments as sent.
+
+    Returns:
+        What the body returned, for Celery's own result backend.
+
+    Raises:
+        Ignore: the message is a duplicate or void, or the body raised it.
+        Exception: what the body raised; the node's row has it by then.
+    """
+    _claim(task, ref)
+    node = RunningNode(ref)
+    committed: list[bool] = []
+    try:
+        alias = atomic_alias(task)
+        if alias is not None:
+            return _run_in_transaction(task, node, args, kwargs, alias, committed)
+        value, outcome = _run_body(task, node, args, kwargs)
+    except Retry as exc:
+        _retry_later(task, node, exc)
+        raise
+    except Fenced as exc:
+        logger.warning("%s: what its body wrote is rolled back", exc)
+        raise Ignore(str(exc)) from exc
+    except Reject as exc:
+        raise _reject(ref, exc) from exc
+    except Ignore as exc:
+        _conclude(ref, Outcome(NodeState.SKIPPED, error=_ignored(exc)))
+        raise
+    except Exception as exc:
+        if committed:
+            raise
+        if task.atomic and is_transient(exc):
+            raise _start_over(task, ref, exc) from exc
+        _conclude(ref, Outcome(NodeState.FAILURE, error=describe(exc)))
+        raise
+    _succeed(task, ref, outcome, value)
+    return value
+
+
+def _claim(task: Any, ref: NodeRef) -> None:
+    while not claim(ref, task.request.hostname or "", worker_of(task.request)):
+        parked = persist(lambda: park(ref))
+        if not parked.again:
+            logger.info("task %s[%s]: a duplicate, void or early message of node %s", task.name, ref.task_id, ref.id)
+            publish_after_commit(ref.run_id, parked.dispatches)
+            raise Ignore
+
+
+def _start_over(task: Any, ref: NodeRef, exc: Exception) -> Ignore:
+    """Queue the node of an atomic body anew whose transaction fell to a deadlock, or to a database that went away."""
+    try:
+        again = persist(lambda: give_up(ref, task, describe(exc)))
+    except Fenced as fenced:
+        logger.warning("%s", fenced)
+    else:
+        logger.warning("node %s: its transaction failed (%s); it %s", ref.id, exc, "runs again" if again else "fails")
+    return Ignore(str(exc))
+
+
+def _run_in_transaction(task: Any, node: RunningNode, args: Any, kwargs: Any, alias: str, committed: list[bool]) -> Any:
+    """Run the body and write its outcome in one transaction; whatever is raised rolls both back.
+
+    Args:
+        task: see :func:`run_attempt`.
+        node: the node.
+        args: see :func:`run_attempt`.
+        kwargs: see :func:`run_attempt`.
+        alias: the database.
+        committed: gets an entry once both are committed; what fails after that is no failure of the node.
+    """
+    with transaction.atomic(using=alias):
+        value, outcome = _run_body(task, node, args, kwargs)
+        transaction.on_commit(lambda: committed.append(True), using=alias)
+        _succeed(task, node.ref, outcome, value, alias)
+    return value
+
+
+def _run_body(task: Any, node: RunningNode, args: Any, kwargs: Any) -> tuple[Any, Outcome]:
+    if task.request.headers[HEADER].get("references"):
+        args, kwargs = persist(partial(fill_in, node.run_id, args, kwargs))
+    stop = False
+    # A transaction around the body is all that eager.body() would be.
+    with node, eager.body() if task.request.is_eager and not task.atomic else nullcontext():
+        try:
+            value = task.run(*args, **kwargs)
+        except StopPropagation as exc:
+            value, stop = exc.result, True
+        except Retry as exc:
+            if node.retry_signature is None:
+                raise TypeError(f"task {task.name!r} raised Retry itself: call self.retry(), which sends it") from exc
+            raise
+    if node.retry_signature is not None:
+        # The body called retry(throw=False) and returned: it did ask for another attempt.
+        raise Retry(sig=node.retry_signature)
+    prefer = "pickle" if task.app.conf.result_serializer == "pickle" else "json"
+    result = serialization.check_size(serialization.dumps(value, prefer=prefer), "max_result_size")
+    return value, Outcome(NodeState.SUCCESS, result=result, stop=stop, added=_added(node))
+
+
+def _added(node: RunningNode) -> tuple[NodeSpec, ...]:
+    if not node.children:
+        return ()
+    ref = node.ref
+    limiter = ref.limiter if ref.max_active is None else ref.id
+    return tuple(draw(node, Place(ref.run_id, ref.id, ref.child_count, ref.stops, limiter)).specs)
+
+
+def _succeed(task: Any, ref: NodeRef, outcome: Outcome, value: Any, alias: str | None = None) -> None:
+    # In a transaction a void attempt must go on as an error, which rolls back.
+    write = _conclude if alias is None else conclude
+    row = success_row(task, value)
+    if row is None:
+        write(ref, outcome)
+        return
+    try:
+        with nullcontext() if alias is None else transaction.atomic(using=alias):
+            write(ref, replace(outcome, beside=row))
+    except DataError:
+        logger.exception("node %s: its TaskResult can't be stored, so it is left to Celery", ref.id)
+        write(ref, outcome)
+        return
+    # Celery would store it once more.
+    task.request.ignore_result = True
+
+
+def _conclude(ref: NodeRef, outcome: Outcome) -> None:
+    try:
+        conclude(ref, outcome)
+    except Fenced as exc:
+        logger.warning("%s: its outcome (%s) is dropped", exc, outcome.state)
+        raise Ignore(str(exc)) from exc
+
+
+def _retry_later(task: Any, node: RunningNode, exc: Any) -> None:
+    """Commit the move to RETRY, then send the message that the body's ``retry()`` made."""
+    signature = node.retry_signature
+    reason = describe(exc.exc) if isinstance(exc.exc, BaseException) else NodeError("celery.exceptions.Retry", str(exc))
+    try:
+        task_id = engine_retry.retry(node.ref, reason, _eta(signature.options), node.retry_arguments)
+    except Fenced as fenced:
+        raise Ignore(str(fenced)) from exc
+    signature.set(task_id=str(task_id))
+    # Celery would run an eager retry within this call: many retries would use up the stack.
+    exc.sig = None
+    send_retry(node, signature, is_eager=task.request.is_eager)
+
+
+def _eta(options: Mapping[str, Any]) -> datetime | None:
+    if options.get("eta"):
+        eta = cast("datetime", maybe_iso8601(options["eta"]))
+        return eta if timezone.is_aware(eta) else timezone.make_aware(eta)
+    countdown = options.get("countdown")
+    return timezone.now() + timedelta(seconds=countdown) if countdown else None
+
+
+def _reject(ref: NodeRef, exc: Any) -> Exception:
+    """Fail the node, or queue it anew; the new message makes the broker's own redelivery void."""
+    error = NodeError("celery.exceptions.Reject", f"the body rejected its message: {exc.reason or 'no reason given'}")
+    if not exc.requeue:
+        _conclude(ref, Outcome(NodeState.FAILURE, error=error))
+        return cast("Exception", exc)
+    try:
+        publish_after_commit(ref.run_id, [engine_retry.requeue(ref, engine_retry.REJECTED, error)])
+    except Fenced as fenced:
+        logger.warning("%s: its rejection is dropped", fenced)
+    return Ignore(error.message)
+
+
+def _ignored(exc: Ignore) -> NodeError:
+    return NodeError(
+        "celery.exceptions.Ignore",
+        f"the body asked to be ignored: {exc}" if exc.args else "the body asked to be ignored",
+    )

@@ -1,0 +1,195 @@
+"""Send the messages of queued nodes: ordinary messages of the users' own tasks, with one small header."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, cast
+
+import kombu.exceptions
+from celery import current_app
+from celery.signals import task_revoked
+from celery.utils.time import maybe_iso8601
+from django.utils import timezone
+
+from django_tasktree import serialization
+from django_tasktree.citizens import LOSS_OPTIONS
+from django_tasktree.conf import settings
+from django_tasktree.engine.specs import Dispatch
+from django_tasktree.worker import eager
+from django_tasktree.worker.context import RunningNode
+from django_tasktree.worker.message import HEADER, header_of
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Report:
+    """What became of the messages.
+
+    Attributes:
+        seen: how many nodes there were.
+        refused: nodes whose message can't be made, with the reason.
+        unsent: how many stay QUEUED because the broker could not be reached.
+    """
+
+    seen: int = 0
+    refused: list[tuple[Dispatch, Exception]] = field(default_factory=list)
+    unsent: int = 0
+
+
+def publish(dispatches: Iterable[Dispatch]) -> Report:
+    """Send the messages of nodes.
+
+    Where the broker can't be reached the nodes stay QUEUED, and a warning is logged.
+    """
+    report = Report()
+    iterator = iter(dispatches)
+    first = next(iterator, None)
+    if first is None:
+        return report
+    app: Any = current_app
+    if eager.is_on(app):
+        eager.run(_calls(app, [first, *iterator], report))
+        return report
+    try:
+        _send_all(app, first, iterator, report)
+    except unreachable(app) as exc:
+        report.unsent = 1 + sum(1 for _ in iterator)
+        report.seen += report.unsent
+        logger.warning(
+            "the broker can't be reached (%r): %d node(s) of run %s stay QUEUED",
+            exc,
+            report.unsent,
+            first.run_id,
+        )
+    return report
+
+
+def send_retry(node: RunningNode, signature: Any, *, is_eager: bool) -> None:
+    """Send the message of a node's next attempt; where the broker can't be reached the node stays in RETRY.
+
+    Args:
+        node: the node.
+        signature: what the body's ``retry()`` made.
+        is_eager: whether the attempt that ends here was run in this process; then so is the next one, at once.
+    """
+    if is_eager:
+        eager.run([partial(signature.apply, throw=False)])
+        return
+    app: Any = current_app
+    # Celery would take the task's own serializer, which need not be able to write these arguments.
+    serializer = signature.options["headers"][HEADER].get("serializer")
+    try:
+        signature.apply_async(**({"serializer": serializer} if serializer else {}))
+    except unreachable(app) as exc:
+        logger.warning("the broker can't be reached (%r): node %s of run %s stays in RETRY", exc, node.id, node.run_id)
+
+
+def _send_all(app: Any, first: Dispatch, rest: Iterable[Dispatch], report: Report) -> None:
+    with app.producer_or_acquire() as producer:
+        second = next(iter(rest), None)
+        with nullcontext() if second is None else _batch(producer):
+            _send_or_refuse(app, first, producer, report)
+            if second is None:
+                return
+            _send_or_refuse(app, second, producer, report)
+            for dispatch in rest:
+                _send_or_refuse(app, dispatch, producer, report)
+
+
+def _send_or_refuse(app: Any, dispatch: Dispatch, producer: Any, report: Report) -> None:
+    try:
+        _send(app, dispatch, producer)
+    except unreachable(app):
+        raise
+    except Exception as exc:
+        logger.exception("the message of node %s (%s) can't be made", dispatch.id, dispatch.task)
+        report.refused.append((dispatch, exc))
+    report.seen += 1
+
+
+def _send(app: Any, dispatch: Dispatch, producer: Any) -> None:
+    task = app.tasks.get(dispatch.task)
+    args, kwargs, options = _call(dispatch)
+    options.update(producer=producer, add_to_parent=False)
+    if task is None:
+        # The process that releases a node need not know its task, as long as the worker that gets it does.
+        app.send_task(dispatch.task, args, kwargs, **options)
+    else:
+        task.apply_async(args, kwargs, **options)
+
+
+def _calls(app: Any, dispatches: Iterable[Dispatch], report: Report) -> Iterator[Callable[[], Any]]:
+    """Prepare to run nodes in this process; their failures stand in their rows."""
+    for dispatch in dispatches:
+        report.seen += 1
+        try:
+            yield _eager_call(app, dispatch)
+        except Exception as exc:
+            logger.exception("node %s (%s) can't be called", dispatch.id, dispatch.task)
+            report.refused.append((dispatch, exc))
+
+
+def _eager_call(app: Any, dispatch: Dispatch) -> Callable[[], Any]:
+    task = app.tasks[dispatch.task]
+    args, kwargs, options = _call(dispatch)
+    if _has_expired(options.get("expires")):
+        # As a worker does with a message that comes too late.
+        request = SimpleNamespace(id=options["task_id"], headers=options["headers"])
+        return partial(task_revoked.send, sender=task, request=request, terminated=False, signum=None, expired=True)
+    return partial(task.apply, args, kwargs, throw=False, **options)
+
+
+def _has_expired(expires: Any) -> bool:
+    if isinstance(expires, (int, float)):
+        return expires <= 0
+    if expires is None:
+        return False
+    at = cast("datetime", maybe_iso8601(expires))
+    return (at if timezone.is_aware(at) else timezone.make_aware(at)) <= timezone.now()
+
+
+def _call(dispatch: Dispatch) -> tuple[Any, Any, dict[str, Any]]:
+    stored: dict[str, Any] = serialization.loads(dispatch.options)
+    options = {name: value for name, value in stored.items() if name not in LOSS_OPTIONS}
+    if not settings.store_task_results:
+        options.setdefault("ignore_result", True)
+    if dispatch.retries:
+        options["retries"] = dispatch.retries
+    if dispatch.eta is not None:
+        options.pop("countdown", None)
+        options["eta"] = dispatch.eta
+    if serialization.is_pickled(dispatch.args) or serialization.is_pickled(dispatch.kwargs):
+        options.setdefault("serializer", "pickle")
+    header = header_of(dispatch)
+    if "serializer" in options:
+        header["serializer"] = options["serializer"]
+    options.update(
+        task_id=str(dispatch.task_id),
+        root_id=str(dispatch.run_id),
+        parent_id=str(dispatch.parent_id or dispatch.run_id),
+        headers={HEADER: header},
+    )
+    return serialization.loads(dispatch.args), serialization.loads(dispatch.kwargs), options
+
+
+def _batch(producer: Any) -> Any:
+    """Kombu's batch, from 5.7 on; a transport that has none publishes at once."""
+    batch = getattr(producer, "batch", None)
+    return nullcontext() if batch is None else batch(max_size=settings.batch_size)
+
+
+def unreachable(app: Any) -> tuple[type[BaseException], ...]:
+    """The errors that tell of the connection, not of the message."""
+    connection = app.connection_for_write()
+    batch_error = getattr(kombu.exceptions, "BatchPublishError", None)
+    return (
+        kombu.exceptions.OperationalError,
+        *connection.connection_errors,
+        *connection.channel_errors,
+        *([batch_error] if batch_error else []),
+    )

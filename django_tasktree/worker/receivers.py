@@ -1,0 +1,21 @@
+"""Celery's own signals that tell of a node's message."""
+
+from typing import Any
+
+from celery import signals
+
+from django_tasktree.worker import lost
+
+
+def connect() -> None:
+    """Listen to Celery, once per process."""
+    signals.task_unknown.connect(_on_unknown, dispatch_uid="django_tasktree", weak=False)
+    signals.task_revoked.connect(_on_revoked, dispatch_uid="django_tasktree", weak=False)
+
+
+def _on_unknown(sender: Any, message: Any, name: str, id: str, **_: Any) -> None:  # noqa: A002  the signal's own word
+    lost.task_unknown(message.headers, id, name, sender.hostname)
+
+
+def _on_revoked(request: Any, terminated: bool, expired: bool, **_: Any) -> None:
+    lost.attempt_revoked(request.headers, request.id, expired=expired, terminated=terminated)

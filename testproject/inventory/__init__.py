@@ -1,0 +1,1 @@
+"""The demo: an inventory of a directory, one node per directory."""

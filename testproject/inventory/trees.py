@@ -1,0 +1,30 @@
+"""The demo's tree: it starts as two nodes and grows as the directories are found."""
+
+from pathlib import Path
+
+from django_tasktree import TaskTree, register_tree
+from django_tasktree.exceptions import InvalidParameter
+from testproject.inventory.tasks import scan, write_manifest
+
+
+@register_tree
+def inventory(path: Path, manifest: Path | None = None, hidden: bool = False) -> TaskTree:
+    """Hash every file below a directory, and write a manifest.
+
+    Each directory is a node, which adds a node for each subdirectory that it finds. The totals flow back upwards
+    through gather nodes; the last of them writes the manifest, a JSON file.
+    """
+    top = _existing_directory(path)
+    tree = TaskTree()
+    first = tree.add_task(scan, [".", str(top), hidden])
+    target = None if manifest is None else str(manifest.absolute())
+    first.gather(write_manifest, [str(top), target, first.output["listing"], first.subtree_outputs])
+    return tree
+
+
+def _existing_directory(path: Path) -> Path:
+    top = path.expanduser().resolve()
+    if not top.is_dir():
+        reason = f"{str(path)!r} is not a directory" if top.exists() else f"there is no directory {str(path)!r}"
+        raise InvalidParameter(f"parameter 'path' of tree 'inventory': {reason}", {"path": reason})
+    return top

@@ -1,0 +1,43 @@
+"""The tree: three thumbnails of each picture, and at the end a contact sheet of all."""
+
+from pathlib import Path
+
+from django_tasktree import TaskTree, TaskTreeNode, register_tree
+from django_tasktree.exceptions import InvalidParameter
+from testproject.thumbnails import albums
+from testproject.thumbnails.tasks import contact_sheet, draw_sample, open_picture, pictures, thumbnail
+
+#: The longest side of each size, in pixels.
+SIZES = (64, 160, 480)
+
+
+@register_tree
+def thumbnails(album: str = "", samples: int = 6) -> TaskTree:
+    """Make thumbnails in three sizes of each picture of an album, and a contact sheet.
+
+    An album is a directory below MEDIA_ROOT/albums. Without one, a few sample pictures are drawn.
+    """
+    if not album and not 1 <= samples <= 100:
+        raise InvalidParameter("parameter 'samples': from 1 to 100", {"samples": "from 1 to 100"})
+    name, uploaded = (album, _uploaded(album)) if album else (albums.new_name(), [])
+    tree = TaskTree(f"thumbnails of {len(uploaded) or samples} pictures")
+    for file in uploaded:
+        _add_picture(tree.add_task(open_picture, [name, file.name]), name)
+    for number in range(0 if uploaded else samples):
+        _add_picture(tree.add_task(draw_sample, [name, number]), name)
+    tree.gather(contact_sheet, [name, tree.subtree_outputs], run_when="always")
+    return tree
+
+
+def _add_picture(node: TaskTreeNode, name: str) -> None:
+    for size in SIZES:
+        node.add_task(thumbnail, [name, node.output["file"], size])
+    node.gather(pictures, [node.output["file"], node.outputs])
+
+
+def _uploaded(album: str) -> list[Path]:
+    files = albums.files_of(album)
+    if not files:
+        reason = f"there is no album {album!r}, or it is empty"
+        raise InvalidParameter(f"parameter 'album' of tree 'thumbnails': {reason}", {"album": reason})
+    return files

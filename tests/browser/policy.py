@@ -1,0 +1,27 @@
+"""A strict Content-Security-Policy for the pages that browser tests look at: nothing inline, nothing from elsewhere."""
+
+POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+
+
+class StrictPolicy:
+    """Adds it to every answer."""
+
+    def __init__(self, get_response):
+        self._get_response = get_response
+
+    def __call__(self, request):
+        response = self._get_response(request)
+        response["Content-Security-Policy"] = POLICY
+        return response

@@ -1,0 +1,69 @@
+"""The pages of users' own sites in a browser, with a worker: the thumbnails demo and the progress pages."""
+
+import pytest
+from django.urls import reverse
+
+from django_tasktree import TaskTree
+from django_tasktree.models import TreeRun
+from django_tasktree.views import progress_link
+from tests.sample.tasks import echo, wait_for_file
+
+pytestmark = [
+    pytest.mark.worker,
+    pytest.mark.timeout(200),
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.parametrize("stack", ["sqlite-filesystem"], indirect=True),
+]
+
+
+def test_pictures_become_a_contact_sheet(stack, visitor):
+    """Nobody is logged in: the progress moves all the same."""
+    page = visitor.page
+    visitor.go("/")
+    page.fill("[name=samples]", "4")
+    page.click("button")
+    page.wait_for_selector("text=Contact sheet")
+    run = TreeRun.objects.get()
+    assert run.state == "SUCCESS"
+    assert page.locator("img").count() == 1 + 4 * 3
+    assert page.evaluate("[...document.images].every(image => image.complete)")
+    assert "21 / 21" in page.inner_text(".tasktree-widget")
+
+
+def test_progress_goes_on_without_a_reload(stack, user, visitor, tmp_path):
+    tree = TaskTree("two steps")
+    tree.add_task(wait_for_file, [str(tmp_path / "one")]).add_task(wait_for_file, [str(tmp_path / "two")])
+    result = tree.apply_async(launched_by=user)
+    page = visitor.page
+    visitor.go(reverse("tasktree:progress", args=[result.id]))
+    assert "/admin/login/" in page.url
+    visitor.log_in()
+    visitor.go(reverse("tasktree:progress", args=[result.id]))
+    page.evaluate("window.stays = true")
+    page.evaluate("addEventListener('tasktree:ended', (event) => { window.ended = event.detail.state; })")
+    bar = page.locator("[role=progressbar]")
+    assert bar.get_attribute("aria-valuenow") == "0"
+    (tmp_path / "one").touch()
+    page.wait_for_selector("[role=progressbar][aria-valuenow='50']")
+    (tmp_path / "two").touch()
+    page.wait_for_selector(".tasktree-widget-success[data-tasktree-live]")
+    assert (bar.get_attribute("aria-valuenow"), page.evaluate("window.ended")) == ("100", "SUCCESS")
+    assert page.inner_text(".tasktree-widget-state") == "success"
+    assert page.evaluate("window.stays")
+
+
+def test_axe_finds_no_serious_fault(stack, visitor):
+    from axe_playwright_python.sync_playwright import Axe
+
+    tree = TaskTree("looked at")
+    tree.add_task(echo, countdown=600)
+    result = tree.apply_async()
+    options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21aa"], "preload": False}
+    for scheme in ("light", "dark"):
+        visitor.page.emulate_media(color_scheme=scheme)
+        for address in ("/", progress_link(result)):
+            visitor.go(address)
+            found = Axe().run(visitor.page, options=options).response["violations"]
+            serious = [fault for fault in found if fault["impact"] in ("serious", "critical")]
+            assert [(fault["id"], [node["html"] for node in fault["nodes"]]) for fault in serious] == [], address
+    result.revoke()

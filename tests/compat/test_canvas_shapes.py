@@ -1,0 +1,148 @@
+"""Canvases that Celery does not finish, or not always; callbacks, errbacks, chunks and maps: on real workers."""
+
+import pytest
+from celery import chain, chord, group
+from celery.result import allow_join_result
+
+from django_tasktree import TaskTree
+from django_tasktree.models import NodeRun
+from tests.sample.tasks import add, echo, errback, errback_with_all, fail, note, note_and_fail, total
+
+pytestmark = [
+    pytest.mark.worker,
+    pytest.mark.parametrize("stack", ["postgresql-redis", "postgresql-rabbitmq"], indirect=True),
+]
+TIMEOUT = 60
+
+
+def _last(tree, result):
+    """The result of the canvas' last task."""
+    node = tree
+    while node.children:
+        node = node.children[-1]
+    return result[node].get(TIMEOUT)
+
+
+def _run(canvas, state="SUCCESS"):
+    tree = TaskTree.from_canvas(canvas)
+    result = tree.apply_async()
+    assert result.wait(TIMEOUT) == state
+    return tree, result
+
+
+def test_a_chord_in_a_chain_in_a_group_in_a_chord(stack):
+    inner = chord([add.si(1, 1), add.si(2, 2)], total.s())
+    canvas = chord([group(chain(echo.si(0), inner, add.s(10)), add.s(3, 3)), add.s(4, 4)], total.s())
+    assert _last(*_run(canvas)) == 16 + 6 + 8
+
+
+def test_chords_nested_fifteen_deep_in_headers(stack):
+    canvas = add.s(1, 0)
+    for _ in range(15):
+        canvas = chord([canvas, add.s(1, 0)], total.s())
+    assert _last(*_run(canvas)) == 16
+
+
+def test_a_failing_member_in_a_nested_chain_inside_a_chord(stack):
+    """https://github.com/celery/celery/issues/9674: the chord hung."""
+    canvas = chord([chain(echo.si(1), chain(fail.si("inside"), echo.si(2))), echo.si(3)], total.s())
+    tree, result = _run(canvas, "FAILURE")
+    assert result[tree.children[-1]].state == "SKIPPED"
+
+
+def test_a_header_member_that_ends_in_a_group(stack):
+    """Celery 5.7 hangs."""
+    canvas = chord([chain(echo.si(0), group(echo.si(1), echo.si(2))), echo.si(3)], echo.s())
+    assert _last(*_run(canvas)) == [[1, 2], 3]
+
+
+def test_a_body_that_is_a_group(stack):
+    canvas = chain(chord([echo.si(1), echo.si(2)], group(echo.s(), echo.s())), echo.s())
+    assert _last(*_run(canvas)) == [[1, 2], [1, 2]]
+
+
+def test_a_body_that_runs_after_a_failure(stack):
+    """https://github.com/celery/celery/issues/1881: as a tree, for a canvas has no words for it."""
+    tree = TaskTree.from_canvas(group(fail.si("member"), echo.si("fine")))
+    body = tree.gather(echo, [tree.outcomes], run_when="always")
+    result = tree.apply_async()
+    assert result.wait(TIMEOUT) == "FAILURE"
+    assert [(told["state"], told["result"]) for told in result[body].get()] == [("FAILURE", None), ("SUCCESS", "fine")]
+
+
+@pytest.mark.parametrize(
+    "canvas",
+    [
+        chain(group(), add.s(1, 2), group(), add.s(3)),
+        chain(add.s(1, 2), group(group(), group()), total.s(), add.s(6)),
+        chord([chord([], add.si(1, 2)), group()], chain(total.s(), add.s(3))),
+        chain(chain(), add.s(1, 2), chain(group(), add.s(3)), group()),
+    ],
+    ids=["in a chain", "nested", "in a header", "at the ends"],
+)
+def test_empty_groups_anywhere(stack, canvas):
+    """https://github.com/celery/celery/issues/9772."""
+    assert _last(*_run(canvas)) == 6
+
+
+def test_a_canvas_without_any_task_succeeds_at_once(stack):
+    assert _run(chain(group(), group()))[1].join() == []
+
+
+def test_chunks_and_maps_give_what_celery_gives(stack):
+    for signature in (
+        add.chunks([(1, 2), (3, 4), (5, 6)], 2).group(),
+        add.starmap([(1, 2), (3, 4)]),
+        echo.map([1, 2, 3]),
+    ):
+        with allow_join_result():
+            expected = signature.apply_async().get(timeout=TIMEOUT)
+        result = TaskTree.from_canvas(signature).apply_async()
+        joined = result.join(TIMEOUT)
+        assert (joined if isinstance(signature, group) else joined[0]) == expected
+    assert _last(*_run(chain(add.chunks([(1, 2), (3, 4)], 1), echo.s()))) == [[3], [7]]
+
+
+def test_callbacks_and_errbacks(stack, tmp_path):
+    log = tmp_path / "log"
+    log.touch()
+    first = note.signature(("first",), {"log": str(log)})
+    first.link(note_and_fail.signature(("callback",), {"log": str(log)}))
+    failing = note_and_fail.signature(("failing",), {"log": str(log)}, immutable=True)
+    failing.link_error(errback.s(log=str(log)))
+    failing.link_error(errback_with_all.s(log=str(log)))
+    _, result = _run(chain(first, failing, note.signature(("never",), {"log": str(log)})), "FAILURE")
+    lines = log.read_text().splitlines()
+    assert sorted(lines) == [
+        "callback",
+        "errback of one argument",
+        "errback of three: CustomError failing failed",
+        "failing",
+        "first",
+    ]
+    assert NodeRun.objects.get(run_id=result.id, allow_failure=True, state="FAILURE").task.endswith("note_and_fail")
+
+
+def test_a_failing_callback_fails_nothing_else(stack, tmp_path):
+    log = tmp_path / "log"
+    first = note.signature(("first",), {"log": str(log)})
+    first.link(note_and_fail.signature(("callback",), {"log": str(log)}))
+    _run(chord([first, echo.si(2)], echo.s()))
+
+
+def test_the_errback_of_a_body_is_called_when_the_header_fails(stack, tmp_path):
+    log = tmp_path / "log"
+    body = total.s()
+    body.link_error(errback_with_all.s(log=str(log)))
+    _run(chain(echo.si(0), chord([fail.si("x"), echo.si(1)], body)), "FAILURE")
+    (line,) = log.read_text().splitlines()
+    assert line.startswith("errback of three: ChordError")
+
+
+def test_the_errback_of_a_body_is_not_called_when_celery_would_not_have_come_so_far(stack, tmp_path):
+    log = tmp_path / "log"
+    log.touch()
+    body = total.s()
+    body.link_error(errback_with_all.s(log=str(log)))
+    _run(chain(fail.si("before"), chord([echo.si(1)], body)), "FAILURE")
+    assert log.read_text() == ""

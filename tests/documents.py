@@ -1,0 +1,133 @@
+"""Run the Python examples that stand in documents, so that they can't lie."""
+
+import doctest
+import re
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from celery import current_app
+
+import django_tasktree.registry
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.rst"
+DOCS = ROOT / "docs"
+#: The project of the examples.
+PROJECT = "shop"
+_FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+@dataclass(frozen=True)
+class Example:
+    """A ``code-block``.
+
+    Attributes:
+        place: file and line.
+        language: ``python`` or ``pycon``.
+        source: without its indentation.
+        runs: whether no ``.. not run`` stands before it.
+    """
+
+    place: str
+    language: str
+    source: str
+    runs: bool
+
+    @property
+    def module(self) -> str | None:
+        """The module of the project that the block is, told by its first line."""
+        match = re.match(rf"# ({PROJECT}/\w+)\.py\b", self.source)
+        return match[1].replace("/", ".") if match else None
+
+
+def examples(path: Path) -> list[Example]:
+    """Find the Python blocks of a document, in order."""
+    return list(_examples(path))
+
+
+def run(found: list[Example], name: str) -> dict[str, object]:
+    """Run the blocks of a document in one namespace, which is returned; blocks that are modules become these."""
+    namespace: dict[str, object] = {"__name__": name}
+    for example in found:
+        if not example.runs:
+            compile(example.source, example.place, "exec")
+        elif example.module:
+            _import(example)
+        elif example.language == "pycon":
+            _doctest(example, namespace)
+        else:
+            exec(compile(example.source, example.place, "exec"), namespace)
+    return namespace
+
+
+@contextmanager
+def project(monkeypatch) -> Iterator[None]:
+    """Keep what examples register to themselves: modules, definitions, tasks."""
+    monkeypatch.setattr("django_tasktree.registry.registry", django_tasktree.registry.Registry())
+    monkeypatch.setitem(sys.modules, PROJECT, ModuleType(PROJECT))
+    tasks = {*current_app.tasks}
+    try:
+        yield
+    finally:
+        for name in [name for name in sys.modules if name.startswith(f"{PROJECT}.")]:
+            del sys.modules[name]
+        for name in {*current_app.tasks} - tasks:
+            if name.startswith((f"{PROJECT}.", "docs_")):
+                current_app.tasks.pop(name)
+
+
+def table(path: Path, marker: str) -> list[list[str]]:
+    """Read the cells of the ``list-table`` that follows a comment, without its heading."""
+    text = path.read_text(encoding="utf-8").partition(f".. {marker}\n.. list-table::\n")[2]
+    assert text, f"{path.name} has no table after the comment {marker!r}"
+    lines = text.splitlines()
+    end = next((number for number, line in enumerate(lines) if line and not line.startswith(" ")), len(lines))
+    rows = re.split(r"^ {4}\* - ", "\n".join(lines[:end]), flags=re.MULTILINE)[2:]
+    return [[" ".join(cell.split()) for cell in re.split(r"^ {6}- ", row, flags=re.MULTILINE)] for row in rows]
+
+
+def literals(text: str) -> list[str]:
+    """List what stands between double backticks."""
+    return re.findall(r"``(.+?)``", text)
+
+
+def _examples(path: Path) -> Iterator[Example]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    before = ""
+    for number, line in enumerate(lines):
+        match = re.fullmatch(r"( *)\.\. code-block:: (python|pycon)", line)
+        if match:
+            source = _indented(lines[number + 1 :], len(match[1]))
+            place = f"{path.relative_to(ROOT)}:{number + 1}"
+            yield Example(place, match[2], source, before.strip() != ".. not run")
+        if line.strip():
+            before = line
+
+
+def _indented(lines: list[str], than: int) -> str:
+    end = next(
+        (number for number, line in enumerate(lines) if line.strip() and len(line) - len(line.lstrip()) <= than),
+        len(lines),
+    )
+    return textwrap.dedent("\n".join(lines[:end])).strip("\n") + "\n"
+
+
+def _import(example: Example) -> None:
+    name = str(example.module)
+    module = sys.modules[name] = ModuleType(name)
+    setattr(sys.modules[PROJECT], name.rpartition(".")[2], module)
+    exec(compile(example.source, example.place, "exec"), module.__dict__)
+
+
+def _doctest(example: Example, namespace: dict[str, object]) -> None:
+    test = doctest.DocTestParser().get_doctest(example.source, {}, example.place, example.place, 0)
+    test.globs = namespace
+    told: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=_FLAGS, verbose=False)
+    runner.run(test, out=told.append, clear_globs=False)
+    assert not runner.failures, "".join(told)

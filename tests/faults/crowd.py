@@ -1,0 +1,144 @@
+"""Many real workers that come and go, and a run that has to survive it."""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from itertools import count
+
+import psutil
+from django.db.models import Count
+
+from django_tasktree import TaskTree
+from django_tasktree.models import NodeRun
+from tests import databases, services, workers
+from tests.sample.atomic_tasks import brief_effect
+from tests.sample.models import Effect
+
+#: The app's delays, short enough for a test.
+QUICK = {
+    "HEARTBEAT_INTERVAL": 0.5,
+    "WORKER_LOST_AFTER": 3,
+    "SWEEP_INTERVAL": 0.5,
+    "RESEND_AFTER": 2,
+    "MAX_DELIVERIES": 20,
+}
+
+
+class Crowd:
+    """Workers on one database and one queue."""
+
+    def __init__(self, env, queue, pool="prefork", concurrency=2):
+        self._env, self.queue, self._pool, self._concurrency = env, queue, pool, concurrency
+        self._names = count(1)
+        self.workers = []
+        self._retired = []
+
+    def start(self, number=1):
+        new = [self._worker() for _ in range(number)]
+        for worker in new:
+            worker.wait_until_ready()
+        self.workers += new
+
+    def replace_lost(self, at_least=0):
+        """Start a worker for each that has died, or as many as there must be."""
+        alive = [worker for worker in self.workers if worker.process.poll() is None]
+        wanted = max(at_least, len(self.workers))
+        self.workers = alive
+        self.start(wanted - len(alive))
+
+    def kill_a_worker(self, choose):
+        """SIGKILL a worker with all its processes."""
+        choose.choice(self.workers).kill()
+
+    def kill_a_pool_process(self, choose):
+        """SIGKILL one process of a pool, in the middle of whatever it is doing."""
+        children = psutil.Process(choose.choice(self.workers).process.pid).children()
+        if children:
+            os.kill(choose.choice(children).pid, signal.SIGKILL)
+
+    def shut_down(self):
+        """SIGTERM to all: let the bodies end that have started, and hand back the rest."""
+        for worker in self.workers:
+            worker.process.terminate()
+        self._retired += self.workers
+        self.workers = []
+
+    def shut_down_one(self):
+        """SIGTERM to the oldest."""
+        worker = self.workers.pop(0)
+        worker.process.terminate()
+        self._retired.append(worker)
+
+    def deliveries(self, task_id):
+        """How often workers have received a message so far."""
+        logs = workers.log_dir().glob(f"{self.queue}-*.log")
+        return sum(path.read_text(errors="replace").count(f"[{task_id}] received") for path in logs)
+
+    def stop(self):
+        self.shut_down()
+        for worker in self._retired:
+            worker.stop()
+
+    def _worker(self):
+        name = f"{self.queue}-{next(self._names)}"
+        log = workers.log_dir() / f"{name}.log"
+        return workers.Worker(log, self._env, self._pool, self._concurrency, name)
+
+
+@contextmanager
+def crowd(app, alias, broker, name, settings=None, environment=None, **options):
+    """Workers, and this process publishing to them."""
+    services.need(*([services.DATABASES[alias]] if alias in services.DATABASES else []), broker)
+    queue = workers.queue_of(name)
+    values = json.dumps({**QUICK, **(settings or {})})
+    env = workers.environment(alias, broker.url, queue, TEST_TASKTREE=values, **(environment or {}))
+    crowd = Crowd(env, queue, **options)
+    with databases.active(alias), workers.use_broker(app, broker, queue):
+        try:
+            yield crowd
+        finally:
+            crowd.stop()
+            if broker.missing is None:
+                workers.delete_queue(broker, queue)
+
+
+def a_tree_of(nodes, task=brief_effect):
+    """Build a tree with wide fans, chains and gather nodes; every node leaves an effect."""
+    tree = TaskTree("survivor")
+    numbers = count()
+    while next(numbers) < nodes - 1:
+        top = tree.add_task(task, [next(numbers)])
+        for _ in range(8):
+            top.add_task(task, [next(numbers)])
+        below = top
+        for _ in range(8):
+            below = below.add_task(task, [next(numbers)])
+        top.gather(task, [next(numbers)])
+    tree.gather(task, ["all"])
+    return tree
+
+
+def a_generator():
+    """Random choices that a failed test can be run again with."""
+    seed = int(os.environ.get("TEST_SEED") or random.randrange(10**6))
+    sys.stdout.write(f"TEST_SEED={seed}\n")
+    return random.Random(seed)
+
+
+def assert_survived(result):
+    """Every node has succeeded, and what each wrote is there exactly once."""
+    assert result.wait(180) == "SUCCESS", result.progress()
+    total = NodeRun.objects.filter(run_id=result.id).count()
+    assert result.progress().by_state == {"SUCCESS": total}
+    counts = Effect.objects.order_by().values_list("node").annotate(n=Count("*"))
+    assert {number for _, number in counts} == {1}
+    assert len(counts) == total
+
+
+def pause(seconds):
+    """Let the workers get on; nothing depends on how far they get."""
+    time.sleep(seconds)

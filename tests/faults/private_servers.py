@@ -1,0 +1,237 @@
+"""Servers of a test's own, on ports of their own: they may be killed, emptied and cut off."""
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.db import connections
+from kombu import Connection
+
+from tests.services import REQUIRED, Service
+
+START_TIMEOUT = 60
+
+
+def _program(name, place="/usr/bin"):
+    """Find a program; the place is a pattern, since Debian has servers where no path leads."""
+    found = next((str(path) for path in sorted(Path("/").glob(f"{place[1:]}/{name}"))), None) or shutil.which(name)
+    if found is None:
+        (pytest.fail if REQUIRED else pytest.skip)(f"there is no {name} on this machine to start a server of our own")
+    return found
+
+
+def _free_port():
+    """A port that is free, and so far down that RabbitMQ's other one, 20,000 up, is one too."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as one, socket.socket() as other:
+            try:
+                one.bind(("127.0.0.1", port))
+                other.bind(("127.0.0.1", port + 20_000))
+            except OSError:
+                continue
+            return port
+
+
+def _wait_for(answers):
+    deadline = time.monotonic() + START_TIMEOUT
+    while not answers():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the server does not answer")
+        time.sleep(0.05)
+
+
+class _Broker:
+    """A broker process."""
+
+    def __init__(self, directory):
+        self.directory = Path(directory)
+        self.port = _free_port()
+
+    def start(self):
+        env = {**os.environ, **self.environment()}
+        with (self.directory / "log").open("ab") as log:
+            self.process = subprocess.Popen(self.command(), env=env, stdout=log, stderr=log, start_new_session=True)
+        _wait_for(self.answers)
+
+    def kill(self):
+        """SIGKILL: what was not on disk is gone."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def restart(self):
+        self.kill()
+        self.start()
+
+    def environment(self):
+        return {}
+
+    def answers(self):
+        try:
+            with Connection(self.service.url, connect_timeout=2) as connection:
+                connection.connect()
+        except Exception:
+            return False
+        return True
+
+
+class PrivateRedis(_Broker):
+    """Redis that keeps nothing on disk."""
+
+    def command(self):
+        return [_program("redis-server"), "--port", str(self.port), "--save", "", "--dir", str(self.directory)]
+
+    @property
+    def service(self):
+        return Service("Redis", f"redis://127.0.0.1:{self.port}/0", "redis")
+
+    def empty(self, _queue=None):
+        with Connection(self.service.url) as connection:
+            connection.channel().client.flushall()
+
+
+class PrivateRabbitMQ(_Broker):
+    """RabbitMQ, a node of its own."""
+
+    def command(self):
+        # Not the one in the path, which changes the user, and so the process group.
+        return [_program("rabbitmq-server", "/usr/lib/rabbitmq/bin")]
+
+    def environment(self):
+        return {
+            "HOME": str(self.directory),
+            "RABBITMQ_CONF_ENV_FILE": os.devnull,
+            "RABBITMQ_CONFIG_FILE": str(self._configuration()),
+            "RABBITMQ_NODENAME": f"tasktree{self.port}@localhost",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_MNESIA_BASE": str(self.directory / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(self.directory / "logs"),
+            "RABBITMQ_PID_FILE": str(self.directory / "pid"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.directory / "plugins"),
+        }
+
+    def _configuration(self):
+        """A file of our own: the machine's may name ports too."""
+        path = self.directory / "rabbitmq.conf"
+        path.write_text(f"listeners.tcp.1 = 127.0.0.1:{self.port}\n")
+        return path
+
+    @property
+    def service(self):
+        return Service("RabbitMQ", f"amqp://guest:guest@127.0.0.1:{self.port}//", "amqp")
+
+    def empty(self, queue):
+        with Connection(self.service.url) as connection:
+            connection.channel().queue_purge(queue)
+
+
+class PrivatePostgreSQL:
+    """A PostgreSQL cluster."""
+
+    alias = "postgresql"
+
+    def __init__(self, directory):
+        self.directory = Path(directory)
+        self.port = _free_port()
+        self._bin = Path(_program("initdb", "/usr/lib/postgresql/*/bin")).parent
+
+    def create(self):
+        # PostgreSQL refuses to be run by root.
+        if os.getuid() == 0:
+            shutil.chown(self.directory, "postgres")
+        self._run(
+            "initdb",
+            "--username",
+            "postgres",
+            "--auth",
+            "trust",
+            "--encoding",
+            "UTF8",
+            "--no-sync",
+            "-D",
+            self.data,
+        )
+        self.start()
+        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "tasktree")
+
+    @property
+    def data(self):
+        return str(self.directory / "data")
+
+    def start(self):
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.directory}"
+        self._run("pg_ctl", "start", "--wait", "-D", self.data, "--options", options, "--log", f"{self.directory}/log")
+
+    def stop(self, mode="immediate"):
+        self._run("pg_ctl", "stop", "--wait", "--mode", mode, "-D", self.data)
+
+    def restart(self):
+        """As after a crash: all connections are gone, and it recovers from its log."""
+        self._run("pg_ctl", "restart", "--wait", "--mode", "immediate", "-D", self.data)
+
+    def connect_again(self):
+        """Give up this process' own connection, which the server has ended."""
+        connections[self.alias].close()
+
+    def cut_connections(self):
+        """End every connection but the one that does so."""
+        with connections[self.alias].cursor() as cursor:
+            cursor.execute(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                "WHERE pid <> pg_backend_pid() AND datname = 'tasktree'"
+            )
+
+    def _run(self, program, *arguments):
+        command = [str(self._bin / program), *arguments]
+        user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
+        # Not captured: the server that pg_ctl starts would keep the pipe open.
+        with (self.directory / "commands.log").open("ab") as log:
+            subprocess.run(
+                command, check=True, stdout=log, stderr=log, cwd=self.directory, env=self._environment(), **user
+            )
+
+    def _environment(self):
+        return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+
+
+@contextmanager
+def private(server_class):
+    """A server for one test."""
+    with tempfile.TemporaryDirectory(prefix="tasktree-") as directory:
+        Path(directory).chmod(0o755)
+        server = server_class(directory)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()
+
+
+@contextmanager
+def private_postgresql():
+    """A cluster for one test, with the app's tables; the alias ``postgresql`` leads there meanwhile."""
+    with tempfile.TemporaryDirectory(prefix="tasktree-") as directory:
+        Path(directory).chmod(0o755)
+        server = PrivatePostgreSQL(directory)
+        server.create()
+        connection = connections[server.alias]
+        before = dict(connection.settings_dict)
+        connection.close()
+        here = {"NAME": "tasktree", "USER": "postgres", "PASSWORD": "", "HOST": "127.0.0.1", "PORT": server.port}
+        connection.settings_dict.update(here)
+        try:
+            call_command("migrate", database=server.alias, run_syncdb=True, verbosity=0)
+            yield server
+        finally:
+            connection.close()
+            connection.settings_dict.update(before)
+            server.stop()

@@ -1,0 +1,218 @@
+"""A crash between every two steps of everything that the engine does; from each, a sweep brings the run to its end.
+
+A step is a statement or the sending of a message. Each scenario is run once to count its steps, and then once for each
+step with a crash before it.
+"""
+
+from datetime import timedelta
+from unittest import mock
+
+import pytest
+from django.utils import timezone
+
+from django_tasktree import TaskTree
+from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.states import RUN_FINAL
+from django_tasktree.sweeping import orphans as orphans_module
+from django_tasktree.sweeping import sweep
+from tests import simulation
+from tests.sample.tasks import echo, fail, flaky, grow
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture
+def world(database, app):
+    with simulation.simulated(app, "crash-points") as world:
+        yield world
+
+
+def chain(key):
+    tree = TaskTree("chain")
+    tree.add_task(echo, ["a"]).add_task(echo, ["b"]).add_task(echo, ["c"])
+    return tree.apply_async(key=key)
+
+
+def fan_in(key):
+    tree = TaskTree("fan in")
+    top = tree.add_task(echo, ["top"])
+    for name in ("one", "two"):
+        top.add_task(echo, [name])
+    top.gather(echo, [top.outputs])
+    tree.gather(echo, ["all"])
+    return tree.apply_async(key=key)
+
+
+def failure(key):
+    tree = TaskTree("failure")
+    bad = tree.add_task(fail, ["bad"])
+    bad.add_task(echo, ["handler"], run_when="failure").add_task(echo, ["below the handler"])
+    bad.add_task(echo, ["skipped"]).add_task(echo, ["not reached"])
+    tree.gather(echo, ["gather"], run_when="failure")
+    return tree.apply_async(key=key)
+
+
+def stopping(key):
+    tree = TaskTree("stopping", on_failure="stop")
+    tree.add_task(fail, ["bad"]).add_task(echo, ["below"])
+    return tree.apply_async(key=key)
+
+
+def retrying(key):
+    tree = TaskTree("retrying")
+    tree.add_task(flaky, [2]).add_task(echo, ["after"])
+    return tree.apply_async(key=key)
+
+
+def growing(key):
+    tree = TaskTree("growing")
+    tree.add_task(grow, [1, 2]).add_task(echo, ["after"])
+    return tree.apply_async(key=key)
+
+
+def limited(key):
+    tree = TaskTree("limited", max_active=1)
+    for name in ("a", "b"):
+        tree.add_task(echo, [name])
+    return tree.apply_async(key=key)
+
+
+def pausing(key):
+    result = chain(key)
+    if result.state == "STARTED":
+        result.pause()
+    if result.state == "PAUSED":
+        result.resume()
+    return result
+
+
+def revoking(key):
+    result = chain(key)
+    if result.state == "STARTED":
+        result.revoke()
+    return result
+
+
+def skipping(key):
+    result = fan_in(key)
+    first = result.children[0]
+    if first.state in ("QUEUED", "PENDING"):
+        first.skip("given")
+    return result
+
+
+def adding(key):
+    result = chain(key)
+    top = result.children[0]
+    if top.state in ("QUEUED", "SUCCESS") and not NodeRun.objects.filter(run_id=result.id, args='["added"]').exists():
+        top.add_task(echo, ["added"])
+    return result
+
+
+def drafting(key):
+    tree = TaskTree("draft")
+    tree.add_task(echo, ["a"]).add_task(echo, ["b"])
+    result = tree.apply_async(key=key, eta=timezone.now() + timedelta(hours=1))
+    if result.state == "DRAFT":
+        result.launch()
+    return result
+
+
+VERBS = [chain, fan_in, failure, stopping, retrying, growing, limited]
+STEERING = [pausing, revoking, skipping, adding, drafting]
+
+
+def play(world, scenario, key):
+    """Everything that processes do for a run: the caller's, then a worker's."""
+    scenario(key)
+    worker = world.start_worker(f"w-{key}")
+    world.deliver_all(worker)
+
+
+def survive(world, scenario, key):
+    """What is done after a crash: the caller launches again, with the same key, and others sweep."""
+    for name in list(world.hosts):
+        world.kill_worker(name)
+    result = scenario(key)
+    assert world.recover(lambda: TreeRun.objects.get(id=result.id).state in RUN_FINAL), (
+        f"{key}: the run is {result.state}, {simulation.states(result.id)}"
+    )
+    return result
+
+
+def expected(world, scenario):
+    # Twice: the first time, Django asks the database about itself.
+    for key in (f"{scenario.__name__}-first", f"{scenario.__name__}-whole"):
+        with world.counting():
+            play(world, scenario, key)
+    run = TreeRun.objects.get(key=key)
+    assert run.state in RUN_FINAL
+    return world.steps, run.state, simulation.states(run.id)
+
+
+@pytest.mark.parametrize("loses", [False, True], ids=["messages stay", "messages are lost"])
+@pytest.mark.parametrize("scenario", [*VERBS, *STEERING], ids=lambda scenario: scenario.__name__)
+def test_a_crash_before_each_step(world, database, scenario, loses):
+    if not loses and database != "postgresql":
+        pytest.skip("that messages stay makes a difference to the broker, not to the database: PostgreSQL shows it")
+    steps, state, states = expected(world, scenario)
+    assert steps > 5
+    for point in range(1, steps + 1):
+        key = f"{scenario.__name__}-{point}"
+        with world.counting(crash_at=point), pytest.raises(simulation.Crash):
+            play(world, scenario, key)
+        if loses:
+            world.receive_all()
+        result = survive(world, scenario, key)
+        assert (result.state, simulation.states(result.id)) == (state, states), f"crash before step {point} of {steps}"
+
+
+def damage(world, scenario, key):
+    """Half of the messages have been delivered, to a worker that dies after its claim; the others are lost."""
+    result = scenario(key)
+    worker = world.start_worker(f"w-{key}")
+    messages = world.receive_all()
+    for message in messages[: len(messages) // 2 + 1]:
+        with world.counting(crash_at=2), pytest.raises(simulation.Crash):
+            world.deliver(message, worker)
+    world.receive_all()
+    world.kill_worker(worker)
+    world.pass_time()
+    return result
+
+
+@pytest.mark.parametrize("scenario", [fan_in, limited, failure], ids=lambda scenario: scenario.__name__)
+def test_a_crash_before_each_step_of_a_sweep(world, scenario):
+    _, state, states = expected(world, scenario)
+    damage(world, scenario, f"{scenario.__name__}-mended")
+    with world.counting():
+        assert sweep(world.app)
+    for point in range(1, world.steps + 1):
+        key = f"{scenario.__name__}-sweep-{point}"
+        result = damage(world, scenario, key)
+        with world.counting(crash_at=point):
+            try:
+                sweep(world.app)
+            except simulation.Crash:
+                world.receive_all()
+        survive(world, scenario, key)
+        assert (result.state, simulation.states(result.id)) == (state, states), f"crash before step {point} of a sweep"
+
+
+def test_two_sweepers_at_once_do_each_thing_once(world):
+    """The second has looked before the first has mended anything."""
+    result = damage(world, fan_in, "two")
+    both = []
+    original = orphans_module.give_up
+
+    def sweep_meanwhile(*args):
+        with mock.patch.object(orphans_module, "give_up", original):
+            both.append(sweep(world.app))
+        return original(*args)
+
+    with mock.patch.object(orphans_module, "give_up", sweep_meanwhile):
+        first = sweep(world.app)
+    assert ([first.requeued], [second.requeued for second in both]) == ([0], [1])
+    assert len(world.receive_all()) == 1
+    assert survive(world, fan_in, "two").state == "SUCCESS"
+    assert max(NodeRun.objects.filter(run_id=result.id).values_list("attempts", flat=True)) == 2

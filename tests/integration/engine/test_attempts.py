@@ -1,0 +1,132 @@
+"""claim, finish, retry: duplicates and late messages are void."""
+
+import pytest
+from django.db import connections, transaction
+
+from django_tasktree.engine.claim import claim
+from django_tasktree.engine.finish import finish
+from django_tasktree.engine.retry import LOST, losses, requeue, retry
+from django_tasktree.engine.settle import settle
+from django_tasktree.engine.specs import NodeError, Outcome
+from django_tasktree.exceptions import Fenced
+from django_tasktree.models import NodeAttempt, NodeRun, TreeRun
+from django_tasktree.states import NodeState
+from tests.integration.engine.trees import FAILURE, SUCCESS, other_token, persist, ref, state, tree_of
+
+ERROR = NodeError("builtins.ValueError", "no", "", "Traceback …")
+
+
+@pytest.fixture
+def root(database):
+    launched, _ = persist(tree_of([[]]))
+    return launched.dispatches[0].id
+
+
+def test_the_second_of_two_equal_messages_is_void(root):
+    message = ref(root)
+    assert claim(message, "w1")
+    assert not claim(message, "w2")
+    row = NodeRun.objects.get(id=root)
+    assert (row.worker, row.attempts, row.state) == ("w1", 1, "STARTED")
+
+
+def test_a_message_with_another_token_is_void(root):
+    assert not claim(ref(root, task_id=other_token()), "w1")
+    assert state(root) == NodeState.QUEUED
+
+
+def test_a_late_message_of_an_old_attempt_is_void(root):
+    old = ref(root)
+    claim(old, "w1")
+    retry(old, ERROR, None)
+    assert not claim(old, "w2")
+    with pytest.raises(Fenced):
+        finish(old, SUCCESS)
+    assert state(root) == NodeState.RETRY
+    assert claim(ref(root), "w2")
+
+
+def test_a_lost_attempt_cannot_finish(root):
+    old = ref(root)
+    claim(old, "w1")
+    dispatch = requeue(old, LOST, ERROR)
+    assert dispatch.task_id != old.task_id
+    claim(ref(root), "w2")
+    with pytest.raises(Fenced):
+        finish(old, SUCCESS)
+    row = NodeRun.objects.get(id=root)
+    assert (row.state, row.worker, row.result) == ("STARTED", "w2", None)
+    assert losses(ref(root)) == 1
+
+
+def test_finishing_twice_is_refused(root):
+    message = ref(root)
+    claim(message, "w1")
+    list(finish(message, SUCCESS).dispatches)
+    with pytest.raises(Fenced):
+        finish(message, FAILURE)
+    assert state(root) == NodeState.SUCCESS
+
+
+def test_a_fenced_finish_inserts_no_children(root):
+    old = ref(root)
+    claim(old, "w1")
+    retry(old, ERROR, None)
+    from django_tasktree.blueprint import draw
+    from django_tasktree.engine.specs import Place
+
+    added = tuple(draw(tree_of([], []), Place(old.run_id, old.id)).specs)
+    with pytest.raises(Fenced):
+        finish(old, Outcome(NodeState.SUCCESS, result="1", added=added))
+    assert NodeRun.objects.count() == 2
+
+
+def test_earlier_attempts_are_kept(root):
+    for number in (1, 2):
+        message = ref(root)
+        claim(message, f"w{number}")
+        retry(message, ERROR, None)
+    log = NodeAttempt.objects.filter(node_id=root).order_by("number")
+    assert [(a.number, a.worker, a.outcome, a.error_message) for a in log] == [
+        (1, "w1", "RETRY", "no"),
+        (2, "w2", "RETRY", "no"),
+    ]
+
+
+def test_a_failure_skips_what_waits_for_success(root):
+    message = ref(root)
+    claim(message, "w1")
+    assert list(finish(message, FAILURE).dispatches) == []
+    child = NodeRun.objects.get(parent_id=root)
+    assert (child.state, child.settled) == (NodeState.SKIPPED, True)
+    assert settle(message.run_id, message.id).ended == "FAILURE"
+    assert TreeRun.objects.get(id=message.run_id).state == "FAILURE"
+
+
+def test_settling_twice_ends_the_run_once(root):
+    message = ref(root)
+    claim(message, "w1")
+    (child,) = finish(message, SUCCESS).dispatches
+    child_ref = ref(child.id)
+    claim(child_ref, "w1")
+    list(finish(child_ref, SUCCESS).dispatches)
+    assert settle(message.run_id, root).ended == "SUCCESS"
+    assert settle(message.run_id, root).ended is None
+
+
+def test_a_claim_leaves_the_callers_transaction_durable(root, database):
+    if database != "postgresql":
+        pytest.skip("only PostgreSQL has synchronous_commit")
+
+    def setting():
+        with connections[database].cursor() as cursor:
+            cursor.execute("SHOW synchronous_commit")
+            return cursor.fetchone()[0]
+
+    before = setting()
+    assert claim(ref(root), "w1")
+    assert setting() == before
+    NodeRun.objects.filter(id=root).update(state=NodeState.QUEUED)
+    with transaction.atomic(using=database):
+        assert claim(ref(root), "w1")
+        assert setting() == before

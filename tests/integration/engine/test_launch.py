@@ -1,0 +1,95 @@
+"""launch: all rows or none, messages on commit, a key once."""
+
+import pytest
+from django.db import router, transaction
+
+from django_tasktree import TaskTree
+from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.states import NodeState
+from django_tasktree.worker import follow
+from tests.integration.engine.trees import persist, tree_of
+from tests.sample.tasks import echo
+
+
+@pytest.fixture
+def published(monkeypatch):
+    """The nodes that were handed to the publisher."""
+    handed = []
+
+    def publish(dispatches):
+        from django_tasktree.worker.publisher import Report
+
+        batch = list(dispatches)
+        handed.extend(batch)
+        return Report(seen=len(batch))
+
+    monkeypatch.setattr(follow, "publish", publish)
+    return handed
+
+
+def _atomic():
+    return transaction.atomic(using=router.db_for_write(TreeRun))
+
+
+def test_roots_are_queued_and_the_rest_waits(database):
+    launched, _ = persist(tree_of([[]], []))
+    rows = NodeRun.objects.filter(run_id=launched.run_id)
+    assert rows.filter(parent=None, state=NodeState.QUEUED).count() == 2
+    assert rows.exclude(parent=None).get().state == NodeState.PENDING
+    assert [d.id for d in launched.dispatches] == [r.id for r in rows.filter(parent=None).order_by("position")]
+
+
+def test_messages_go_out_on_commit(database, published):
+    with _atomic():
+        result = tree_of([]).apply_async()
+        assert TreeRun.objects.filter(id=result.id).exists()
+        assert published == []
+    assert [dispatch.run_id for dispatch in published] == [result.id]
+
+
+def test_a_rollback_leaves_nothing(database, published):
+    with _atomic():
+        tree_of([[]]).apply_async()
+        transaction.set_rollback(True, using=router.db_for_write(TreeRun))
+    assert published == []
+    assert not TreeRun.objects.exists()
+    assert not NodeRun.objects.exists()
+
+
+def test_a_key_gives_the_run_that_exists(database, published):
+    tree = tree_of([], [])
+    first = tree.apply_async(key="nightly")
+    second = tree.apply_async(key="nightly")
+    assert second == first
+    assert len(published) == 2
+    assert NodeRun.objects.count() == 2
+    assert tree.apply_async(key="other") != first
+
+
+def test_a_tree_is_reusable(database, published):
+    tree = tree_of([[]])
+    assert tree.apply_async() != tree.apply_async()
+    assert NodeRun.objects.count() == 4
+
+
+def test_an_unserialisable_argument_writes_nothing(database, published):
+    tree = TaskTree()
+    tree.add_task(echo, [1])
+    tree.add_task(echo, [object()])
+    with pytest.raises(ValueError, match=r"args of node <TaskTreeNode tests.sample.tasks.echo"):
+        tree.apply_async()
+    assert not TreeRun.objects.exists()
+
+
+def test_an_empty_tree_has_ended(database):
+    launched, _ = persist(tree_of())
+    assert launched.ended == "SUCCESS"
+    assert TreeRun.objects.get(id=launched.run_id).state == "SUCCESS"
+
+
+def test_a_lone_gather_starts_at_once(database):
+    tree = TaskTree()
+    tree.gather(echo, [1])
+    launched, _ = persist(tree)
+    assert [d.task for d in launched.dispatches] == [echo.name]
+    assert NodeRun.objects.get().state == NodeState.QUEUED

@@ -1,0 +1,119 @@
+"""How many statements each verb takes; the numbers do not depend on the size of the tree."""
+
+import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
+
+from django_tasktree import TaskTree
+from django_tasktree.engine.claim import claim
+from django_tasktree.engine.finish import finish
+from django_tasktree.engine.settle import settle
+from django_tasktree.engine.specs import Released
+from django_tasktree.models import NodeRun
+from django_tasktree.serialization import loads
+from django_tasktree.worker.arguments import fill_in
+from tests.integration.engine.trees import SUCCESS, persist, ref, tree_of
+from tests.sample.tasks import echo, total
+
+TRANSACTION = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "START TRANSACTION")
+
+
+def statements(alias, function, *args):
+    """Count the statements of a call, transaction control left out."""
+    with CaptureQueriesContext(connections[alias]) as context:
+        outcome = function(*args)
+        if isinstance(outcome, Released):
+            outcome = list(outcome.dispatches)
+    sql = [query["sql"] for query in context.captured_queries]
+    return len([line for line in sql if not line.startswith(TRANSACTION)]), outcome
+
+
+@pytest.mark.parametrize("siblings", [5, 1000])
+def test_a_leaf_takes_one_statement_for_each_verb(database, siblings):
+    tree = tree_of([[] for _ in range(siblings)])
+    launched, _ = persist(tree)
+    (root,) = launched.dispatches
+    root_ref = ref(root.id)
+    claim(root_ref, "w")
+    leaf = next(iter(finish(root_ref, SUCCESS).dispatches))
+    leaf_ref = ref(leaf.id)
+    assert statements(database, claim, leaf_ref, "w")[0] == 1
+    assert statements(database, finish, leaf_ref, SUCCESS)[0] == 1
+    assert statements(database, settle, leaf_ref.run_id, leaf_ref.parent_id)[0] == 1
+
+
+@pytest.mark.parametrize("children", [1, 10, 400])
+def test_finishing_a_parent_takes_three_statements_at_most(database, children):
+    launched, _ = persist(tree_of([[] for _ in range(children)]))
+    message = ref(launched.dispatches[0].id)
+    claim(message, "w")
+    # The node itself; its children are read; they are queued. PostgreSQL does all three at once.
+    count, queued = statements(database, finish, message, SUCCESS)
+    assert count == (1 if database == "postgresql" else 3)
+    assert len(queued) == children
+
+
+def test_a_wide_fan_is_queued_at_once_and_read_in_pages(database):
+    launched, _ = persist(tree_of([[] for _ in range(1200)]))
+    message = ref(launched.dispatches[0].id)
+    claim(message, "w")
+    count, queued = statements(database, finish, message, SUCCESS)
+    # The node, one look, skip, queue, make ready, and 1200 children in pages of 500 with a last empty one.
+    assert count == 5 + 4
+    assert len(queued) == len({dispatch.id for dispatch in queued}) == 1200
+
+
+def test_launching_takes_a_statement_a_batch(database):
+    few = statements(database, persist, tree_of(*[[] for _ in range(10)]))[0]
+    assert few == 2
+    if database != "default":
+        assert statements(database, persist, tree_of(*[[] for _ in range(1000)]))[0] == 3
+
+
+@pytest.mark.parametrize("depth", [20, 400])
+def test_a_deep_chain_settles_in_few_statements(database, depth):
+    tree = TaskTree()
+    for _ in range(depth):
+        tree.push(echo)
+    launched, _ = persist(tree)
+    (dispatch,) = launched.dispatches
+    while True:
+        message = ref(dispatch.id)
+        claim(message, "w")
+        following = list(finish(message, SUCCESS).dispatches)
+        if not following:
+            break
+        (dispatch,) = following
+    count, settled = statements(database, settle, message.run_id, message.parent_id)
+    assert settled.ended == "SUCCESS"
+    # Three single steps of three statements, one climb of four, and three for the run.
+    assert count <= 3 * 3 + 4 + 3
+
+
+def test_the_last_child_under_a_gather_node_costs_the_same_among_fifty_thousand(database):
+    """finish, settle and the start of the gather node; and the gather node reads all results in one query."""
+    counts = []
+    for size in (5, 50_000 if database == "postgresql" else 1_000):
+        tree = TaskTree()
+        root = tree.add_task(echo)
+        for number in range(size):
+            root.add_task(echo, [number])
+        root.gather(total, [root.outputs])
+        launched, keys = persist(tree)
+        message = ref(launched.dispatches[0].id)
+        claim(message, "w")
+        finish(message, SUCCESS)
+        children = NodeRun.objects.filter(parent_id=message.id, is_gather=False)
+        children.exclude(id=keys[root.children[0]]).update(state="SUCCESS", settled=True, result="1")
+        with connections[database].cursor() as cursor:
+            cursor.execute("ANALYZE" if database != "mariadb" else "ANALYZE TABLE django_tasktree_noderun")
+        last = ref(keys[root.children[0]])
+        claim(last, "w")
+        finishing, _ = statements(database, finish, last, SUCCESS)
+        settling, settled = statements(database, settle, last.run_id, last.parent_id)
+        (gather,) = settled.dispatches
+        reading, filled = statements(database, fill_in, last.run_id, loads(gather.args), {})
+        assert sum(filled[0][0]) == size
+        counts.append((finishing, settling, reading))
+    # One for the leaf; the look, the lock, the gather nodes, what failed, the move; one for the results.
+    assert counts == [(1, 5, 1), (1, 5, 1)]

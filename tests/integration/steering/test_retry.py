@@ -1,0 +1,240 @@
+"""retry, rerun and skip: what failed runs again, what succeeded stays."""
+
+import pytest
+
+from django_tasktree import TaskTree
+from django_tasktree.engine.claim import claim
+from django_tasktree.engine.finish import finish
+from django_tasktree.exceptions import Fenced, NotPossible
+from django_tasktree.models import NodeAttempt, NodeRun
+from tests.integration.engine.trees import SUCCESS
+from tests.integration.steering.play import end, play, queued, states, take
+from tests.sample.tasks import echo
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.fixture
+def result():
+    tree = TaskTree()
+    for name in ("a", "b"):
+        node = tree.add_task(echo, [name])
+        first = node.add_task(echo, [name + "1"])
+        first.add_task(echo, [name + "11"])
+        first.add_task(echo, [name + "alert"], run_when="failure")
+        node.gather(echo, [name + "g"])
+    tree.gather(echo, ["g"]).add_task(echo, ["end"])
+    return tree.apply_async()
+
+
+def test_only_what_failed_and_what_it_kept_back_runs_again(result):
+    play(result.id, a1="failure")
+    assert result.state == "FAILURE"
+    before = states(result.id)
+    assert (before["a11"], before["aalert"], before["ag"], before["g"]) == ("SKIPPED", "SUCCESS", "SKIPPED", "SKIPPED")
+    effect = result.preview("retry")
+    assert (effect.again, effect.stays) == (4, 6)
+    assert result.retry(by="test") == effect
+    assert result.state == "STARTED"
+    assert queued(result.id) == ["a1"]
+    assert play(result.id) == ["a1", "a11", "ag", "g", "end"]
+    assert result.state == "SUCCESS"
+    assert NodeAttempt.objects.filter(node__args='["a1"]').values_list("number", "outcome").get() == (1, "FAILURE")
+    assert NodeRun.objects.get(args='["a1"]').attempts == 2
+
+
+def test_a_node_that_fails_once_more(result):
+    play(result.id, a1="failure")
+    result.retry()
+    play(result.id, a1="failure")
+    assert result.state == "FAILURE"
+    result.retry()
+    play(result.id)
+    assert result.state == "SUCCESS"
+
+
+def test_a_retry_while_the_run_goes_on(result):
+    end(take(result.id, "a"))
+    end(take(result.id, "a1"), "failure")
+    end(take(result.id, "aalert"))
+    assert states(result.id)["ag"] == "SKIPPED"
+    result.retry()
+    play(result.id)
+    assert result.state == "SUCCESS"
+
+
+def test_a_retry_of_one_subtree(result):
+    play(result.id, a1="failure", b1="failure")
+    result.children[0].retry()
+    assert play(result.id) == ["a1", "a11", "ag"]
+    assert result.state == "FAILURE"
+    result.children[1].retry()
+    play(result.id)
+    assert result.state == "SUCCESS"
+
+
+def test_two_retries_at_once_the_second_has_nothing_to_do(result):
+    play(result.id, a1="failure")
+    result.retry()
+    with pytest.raises(NotPossible, match=r"nothing in run .* has failed"):
+        result.retry()
+    assert queued(result.id) == ["a1"]
+
+
+def test_retry_against_a_late_message_of_the_failed_attempt(result):
+    end(take(result.id, "a"))
+    late = take(result.id, "a1")
+    end(late, "failure")
+    result.retry()
+    assert not claim(late, "w")
+    with pytest.raises(Fenced):
+        finish(late, SUCCESS)
+    assert queued(result.id) == ["b", "a1"]
+
+
+def test_a_failure_handler_that_has_not_started_waits_again(result):
+    end(take(result.id, "a"))
+    end(take(result.id, "a1"), "failure")
+    assert "aalert" in queued(result.id)
+    result.retry()
+    assert states(result.id)["aalert"] == "PENDING"
+    play(result.id)
+    assert states(result.id)["aalert"] == "SKIPPED"
+
+
+def test_a_failure_handler_that_has_started_is_let_alone(result):
+    end(take(result.id, "a"))
+    end(take(result.id, "a1"), "failure")
+    handler = take(result.id, "aalert")
+    result.retry()
+    play(result.id)
+    assert result.state == "STARTED"
+    end(handler)
+    play(result.id)
+    assert states(result.id)["aalert"] == "SUCCESS"
+    assert result.state == "SUCCESS"
+
+
+def test_a_revoked_run_goes_on_after_a_retry(result):
+    end(take(result.id, "a"))
+    result.revoke()
+    result.retry()
+    assert result.state == "STARTED"
+    assert sorted(play(result.id)) == ["a1", "a11", "ag", "b", "b1", "b11", "bg", "end", "g"]
+    assert result.state == "SUCCESS"
+
+
+def test_a_revoked_subtree_goes_on_after_a_retry(result):
+    end(take(result.id, "a"))
+    node = result.children[0]
+    node.revoke()
+    play(result.id)
+    assert result.state == "FAILURE"
+    node.retry()
+    play(result.id)
+    assert result.state == "SUCCESS"
+    assert not NodeRun.objects.exclude(hold="").exists()
+
+
+def test_a_node_below_a_failed_one_can_not_be_retried_alone(result):
+    result.revoke()
+    with pytest.raises(NotPossible, match=r"the node above it failed as well: retry"):
+        result.children[0].children[0].retry()
+    assert result.state == "REVOKED"
+
+
+def test_run_again_from_a_node_that_succeeded(result):
+    play(result.id)
+    node = result.children[0].children[0]
+    effect = result.preview("retry", from_node=node)
+    assert (effect.again, effect.removed) == (6, 0)
+    result.retry(from_node=node, by="test")
+    assert play(result.id) == ["a1", "a11", "ag", "g", "end"]
+    assert result.state == "SUCCESS"
+    assert result.history[-1].action == "rerun"
+    assert NodeRun.objects.get(args='["b1"]').attempts == 1
+
+
+def test_run_again_from_a_gather_node(result):
+    play(result.id)
+    result.children[0].children[1].rerun()
+    assert play(result.id) == ["ag", "g", "end"]
+
+
+def test_run_again_removes_what_bodies_had_added(database):
+    from django_tasktree.blueprint import draw
+    from django_tasktree.engine.specs import Outcome, Place
+    from django_tasktree.nodes import NodeParent
+    from django_tasktree.states import NodeState
+    from django_tasktree.worker.follow import conclude
+
+    tree = TaskTree()
+    tree.add_task(echo, ["a"]).add_task(echo, ["fixed"])
+    result = tree.apply_async()
+
+    def grow():
+        message = take(result.id, "a")
+        grown = NodeParent()
+        grown.add_task(echo, ["new"]).add_task(echo, ["newer"])
+        specs = tuple(draw(grown, Place(message.run_id, message.id, message.child_count)).specs)
+        conclude(message, Outcome(NodeState.SUCCESS, result="1", added=specs))
+
+    grow()
+    play(result.id)
+    assert len(states(result.id)) == 4
+    effect = result.children[0].rerun()
+    assert (effect.again, effect.removed) == (2, 2)
+    assert sorted(states(result.id)) == ["a", "fixed"]
+    assert NodeRun.objects.get(args='["a"]').child_count == 1
+    grow()
+    assert sorted(play(result.id)) == ["fixed", "new", "newer"]
+    assert result.state == "SUCCESS"
+
+
+def test_a_running_body_is_not_run_twice(result):
+    end(take(result.id, "a"))
+    take(result.id, "a1")
+    with pytest.raises(NotPossible, match="would run twice"):
+        result.children[0].rerun()
+    with pytest.raises(NotPossible, match="only a node that has run"):
+        result.children[0].children[0].rerun()
+
+
+def test_a_skipped_node_counts_as_a_success(result):
+    play(result.id, a1="failure")
+    node = result.children[0].children[0]
+    node.skip({"rows": 3}, by="test")
+    assert node.get() == {"rows": 3}
+    assert play(result.id) == ["a11", "ag", "g", "end"]
+    assert result.state == "SUCCESS"
+    assert NodeRun.objects.get(id=node.id).attempts == 1
+
+
+def test_a_queued_node_is_skipped_and_its_message_is_void(result):
+    from tests.integration.engine.trees import ref
+
+    message = ref(result.children[0].id)
+    result.children[0].skip()
+    assert not claim(message, "w")
+    assert sorted(play(result.id)) == ["a1", "a11", "ag", "b", "b1", "b11", "bg", "end", "g"]
+    assert result.state == "SUCCESS"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("a", "its body is running"), ("a1", "has not been reached yet"), ("b", "there is nothing to skip")],
+)
+def test_what_can_not_be_skipped(result, name, told):
+    end(take(result.id, "b"))
+    take(result.id, "a")
+    from django_tasktree import NodeResult
+
+    with pytest.raises(NotPossible, match=told):
+        NodeResult(NodeRun.objects.get(args=f'["{name}"]').id).skip()
+
+
+def test_a_result_that_can_not_be_stored_changes_nothing(result):
+    play(result.id, a1="failure")
+    with pytest.raises(ValueError, match="can't be written as JSON"):
+        result.children[0].children[0].skip(object())
+    assert result.state == "FAILURE"

@@ -1,0 +1,218 @@
+"""What the open page of a run asks for: what it costs, when it has not changed, and whom it is told."""
+
+import json
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from django_tasktree import TaskTree
+from django_tasktree.admin import graph, timeline, tree_page
+from django_tasktree.engine.moves import nodes
+from django_tasktree.models import NodeRun
+from tests.sample.tasks import echo, fail
+
+pytestmark = pytest.mark.django_db(transaction=True)
+KINDS = ("live", "rows", "graph", "timeline")
+
+
+def address(kind, result, **query):
+    return reverse(f"admin:django_tasktree_treerun_{kind}", args=[result.id], query=query or None)
+
+
+def page_of(result):
+    return reverse("admin:django_tasktree_treerun_change", args=[result.id])
+
+
+def fan(width, below=0):
+    tree = TaskTree("fan")
+    top = tree.add_task(echo, ["top"])
+    for number in range(width):
+        node = top.add_task(echo, [number])
+        for _ in range(below):
+            node.add_task(echo, ["below"])
+    top.gather(echo, [top.outputs])
+    return tree.apply_async()
+
+
+def get(client, *args, **query):
+    response = client.get(address(*args, **query))
+    assert response.status_code == 200
+    return response.json()
+
+
+def queries(client, page):
+    client.get(page)
+    with CaptureQueriesContext(connection) as captured:
+        response = client.get(page)
+    assert response.status_code == 200
+    return len(captured), len(response.content)
+
+
+def copy_nodes(result, parent, times):
+    """Make a node as wide as few trees are, without building one."""
+    row = NodeRun.objects.filter(parent=parent).exclude(is_gather=True).first()
+    values = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+    new = {"id": NodeRun._meta.pk.get_default, "task_id": NodeRun._meta.get_field("task_id").get_default}
+    gather = NodeRun.objects.get(parent=parent, is_gather=True)
+    rows = []
+    for number in range(times):
+        made = {name: make() for name, make in new.items()}
+        rows.append(NodeRun(**{**values, **made, "position": gather.position + number}))
+    NodeRun.objects.bulk_create(rows, batch_size=2000)
+    nodes().filter(id=gather.id).update(position=gather.position + times)
+    nodes().filter(id=parent).update(child_count=gather.position + times + 1)
+
+
+def test_a_run_of_a_hundred_thousand_nodes(world, admin_client):
+    """The first page takes under 20 queries and 200 kB, opening a parent of 50,000 children under 10."""
+    tree = TaskTree("huge")
+    tops = [tree.add_task(echo, [number]) for number in range(2)]
+    for top in tops:
+        top.add_task(echo, ["x"])
+        top.gather(echo, [top.outputs])
+    result = tree.apply_async()
+    parents = [result[top].id for top in tops]
+    for parent in parents:
+        copy_nodes(result, parent, 50_000)
+    assert NodeRun.objects.count() > 100_000
+    number, size = queries(admin_client, page_of(result))
+    assert number < 20
+    assert size < 200_000
+    for query in ({"parent": parents[0]}, {"parent": parents[0], "page": 900}):
+        number, size = queries(admin_client, address("rows", result, **query))
+        assert number < 10
+        assert size < 100_000
+    for kind, most in (("live", 20), ("graph", 25), ("timeline", 10)):
+        number, size = queries(admin_client, address(kind, result))
+        assert number < most, kind
+        assert size < 100_000, kind
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_costs_the_same_for_any_width(world, admin_client, kind):
+    few, many = fan(20), fan(400)
+    pages = [address(kind, result, parent=result.children[0].id) for result in (few, many)]
+    first, second = (queries(admin_client, page)[0] for page in pages)
+    assert first == second
+
+
+def test_the_live_part_and_the_states_of_rows(world, admin_client):
+    result = fan(2)
+    ids = [node.id.hex for node in NodeRun.objects.filter(run_id=result.id).order_by("id")]
+    before = get(admin_client, "live", result, nodes=",".join(ids[:2]))
+    assert before["over"] is False
+    assert set(before["rows"]) == set(ids[:2])
+    assert "queued" in before["rows"][result.children[0].id.hex]["badge"]
+    assert "0 / 4" in before["html"]
+    world.deliver_all("w")
+    after = get(admin_client, "live", result, nodes=",".join(ids))
+    assert after["over"] is True
+    assert {row["over"] for row in after["rows"].values()} == {True}
+    assert "4 / 4" in after["html"]
+
+
+def test_what_has_not_changed_is_told_in_few_bytes(world, admin_client):
+    result = fan(2)
+    for kind in ("graph", "timeline"):
+        page = address(kind, result)
+        first = admin_client.get(page)
+        again = admin_client.get(page, headers={"If-None-Match": first["ETag"]})
+        assert (again.status_code, again.content) == (304, b"")
+    world.deliver_all("w")
+    stale = admin_client.get(address("graph", result), headers={"If-None-Match": first["ETag"]})
+    assert stale.status_code == 200
+
+
+def test_rows_come_in_pages_and_are_indented(world, admin_client, monkeypatch):
+    monkeypatch.setattr(tree_page, "PAGE", 4)
+    result = fan(9)
+    parent = result.children[0].id
+    pages = []
+    number = 1
+    while number:
+        answer = get(admin_client, "rows", result, parent=parent, page=number, depth=3)
+        pages.append(answer["html"].count("<tr "))
+        assert answer["total"] == 10
+        assert answer["html"].count('data-depth="3"') == pages[-1]
+        number = answer["next"]
+    assert pages == [4, 4, 2]
+
+
+def test_the_graph_folds_wide_fans(world, admin_client):
+    result = fan(100)
+    drawn = get(admin_client, "graph", result)["nodes"]
+    head, top, *below = drawn
+    assert (head["top"], head["name"], top["parent"]) == (True, "fan", head["id"])
+    assert [node.get("gather") for node in below] == [False] * graph.FEW + [True, None]
+    assert below[-1] == {"parent": top["id"], "count": 100 - graph.FEW}
+    inner = get(admin_client, "graph", result, parent=top["id"])["nodes"]
+    assert (inner[0]["id"], inner[0]["up"]) == (top["id"], "")
+    assert inner[-1]["count"] == 100 - graph.FEW
+
+
+def test_the_graph_is_bounded(world, admin_client, monkeypatch):
+    tree = TaskTree()
+    level = [tree]
+    for _ in range(4):
+        level = [node.add_task(echo, ["x"]) for node in level for _ in range(6)]
+    result = tree.apply_async()
+    drawn = get(admin_client, "graph", result)["nodes"]
+    assert len([node for node in drawn if "id" in node]) <= graph.MOST + 1
+    counted = sum(node["count"] for node in drawn if "count" in node)
+    assert counted > 0
+
+
+def test_the_timeline_has_who_ran_when(world, admin_client, monkeypatch):
+    monkeypatch.setattr(timeline, "PAGE", 3)
+    result = fan(3)
+    assert get(admin_client, "timeline", result)["bars"] == []
+    world.deliver_all("w")
+    first = get(admin_client, "timeline", result)
+    second = get(admin_client, "timeline", result, page=first["next"])
+    bars = [*first["bars"], *second["bars"]]
+    assert (len(bars), second["next"]) == (5, None)
+    assert {bar["worker"] for bar in bars} == {NodeRun.objects.filter(run_id=result.id).first().worker}
+    assert all(0 <= bar["start"] <= bar["end"] for bar in bars)
+    assert [bar["start"] for bar in bars] == sorted(bar["start"] for bar in bars)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whoever_may_not_see_it_is_told_nothing(world, client, kind):
+    result = fan(2)
+    user = User.objects.create_user("staff", is_staff=True)
+    client.force_login(user)
+    assert client.get(address(kind, result)).status_code == 403
+    user.user_permissions.add(Permission.objects.get(codename="view_treerun"))
+    response = client.get(address(kind, result, nodes=result.children[0].id.hex))
+    if kind == "live":
+        # The run may be seen, its nodes may not.
+        assert response.json()["rows"] == {}
+        assert "tasktree-errors" not in response.json()["html"]
+    else:
+        assert response.status_code == 403
+    client.logout()
+    assert client.get(address(kind, result)).status_code == 302
+
+
+@pytest.mark.parametrize("kind", ["rows", "graph"])
+@pytest.mark.parametrize("parent", ["nonsense", "01a20aff-1ea3-7d5d-ae7d-5bc91918ad1e"])
+def test_a_node_that_the_run_does_not_have(world, admin_client, kind, parent):
+    other = fan(1).children[0].id
+    result = fan(2)
+    assert admin_client.get(address(kind, result, parent=parent)).status_code == 404
+    assert admin_client.get(address(kind, result, parent=other)).status_code == 404
+
+
+def test_texts_are_escaped(world, admin_client):
+    tree = TaskTree("<b>bold</b>")
+    tree.add_task(fail, ["<script>alert(1)</script>"])
+    result = tree.apply_async()
+    world.deliver_all("w")
+    live = get(admin_client, "live", result)["html"]
+    rows = get(admin_client, "rows", result)["html"]
+    assert "<script>" not in live + rows
+    assert "&lt;script&gt;" in live
+    assert json.dumps(get(admin_client, "graph", result))

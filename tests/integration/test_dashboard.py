@@ -1,0 +1,193 @@
+"""The dashboard on the app's index page."""
+
+import re
+from datetime import datetime, timedelta, timezone
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from django_tasktree import TaskTree, figures
+from django_tasktree.figures import Window
+from django_tasktree.identifiers import new_id
+from django_tasktree.models import NodeRun, TreeRun, Worker
+from tests.sample.tasks import echo, fail
+
+INDEX = "/admin/django_tasktree/"
+NOW = datetime(2020, 11, 24, 15, 20, tzinfo=timezone.utc)
+
+
+def launched(*tasks, name="", **options):
+    tree = TaskTree(name)
+    for task in tasks:
+        tree.add_task(task, ["a"])
+    return tree.apply_async(**options)
+
+
+def ended(*tasks, ago=timedelta(), took=timedelta(seconds=2)):
+    """Let a run end some time ago."""
+    result = launched(*tasks)
+    at = datetime.now(timezone.utc) - ago
+    TreeRun.objects.filter(id=result.id).update(finished_at=at)
+    NodeRun.objects.filter(run_id=result.id).update(started_at=at - took, finished_at=at)
+    return result
+
+
+def number_of(hours, state):
+    return [hour.by_state.get(state, 0) for hour in hours]
+
+
+@pytest.mark.usefixtures("database", "eager")
+class TestNumbers:
+    """On each database."""
+
+    def test_runs_and_nodes_per_hour(self):
+        for ago in (0, 0, 90, 60 * 5, 60 * 30):
+            ended(echo, fail, ago=timedelta(minutes=ago))
+        launched(echo)
+        window = Window.until(datetime.now(timezone.utc))
+        runs, nodes = figures.runs_per_hour(window), figures.nodes_per_hour(window)
+        assert (len(runs), sum(hour.total for hour in runs), sum(hour.total for hour in nodes)) == (24, 5, 9)
+        assert number_of(runs, "FAILURE")[-1] == 2
+        assert number_of(runs, "SUCCESS")[-1] == 1
+        assert sum(number_of(nodes, "FAILURE")) == 4
+        assert runs[-1].start <= datetime.now(timezone.utc) < runs[-1].start + timedelta(hours=1)
+
+    def test_tasks(self):
+        ended(echo, echo, took=timedelta(seconds=3))
+        ended(echo, took=timedelta(seconds=9))
+        ended(fail, took=timedelta(seconds=1))
+        tasks = figures.task_numbers(Window.until(datetime.now(timezone.utc)))
+        slow, quick = figures.slowest(tasks)
+        assert (slow.task, slow.ended, slow.failed, slow.mean.seconds, slow.longest.seconds) == (echo.name, 3, 0, 5, 9)
+        assert (quick.task, quick.failed, quick.failed_percent) == (fail.name, 1, 100)
+        assert figures.most_failing(tasks) == [quick]
+
+    def test_only_the_newest_nodes_count(self, monkeypatch):
+        monkeypatch.setattr(figures, "MOST_NODES", 3)
+        assert not Window.until(datetime.now(timezone.utc)).is_cut
+        for _ in range(3):
+            ended(echo, echo)
+        window = Window.until(datetime.now(timezone.utc))
+        assert window.is_cut
+        assert NodeRun.objects.filter(id__gte=window.first_node).count() == 4
+        assert sum(hour.total for hour in figures.nodes_per_hour(window)) == 4
+
+
+def test_the_window_begins_with_a_whole_hour(db):
+    window = Window.until(NOW)
+    assert (window.start, window.hour(23)) == (datetime(2020, 11, 23, 16, tzinfo=timezone.utc), NOW.replace(minute=0))
+    assert figures.first_id_since(NOW) < new_id()
+
+
+@pytest.mark.django_db(transaction=True)
+class TestOpen:
+    """What has not ended."""
+
+    def test_counts(self):
+        launched(echo, echo)
+        launched(echo, draft=True)
+        launched(echo).pause()
+        launched(echo).revoke()
+        assert figures.open_runs() == {"STARTED": 1, "DRAFT": 1, "PAUSED": 1}
+        assert figures.open_nodes() == {"QUEUED": 3, "PENDING": 1}
+
+    def test_who_waits_longest(self):
+        soon, late = launched(echo, name="soon"), launched(echo, name="late")
+        launched(echo, name="paused").pause()
+        tree = TaskTree("later")
+        tree.add_task(echo, countdown=3600)
+        tree.apply_async()
+        NodeRun.objects.filter(run_id=late.id).update(queued_at=datetime.now(timezone.utc) - timedelta(hours=1))
+        assert [node.run_id for node in figures.longest_waiting()] == [late.id, soon.id]
+
+
+def page(client):
+    return client.get(INDEX).content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+class TestPage:
+    """What it shows."""
+
+    def test_nothing_yet(self, admin_client):
+        html = page(admin_client)
+        for text in ("No run is going.", "No node waits or runs.", "No worker gives a sign of life", "No task failed."):
+            assert text in html
+        assert "0 ended" in html
+
+    def test_all_of_it(self, admin_client, eager):
+        ended(echo, fail)
+        Worker.objects.create(
+            id=uuid4(), hostname="celery@one", pid=7, started_at=NOW, last_seen=NOW, concurrency=4, queues=["a", "b"]
+        )
+        html = page(admin_client)
+        assert "1 ended, 1 of them failed" in html
+        assert "2 ended, 1 of them failed" in html
+        assert html.count('tasktree-chart"') == 2
+        number = r'"[\d.]+"'
+        failed = rf'<rect class="tasktree-fill-failure" x={number} y={number} width={number} height={number}>'
+        assert re.search(failed, html)
+        for text in ("celery@one", "a, b", "0 / 4", "lost", echo.name, "100.0", "2.0 s"):
+            assert text in html, text
+
+    def test_it_stays_up_to_date(self, admin_client):
+        address = reverse("admin:django_tasktree_treerun_dashboard")
+        assert f'data-url="{address}"' in page(admin_client)
+        launched(echo, name="a new one")
+        answer = admin_client.get(address)
+        assert "a new one" in answer.json()["html"]
+        assert answer["ETag"]
+
+    def test_it_costs_as_much_for_many_runs_as_for_few(self, admin_client):
+        def queries():
+            with CaptureQueriesContext(
+                connection,
+            ) as captured:
+                page(admin_client)
+            return len(captured)
+
+        launched(echo)
+        few = queries()
+        for _ in range(30):
+            launched(echo, echo, echo)
+        assert queries() == few <= 20
+
+    @pytest.mark.parametrize(
+        ("permissions", "seen"),
+        [
+            (["view_treerun"], {"Runs"}),
+            (["view_treerun", "view_noderun"], {"Runs", "Nodes", "Waiting", "Slowest", "Most failing"}),
+            (["view_treerun", "view_worker"], {"Runs", "Workers"}),
+            (["view_noderun"], set()),
+        ],
+    )
+    def test_each_sees_what_they_may(self, staff, permissions, seen):
+        client = staff(*permissions)
+        html = page(client)
+        headings = {"Runs", "Nodes", "Workers", "Waiting", "Slowest", "Most failing"}
+        assert {each for each in headings if re.search(rf'<h2 id="dashboard-\w+">{each}', html)} == seen
+        allowed = client.get(reverse("admin:django_tasktree_treerun_dashboard")).status_code
+        assert allowed == (200 if seen else 403)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_runs_are_filtered_by_who_launched_them(admin_client, admin_user, django_user_model):
+    other = django_user_model.objects.create_user("other")
+    django_user_model.objects.create_user("never")
+    for name, user in (("mine", admin_user), ("theirs", other), ("nobody's", None)):
+        launched(echo, name=name, launched_by=user)
+    runs = reverse("admin:django_tasktree_treerun_changelist")
+
+    def listed(query=""):
+        return {run.name for run in admin_client.get(runs + query).context["cl"].result_list}
+
+    html = admin_client.get(runs).content.decode()
+    assert ("other" in html, "never" in html) == (True, False)
+    assert listed() == {"mine", "theirs", "nobody's"}
+    assert listed(f"?launched_by={other.pk}") == {"theirs"}
+    assert listed("?launched_by=") == {"nobody's"}
+    assert admin_client.get(f"{runs}?launched_by=nonsense").status_code == 302
+    assert admin_client.get(f"{runs}?launched_by={9**30}").status_code == 302

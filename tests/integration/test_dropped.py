@@ -1,0 +1,70 @@
+"""A worker that lives gives up what it no longer runs."""
+
+from types import SimpleNamespace
+
+import pytest
+from celery.worker import state as worker_state
+
+from django_tasktree import TaskTree
+from django_tasktree.engine.claim import claim
+from django_tasktree.models import NodeAttempt
+from django_tasktree.worker.dropped import Dropped
+from tests import simulation
+from tests.integration.engine.trees import ref
+from tests.sample.tasks import echo
+
+
+@pytest.fixture
+def world(database, app):
+    with simulation.simulated(app, "dropped") as world:
+        world.start_worker("w")
+        yield world
+
+
+def started(world, **options):
+    tree = TaskTree()
+    tree.add_task(echo, ["a"], **options)
+    handle = tree.apply_async().children[0]
+    world.receive_all()
+    message = ref(handle.id)
+    assert claim(message, "w@here", world.hosts["w"].id)
+    return handle, message
+
+
+def test_an_attempt_that_nobody_runs_is_given_up_at_the_second_look(world):
+    handle, _message = started(world)
+    dropped = Dropped(world.app)
+    dropped.give_up(world.hosts["w"].id)
+    assert handle.state == "STARTED"
+    dropped.give_up(world.hosts["w"].id)
+    assert handle.state == "QUEUED"
+    assert NodeAttempt.objects.get(node=handle.id).outcome == "LOST"
+    assert "w@here lives, but does not run it any more" in NodeAttempt.objects.get(node=handle.id).error_message
+    world.deliver_all("w")
+    assert handle.get() == "a"
+
+
+def test_a_node_that_must_not_run_twice_fails(world):
+    handle, _ = started(world, on_worker_lost="fail")
+    dropped = Dropped(world.app)
+    dropped.give_up(world.hosts["w"].id)
+    dropped.give_up(world.hosts["w"].id)
+    assert handle.state == "FAILURE"
+
+
+def test_an_attempt_that_runs_is_left_alone(world, monkeypatch):
+    handle, message = started(world)
+    monkeypatch.setitem(worker_state.requests, str(message.task_id), SimpleNamespace())
+    dropped = Dropped(world.app)
+    for _ in range(3):
+        dropped.give_up(world.hosts["w"].id)
+    assert handle.state == "STARTED"
+
+
+def test_attempts_of_other_workers_are_left_alone(world):
+    handle, _ = started(world)
+    world.start_worker("other")
+    dropped = Dropped(world.app)
+    for _ in range(3):
+        dropped.give_up(world.hosts["other"].id)
+    assert handle.state == "STARTED"

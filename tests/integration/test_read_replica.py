@@ -1,0 +1,28 @@
+"""Everything is read where it is written: a replica may not have a run yet that has just been launched."""
+
+import pytest
+
+from django_tasktree import TaskTree
+from django_tasktree.models import NodeRun, TreeRun
+from tests.databases import ActiveDatabase
+from tests.sample.tasks import echo
+
+
+@pytest.fixture
+def replica(monkeypatch):
+    """Send reads to a database that does not exist."""
+    monkeypatch.setattr(ActiveDatabase, "db_for_read", lambda *_, **__: "replica")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_handles_read_from_the_database_of_the_writes(replica, eager):
+    tree = TaskTree()
+    node = tree.add_task(echo, [1])
+    result = tree.apply_async()
+    assert result.join(timeout=10) == [1]
+    assert result.progress().done == 1
+    assert result[node].get() == 1
+
+
+def test_an_alias_that_is_asked_for_is_kept():
+    assert (TreeRun.objects.using("other").db, NodeRun.objects.using("other").db) == ("other", "other")

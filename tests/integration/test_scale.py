@@ -1,0 +1,75 @@
+"""Depth and width on a real prefork worker; its memory stays flat."""
+
+import time
+
+import psutil
+import pytest
+from django.db import connections
+
+from django_tasktree import TaskTree
+from django_tasktree.models import NodeRun
+from tests.sample.tasks import collect_garbage, echo
+
+pytestmark = [pytest.mark.worker, pytest.mark.timeout(1200)]
+STACK = pytest.mark.parametrize("stack", ["postgresql-redis"], indirect=True)
+#: A pool process may grow by caches that fill up once; a leak of even one row's text a node would be far more.
+ALLOWED_GROWTH = 24 * 2**20
+
+
+def memory(worker):
+    """The resident memory of each of a worker's processes, in bytes."""
+    parent = psutil.Process(worker.process.pid)
+    return {process.pid: process.memory_info().rss for process in [parent, *parent.children(recursive=True)]}
+
+
+def watch(worker, result, total):
+    """Wait for the end; gives the memory after a tenth of the nodes and at the end."""
+    early = None
+    while not result.ready():
+        time.sleep(0.5)
+        if early is None and NodeRun.objects.filter(run_id=result.id, state="SUCCESS").count() > total / 10:
+            early = memory(worker)
+    return early, memory(worker)
+
+
+def check(stack, tree, total):
+    warm_up()
+    result = tree.apply_async()
+    early, late = watch(stack, result, total)
+    assert result.state == "SUCCESS"
+    assert result.progress().by_state == {"SUCCESS": total}
+    assert NodeRun.objects.filter(run_id=result.id, settled=False).count() == 0
+    assert NodeRun.objects.filter(run_id=result.id, attempts=1).count() == total
+    assert early is not None
+    growth = {pid: late[pid] - early[pid] for pid in late if pid in early}
+    assert growth
+    assert max(growth.values()) < ALLOWED_GROWTH, growth
+    return result
+
+
+def warm_up():
+    """A full garbage collection in each process: it touches, and so takes over, all that was forked with it."""
+    tree = TaskTree()
+    for _ in range(12):
+        tree.add_task(collect_garbage)
+    assert tree.apply_async().wait(60) == "SUCCESS"
+
+
+@STACK
+def test_a_canvas_chain_of_ten_thousand(stack):
+    tasks = [echo.si(number).set(ignore_result=True) for number in range(10_000)]
+    # As it comes out of JSON: to build one, Celery 5.5 copies it at every step.
+    canvas = {"task": "celery.chain", "subtask_type": "chain", "kwargs": {"tasks": tasks}}
+    check(stack, TaskTree.from_canvas(canvas), 10_000)
+
+
+@STACK
+def test_fifty_thousand_children_under_one_gather_node(stack):
+    tree = TaskTree()
+    root = tree.add_task(echo)
+    for number in range(50_000):
+        root.add_task(echo, [number], ignore_result=True)
+    gather = root.gather(echo, ["gathered"])
+    result = check(stack, tree, 50_002)
+    assert result[gather].get() == "gathered"
+    connections["postgresql"].close()

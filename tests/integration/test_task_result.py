@@ -1,0 +1,153 @@
+"""The TaskResult of a node is what django-celery-results itself would have written, in the outcome's own statement."""
+
+import json
+from datetime import datetime, timezone
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+from celery import states
+from django.db import connections, router
+from django.test.utils import CaptureQueriesContext
+from django_celery_results.backends import DatabaseBackend
+from django_celery_results.models import TaskResult
+
+from django_tasktree import serialization
+from django_tasktree.models import NodeRun
+from django_tasktree.worker.execution import run_attempt
+from django_tasktree.worker.message import HEADER
+from tests import celery_settings
+from tests.integration.engine.test_query_counts import TRANSACTION
+from tests.integration.engine.trees import persist, ref, tree_of
+from tests.sample.tasks import Report, echo
+
+_OWN = {"id", "task_id", "task_args", "task_kwargs", "date_created", "date_done", "date_started"}
+COLUMNS = [field.name for field in TaskResult._meta.fields if field.name not in _OWN]
+VALUES = [
+    None,
+    {"text": "ü ' \" %s", "number": 1.5},
+    [Decimal("1.10"), datetime(2026, 1, 2, tzinfo=timezone.utc)],
+]
+
+
+@pytest.fixture
+def backend(app, monkeypatch):
+    backend = DatabaseBackend(app)
+    monkeypatch.setattr(type(echo._get_current_object()), "backend", backend)
+    monkeypatch.setitem(app.conf, "result_extended", True)
+    return backend
+
+
+@pytest.fixture
+def begin():
+    """Begin a request of the task, as a worker would."""
+
+    def push(task_id, **more):
+        header = {"id": str(task_id), "task": echo.name, "argsrepr": "(1,)", "hostname": "w@h", "headers": {HEADER: {}}}
+        echo.push_request(**(header | {"is_eager": False, "called_directly": False, "children": []} | more))
+        begun.append(task_id)
+        return echo.request
+
+    begun = []
+    yield push
+    for _ in begun:
+        echo.pop_request()
+
+
+def _node(children=0):
+    launched, _ = persist(tree_of([[] for _ in range(children)]))
+    return ref(launched.dispatches[0].id)
+
+
+@pytest.mark.parametrize("value", VALUES, ids=["nothing", "plain", "typed"])
+@pytest.mark.parametrize("known", [False, True], ids=["new", "known"])
+@pytest.mark.parametrize("children", [0, 2], ids=["leaf", "parent"])
+def test_the_row_is_the_same(database, backend, begin, value, known, children):
+    node, theirs = _node(children), str(uuid4())
+    if known:
+        for task_id in (theirs, str(node.task_id)):
+            backend.store_result(task_id, {"pid": 1}, states.STARTED, request=begin(task_id))
+    backend.store_result(theirs, value, states.SUCCESS, request=begin(theirs))
+    request = begin(node.task_id)
+    assert run_attempt(echo, node, [value], {}) == value
+    assert request.ignore_result is True
+    rows = TaskResult.objects.filter(task_id__in=[theirs, node.task_id])
+    one, other = rows.values(*COLUMNS)
+    assert one == other
+    assert one["status"] == "SUCCESS"
+    assert backend.get_result(str(node.task_id)) == backend.get_result(theirs)
+    assert {row.date_started is None for row in rows} == {not known}
+    assert all(row.date_created <= row.date_done for row in rows)
+
+
+@pytest.mark.parametrize("children", [0, 2], ids=["leaf", "parent"])
+def test_it_takes_one_more_statement_or_none(database, backend, begin, children):
+    counts = []
+    for ignored in (True, False):
+        node = _node(children)
+        begin(node.task_id, ignore_result=ignored)
+        with CaptureQueriesContext(connections[router.db_for_write(TaskResult)]) as queries:
+            run_attempt(echo, node, [1], {})
+        counts.append(len([query for query in queries if not query["sql"].startswith(TRANSACTION)]))
+    assert counts[1] - counts[0] == (0 if database == "postgresql" else 1)
+
+
+def test_a_void_attempt_leaves_no_row(database, backend, begin, monkeypatch):
+    node = _node()
+
+    def body(value):
+        NodeRun.objects.filter(id=node.id).update(task_id=uuid4())
+        return value
+
+    monkeypatch.setattr(type(echo._get_current_object()), "run", staticmethod(body))
+    begin(node.task_id)
+    with pytest.raises(Exception, match="void"):
+        run_attempt(echo, node, [1], {})
+    assert not TaskResult.objects.exists()
+
+
+def test_a_request_keeps_its_meta(database, backend, begin):
+    node = _node()
+    begin(node.task_id, meta={"order": 7})
+    run_attempt(echo, node, [1], {})
+    assert json.loads(TaskResult.objects.get().meta) == {"order": 7, "children": []}
+
+
+def test_a_row_that_does_not_fit_is_left_to_celery(database, backend, begin, caplog):
+    if database == "default":
+        pytest.skip("SQLite takes texts of any length")
+    node = _node()
+    request = begin(node.task_id, hostname="w" * 120)
+    run_attempt(echo, node, [1], {})
+    assert NodeRun.objects.get(id=node.id).state == "SUCCESS"
+    assert not TaskResult.objects.exists()
+    assert not request.ignore_result
+    assert "left to Celery" in caplog.text
+
+
+def test_a_value_that_only_pickle_takes_is_left_to_celery(database, backend, begin, caplog, app):
+    node = _node()
+    request = begin(node.task_id)
+    with celery_settings.changed(app, accept_content=["json", "pickle"]):
+        run_attempt(echo, node, [Report("kept")], {})
+        assert serialization.loads(NodeRun.objects.get(id=node.id).result).name == "kept"
+    assert not TaskResult.objects.exists()
+    assert not request.ignore_result
+    assert "CELERY_RESULT_SERIALIZER" in caplog.text
+
+
+class _Derived(DatabaseBackend):
+    pass
+
+
+@pytest.mark.parametrize("reason", ["ignored", "eager", "chord", "derived backend"])
+def test_what_is_left_to_celery(database, backend, begin, app, monkeypatch, reason):
+    more = {"ignored": {"ignore_result": True}, "eager": {"is_eager": True}, "chord": {"chord": {"task": "x"}}}
+    if reason == "derived backend":
+        monkeypatch.setattr(type(echo._get_current_object()), "backend", _Derived(app))
+    node = _node()
+    request = begin(node.task_id, **more.get(reason, {}))
+    before = request.ignore_result
+    run_attempt(echo, node, [1], {})
+    assert not TaskResult.objects.exists()
+    assert request.ignore_result == before

@@ -1,0 +1,150 @@
+"""``manage.py tasktree``: list and show."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import ManagementUtility, call_command
+from django.core.management.base import CommandError
+
+from django_tasktree import TaskTree
+from django_tasktree.models import NodeRun, TreeRun
+from tests.sample import tasks
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def command(*args):
+    out = StringIO()
+    call_command("tasktree", *args, stdout=out)
+    return out.getvalue()
+
+
+def launch(width=2, name="wide"):
+    tree = TaskTree(name)
+    root = tree.add_task(tasks.grow, [width, 1])
+    root.add_task(tasks.fail, ["no\nluck"])
+    return tree.apply_async()
+
+
+def test_the_list_shows_the_newest_runs(eager):
+    first, second = launch(name="one"), launch(name="two")
+    heading, *lines = command("list").splitlines()
+    assert heading.split() == ["ID", "Name", "State", "Done", "Total", "Failed", "Started", "Duration"]
+    assert [line.split()[:7] for line in lines] == [
+        [str(second.id), "two", "✘", "failure", "5", "5", "1"],
+        [str(first.id), "one", "✘", "failure", "5", "5", "1"],
+    ]
+    assert len(command("list", "--limit", "1").splitlines()) == 2
+
+
+def test_the_list_keeps_to_a_state(eager):
+    launch()
+    assert command("list", "--state", "Success") == "There are no such runs.\n"
+    assert len(json.loads(command("list", "--state", "failure", "--format", "json"))) == 1
+    with pytest.raises(CommandError, match="did you mean 'failure'"):
+        command("list", "--state", "failur")
+
+
+def test_a_list_of_nothing_says_so():
+    assert command("list") == "Nothing has been launched yet.\n"
+
+
+@pytest.mark.parametrize("runs", [1, 7])
+def test_the_list_takes_two_queries(django_assert_num_queries, runs):
+    for _ in range(runs):
+        launch()
+    for options in ([], ["--format", "json"]):
+        with django_assert_num_queries(2):
+            command("list", *options)
+
+
+def test_show_draws_the_tree_with_errors(eager):
+    result = launch()
+    lines = command("show", str(result.id)).splitlines()
+    assert lines[0].startswith("wide  ✘ failure")
+    shape = [line.split(" ms")[0].rstrip("0123456789") for line in lines[1:6]]
+    assert shape == [
+        "✔ grow(2, 1) ",
+        "├─ ✘ fail(no luck) ",
+        "├─ ✔ grow(2, 0) ",
+        "├─ ✔ grow(2, 0) ",
+        "└─ - sum_up(<subtree_outputs>) gather",
+    ]
+    assert lines[2].endswith("CustomError: no luck")
+    assert any(line.strip().startswith("✘ fail(no luck) CustomError: no luck") for line in lines[7:])
+
+
+def test_show_says_how_many_are_left_out(eager):
+    result = launch(width=30)
+    text = command("show", str(result.id), "--limit", "5")
+    assert "└─ … 27 more" in text
+    assert "Not all nodes are shown" in text
+    assert "+32" in command("show", str(result.id), "--depth", "1")
+    told = json.loads(command("show", str(result.id), "--limit", "5", "--format", "json"))
+    assert [node["children_left_out"] for node in told["nodes"]] == [27, 0, 0, 0, 0, 0]
+    assert told["root_nodes_left_out"] == 0
+
+
+def test_show_takes_a_part_of_the_id():
+    result = launch()
+    key = str(result.id)
+    for part in (key[:13], key.replace("-", "").upper(), key[:-1]):
+        assert key in command("show", part)
+
+
+def test_an_id_that_is_none_or_several_is_a_usage_error():
+    runs = [launch(), launch()]
+    for part, message in [
+        ("xyz", "is not an ID"),
+        ("", "is not an ID"),
+        ("ff", "no run has an ID that begins with 'ff'"),
+        (str(runs[0].id)[:1], "several runs"),
+    ]:
+        with pytest.raises(CommandError, match=message) as caught:
+            command("show", part)
+        assert caught.value.returncode == 2
+
+
+@pytest.mark.parametrize("width", [3, 30, 3000])
+def test_show_takes_as_many_queries_for_any_width(django_assert_num_queries, width):
+    tree = TaskTree()
+    root = tree.add_task(tasks.echo)
+    for _ in range(width):
+        root.add_task(tasks.echo)
+    result = tree.apply_async()
+    with django_assert_num_queries(10):
+        lines = command("show", str(result.id)).splitlines()
+    assert len(lines) < 30
+
+
+def test_show_of_a_deep_tree_is_bounded(django_assert_max_num_queries):
+    tree = TaskTree()
+    for _ in range(2000):
+        tree.push(tasks.echo)
+    result = tree.apply_async()
+    with django_assert_max_num_queries(13):
+        assert len(command("show", str(result.id)).splitlines()) < 15
+    assert command("show", str(result.id), "--depth", "1500").count("echo") == 1000
+
+
+def test_a_file_name_cannot_move_the_cursor():
+    tree = TaskTree("\x1b[2Jname")
+    tree.add_task(tasks.echo, ["\x1b[31mred"])
+    run = tree.apply_async()
+    NodeRun.objects.update(state="FAILURE", error_message="\x1b[5mblink")
+    text = command("show", str(run.id)) + command("list")
+    assert "\x1b" not in text
+    assert "\\x1b[31mred" in text
+
+
+def test_bare_it_prints_help():
+    assert "show" in command()
+
+
+def test_a_subcommand_typed_wrong_is_a_usage_error(capsys):
+    with pytest.raises(SystemExit) as caught:
+        ManagementUtility(["manage.py", "tasktree", "shwo"]).execute()
+    assert caught.value.code == 2
+    assert "no subcommand 'shwo': did you mean 'show'?" in capsys.readouterr().err
+    assert not TreeRun.objects.exists()

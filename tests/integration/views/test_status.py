@@ -1,0 +1,146 @@
+"""How a run stands, as JSON, for those who may see it."""
+
+import time
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.urls import reverse
+
+from django_tasktree import TaskTree
+from django_tasktree.models import TreeRun
+from django_tasktree.views import progress_link
+from tests.sample.tasks import echo, fail
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def launched(task=echo, **options):
+    tree = TaskTree("order 7")
+    tree.add_task(task, ["a"]).add_task(echo, ["b"])
+    return tree.apply_async(**options)
+
+
+def status_of(result):
+    return reverse("tasktree:status", args=[result.id])
+
+
+def test_an_ended_run(eager, staff):
+    client = staff("view_treerun")
+    result = launched(params={"order": 7}, definition="orders")
+    run = TreeRun.objects.get(id=result.id)
+    told = client.get(status_of(result)).json()
+    assert told == {
+        "version": 1,
+        "id": str(result.id),
+        "name": "order 7",
+        "definition": "orders",
+        "params": {"order": 7},
+        "state": "SUCCESS",
+        "state_label": "success",
+        "is_over": True,
+        "error": None,
+        "created_at": told["created_at"],
+        "started_at": told["started_at"],
+        "finished_at": told["finished_at"],
+        "duration": run.duration.total_seconds(),
+        "progress": {
+            "total": 2,
+            "done": 2,
+            "failed": 0,
+            "fraction": 1.0,
+            "by_state": {"SUCCESS": 2},
+            "text": "2 / 2",
+            "segments": told["progress"]["segments"],
+        },
+        "links": {
+            "children": reverse("tasktree:children", args=[result.id]),
+            "progress": reverse("tasktree:progress", args=[result.id]),
+        },
+    }
+    assert told["progress"]["segments"][0] == {"name": "success", "x": 0.0, "width": 100.0}
+    assert told["created_at"] <= told["started_at"] <= told["finished_at"]
+
+
+def test_a_run_that_goes_on(staff):
+    told = staff("view_treerun").get(status_of(launched())).json()
+    assert (told["state"], told["is_over"], told["duration"]) == ("STARTED", False, None)
+    assert told["progress"]["fraction"] == 0
+
+
+def test_what_has_not_changed_is_not_sent_again(eager, staff, django_assert_max_num_queries):
+    client = staff("view_treerun")
+    result = launched()
+    first = client.get(status_of(result))
+    assert first["Cache-Control"] == "private, no-cache"
+    with django_assert_max_num_queries(6):
+        again = client.get(status_of(result), headers={"If-None-Match": first["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize("who", ["nobody", "somebody else"])
+def test_others_are_told_no_more_than_that_there_is_nothing(eager, client, who):
+    result = launched(launched_by=User.objects.create_user("launcher"))
+    if who != "nobody":
+        client.force_login(User.objects.create_user("other"))
+    for address in (status_of(result), reverse("tasktree:children", args=[result.id])):
+        hidden = client.get(address)
+        missing = client.get(address.replace(str(result.id), str(other := uuid4())))
+        assert (hidden.status_code, missing.status_code) == (404, 404)
+        assert (
+            hidden.json()["error"]["message"].replace(str(result.id), str(other)) == missing.json()["error"]["message"]
+        )
+
+
+def test_whoever_launched_it_may_see_it(eager, client):
+    user = User.objects.create_user("launcher")
+    client.force_login(user)
+    assert client.get(status_of(launched(launched_by=user))).json()["state"] == "SUCCESS"
+
+
+def of_the_sales_team(request, run):
+    return run.name.startswith("order") and request.GET.get("team") == "sales"
+
+
+@pytest.mark.parametrize("named", [of_the_sales_team, f"{__name__}.of_the_sales_team"], ids=["function", "path"])
+def test_who_may_see_it_is_a_setting(eager, client, settings, named):
+    settings.TASKTREE = {"MAY_VIEW_RUN": named}
+    result = launched()
+    assert client.get(status_of(result)).status_code == 404
+    assert client.get(status_of(result) + "?team=sales").json()["name"] == "order 7"
+
+
+def test_only_get(eager, staff):
+    assert staff("view_treerun").post(status_of(launched())).status_code == 405
+
+
+def test_a_signed_link_shows_counts_and_nothing_else(eager, client):
+    result = launched(fail, params={"secret": "s"}, launched_by=User.objects.create_user("launcher"))
+    for link in (progress_link(result), progress_link(result.id), progress_link(str(result.id))):
+        assert "order 7" in client.get(link).content.decode()
+    told = client.get(progress_link(result, status=True)).json()
+    assert (told["state"], told["progress"]["text"]) == ("FAILURE", "2 / 2, 1 failed")
+    assert not {"params", "links", "error", "definition"} & told.keys()
+
+
+def test_a_signed_link_ends(eager, client, settings, monkeypatch):
+    settings.TASKTREE = {"PROGRESS_LINK_MAX_AGE": 60}
+    result = launched()
+    link = progress_link(result, status=True)
+    assert client.get(link).status_code == 200
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 61)
+    refused = client.get(link)
+    assert (refused.status_code, refused.json()["error"]["message"]) == (
+        404,
+        "This link is not valid, or not any more.",
+    )
+
+
+def test_a_signed_link_can_not_be_forged(eager, client):
+    result = launched()
+    link = progress_link(result, status=True)
+    assert client.get(link.replace(":", "x")).status_code == 404
+    TreeRun.objects.filter(id=result.id).delete()
+    gone = client.get(link)
+    assert (gone.status_code, gone.json()["error"]["message"]) == (404, "The run that this link was about is no more.")

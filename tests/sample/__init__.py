@@ -1,0 +1,1 @@
+"""A Django app of tasks and models that the tests run."""

@@ -1,0 +1,277 @@
+"""Tasks for tests: each does one thing that a tree must cope with."""
+
+import gc
+import os
+import signal
+import time
+from pathlib import Path
+
+from celery import Task
+from celery.exceptions import Ignore, Reject, Retry
+
+from django_tasktree import StopPropagation, current_node, run_with_callbacks, task_with_callbacks
+from tests.sample import atomic_tasks, counted_tasks  # noqa: F401  workers import this module alone
+
+
+class CustomError(Exception):
+    """An error with its own arguments."""
+
+
+@task_with_callbacks
+def add(x, y):
+    return x + y
+
+
+@task_with_callbacks
+def echo(value=None):
+    return value
+
+
+@task_with_callbacks
+def collect_garbage():
+    gc.collect()
+    # Long enough for another process to get one too.
+    time.sleep(0.1)
+
+
+@task_with_callbacks
+def total(values):
+    return sum(values)
+
+
+@task_with_callbacks
+def fail(message="it broke"):
+    raise CustomError(message)
+
+
+@task_with_callbacks
+def stop(result=None):
+    raise StopPropagation(result)
+
+
+@task_with_callbacks
+def ignore():
+    raise Ignore("not now")
+
+
+@task_with_callbacks
+def reject(requeue_once_file=None):
+    if requeue_once_file is None:
+        raise Reject("unwanted", requeue=False)
+    path = Path(requeue_once_file)
+    if not path.exists():
+        path.touch()
+        raise Reject("later", requeue=True)
+    return "accepted"
+
+
+@task_with_callbacks
+def touch(path):
+    """Append a line, so that a second call of a body shows."""
+    with Path(path).open("a") as file:
+        file.write("x\n")
+    return str(path)
+
+
+@task_with_callbacks
+def mkdir(path):
+    """Make a directory, which only works once its parent's node has made the parent."""
+    Path(path).mkdir()
+    return str(path)
+
+
+@task_with_callbacks(bind=True, max_retries=3, default_retry_delay=0)
+def flaky(self, failures, result="done"):
+    if self.request.retries < failures:
+        raise self.retry(exc=CustomError(f"try {self.request.retries}"))
+    return result
+
+
+@task_with_callbacks
+def wait_for_file(path):
+    """Go on when a test says so."""
+    end = time.monotonic() + 60
+    while not Path(path).exists():
+        if time.monotonic() > end:
+            raise TimeoutError(path)
+        time.sleep(0.02)
+
+
+@task_with_callbacks(bind=True, max_retries=5, default_retry_delay=0)
+def count_down(self, number, *, step=1, path=()):
+    """Go on with other arguments at each retry."""
+    if number > 0:
+        raise self.retry(args=[number - step], kwargs={"step": step, "path": [*path, number]})
+    return [*path, number]
+
+
+@task_with_callbacks(bind=True, default_retry_delay=0)
+def retry_with(self, what):
+    raise self.retry(args=[object() if what == "object" else "x" * 2_000])
+
+
+@task_with_callbacks(bind=True, autoretry_for=(CustomError,), max_retries=2, default_retry_delay=0)
+def auto_flaky(self, failures):
+    if self.request.retries < failures:
+        raise CustomError(f"try {self.request.retries}")
+    return self.request.retries
+
+
+@task_with_callbacks(bind=True, max_retries=3, default_retry_delay=0)
+def quiet_retry(self):
+    if self.request.retries == 0:
+        self.retry(throw=False)
+    return self.request.retries
+
+
+@task_with_callbacks
+def raises_retry_itself():
+    raise Retry("by hand")
+
+
+@task_with_callbacks
+def unserializable():
+    # Not even pickle takes it.
+    return lambda: None
+
+
+@task_with_callbacks(on_worker_lost="fail")
+def kill_own_process_once():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task_with_callbacks(on_worker_lost="fail")
+def leave():
+    raise SystemExit(3)
+
+
+@task_with_callbacks(bind=True)
+def calls_itself(self, number):
+    return number + self(number - 1) if number else 0
+
+
+@task_with_callbacks(acks_late=True)
+def sleep_acks_late(seconds):
+    time.sleep(seconds)
+
+
+@task_with_callbacks
+def grow(width, depth):
+    """Add children to itself, as many levels as asked for, and a gather node under each."""
+    node = current_node()
+    if depth:
+        for _ in range(width):
+            node.add_task(grow, [width, depth - 1])
+        node.gather(sum_up, [node.subtree_outputs])
+    return 1
+
+
+@task_with_callbacks
+def sum_up(values):
+    return 1 + sum(values)
+
+
+@task_with_callbacks
+def grow_and_fail():
+    current_node().add_task(echo, [1])
+    raise CustomError("grown, then failed")
+
+
+@task_with_callbacks
+def kill_own_process(marker=None):
+    if marker is not None:
+        path = Path(marker)
+        if path.exists():
+            return "survived"
+        path.touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+    return None
+
+
+@task_with_callbacks
+def sleep(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+@task_with_callbacks
+def append(path, text):
+    with Path(path).open("a") as file:
+        file.write(text)
+    return text
+
+
+@task_with_callbacks
+def needs(path):
+    """Fail until somebody has made the file."""
+    if not Path(path).exists():
+        raise CustomError(f"{path} is missing")
+    return "found"
+
+
+@task_with_callbacks
+def in_and_out(path, name):
+    """Tell when the body starts and when it ends."""
+    for what in ("in", "out"):
+        with Path(path).open("a") as file:
+            file.write(f"{what} {name}\n")
+        time.sleep(0.02)
+
+
+class Report:
+    """A result that takes attributes; it needs pickle."""
+
+    def __init__(self, name):
+        self.name = name
+
+
+@task_with_callbacks
+def report(name):
+    return Report(name)
+
+
+class MakeDirectory(Task):
+    """The class-based task of celery-tasktree's documentation."""
+
+    @run_with_callbacks
+    def run(self, path):
+        Path(path).mkdir()
+        return str(path)
+
+
+@task_with_callbacks
+def takes_callback(callback=None):
+    return callback
+
+
+@task_with_callbacks
+def note(*values, log):
+    """Tell that this was run; the last value is its name, and what comes before it are results."""
+    with Path(log).open("a") as file:
+        file.write(f"{values[-1]}\n")
+    return list(values)
+
+
+@task_with_callbacks
+def note_and_fail(*values, log):
+    note.run(*values, log=log)
+    raise CustomError(f"{values[-1]} failed")
+
+
+@task_with_callbacks
+def errback(task_id, *, log):
+    note.run("errback of one argument", log=log)
+
+
+@task_with_callbacks
+def errback_with_all(request, exc, traceback, *, log):
+    note.run(f"errback of three: {type(exc).__name__} {exc}", log=log)
+
+
+if "TEST_RECEIVERS" in os.environ:
+    from tests.sample import receivers as receivers
+
+if "TEST_DOUBLING" in os.environ:
+    from tests.sample import doubling
+
+    doubling.install()

@@ -1,0 +1,47 @@
+"""The test project's settings with the tests' own tasks, and every database that this machine has."""
+
+import json
+import os
+
+import dj_database_url
+
+from testproject.settings import *  # noqa: F403
+from testproject.settings import DATABASES as PROJECT_DATABASES
+from testproject.settings import INSTALLED_APPS as PROJECT_APPS
+from testproject.settings import VAR_DIR, filesystem_broker
+from tests import services
+
+INSTALLED_APPS = [*PROJECT_APPS, "tests.sample"]
+DATABASE_ROUTERS = ["tests.databases.ActiveDatabase"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+DATABASES = {"default": {**PROJECT_DATABASES["default"]}}
+if "DATABASE_URL" not in os.environ:
+    # A file, not memory, so that worker processes see it too.
+    DATABASES["default"]["TEST"] = {"NAME": str(VAR_DIR / f"test-{os.getpid()}.sqlite3")}
+    for alias, service in services.DATABASES.items():
+        if alias != "default" and service.missing is None:
+            DATABASES[alias] = {
+                **dj_database_url.parse(service.url),
+                "TEST": {"NAME": f"test_tasktree_{os.getpid()}"},
+            }
+if "mariadb" in DATABASES:
+    DATABASES["mariadb"]["OPTIONS"] = {"charset": "utf8mb4", "isolation_level": "read committed"}
+    DATABASES["mariadb"]["TEST"] |= {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_bin"}
+
+CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL") or "memory://"
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "memory": {"polling_interval": 0.01},
+    "filesystem": filesystem_broker() if CELERY_BROKER_URL.startswith("filesystem") else {},
+}.get(CELERY_BROKER_URL.split(":")[0], {})
+CELERY_TASK_DEFAULT_QUEUE = os.environ.get("TEST_QUEUE", "tasktree-tests")
+if "TEST_VISIBILITY_TIMEOUT" in os.environ:
+    # Kombu's Redis transport looks for what has timed out only now and then.
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "visibility_timeout": int(os.environ["TEST_VISIBILITY_TIMEOUT"]),
+        "unacked_restore_interval": 1,
+        "unacked_restore_throttle": 1,
+    }
+if "TEST_TASKTREE" in os.environ:
+    TASKTREE = json.loads(os.environ["TEST_TASKTREE"])
+CELERY_ACCEPT_CONTENT = os.environ.get("TEST_ACCEPT_CONTENT", "json").split(",")

@@ -1,0 +1,186 @@
+"""The real engine, publisher and task code in one process, with a broker that a test empties, doubles or shuffles.
+
+Celery's own tracing runs each message, as in a pool process. Time passes, and processes die, when the test says so.
+"""
+
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from unittest import mock
+from uuid import uuid4
+
+from celery.app.trace import trace_task_ret
+from django.db import connections
+from django.db.models import F
+from kombu import Queue
+
+from django_tasktree.citizens import registered_task
+from django_tasktree.engine.moves import nodes, write_alias
+from django_tasktree.engine.workers import WorkerSpec, beat, sign_off, workers
+from django_tasktree.models import Lease, NodeRun, TreeRun
+from django_tasktree.sweeping import sweep
+from django_tasktree.worker import identity, publisher
+from tests import workers as worker_processes
+from tests.services import Service
+
+MEMORY = Service("memory", "memory://", "")
+#: More than any of the app's own delays.
+LONG = timedelta(hours=3)
+
+
+class Crash(BaseException):
+    """The process dies here: nothing in it runs any more, no except clause either."""
+
+
+class Message:
+    """What a worker has received."""
+
+    def __init__(self, message):
+        self.headers = dict(message.headers)
+        self.body = message.body
+        self.content_type = message.content_type
+        self.content_encoding = message.content_encoding
+        self.id = self.headers["id"]
+
+    def __repr__(self):
+        return f"<{self.headers['task']} {self.headers['argsrepr']} {self.id}>"
+
+
+class Simulation:
+    """One broker, one database, any number of workers."""
+
+    def __init__(self, app, queue):
+        self.app = app
+        self.queue = queue
+        self.steps = 0
+        self.crash_at = None
+        self.hosts = {}
+
+    # Workers
+
+    def start_worker(self, name):
+        spec = WorkerSpec(uuid4(), name, pid=1)
+        beat(spec)
+        self.hosts[name] = spec
+        return name
+
+    def kill_worker(self, name):
+        """The worker is gone, and its heartbeat is old by the time that anybody looks."""
+        spec = self.hosts.pop(name)
+        workers().filter(id=spec.id).update(last_seen=F("last_seen") - LONG)
+
+    def stop_worker(self, name):
+        sign_off(self.hosts.pop(name).id)
+
+    # Messages
+
+    def receive_all(self):
+        """Take all messages off the broker."""
+        found = []
+        with self.app.connection_for_read() as connection, connection.channel() as channel:
+            bound = Queue(self.queue)(channel)
+            bound.declare()
+            while (message := bound.get(no_ack=True)) is not None:
+                found.append(Message(message))
+        return found
+
+    def deliver(self, message, worker):
+        """Run a message as a pool process of that worker would."""
+        request = dict(message.headers)
+        request.update(hostname=worker, is_eager=False, delivery_info={}, properties={}, loglevel=None, logfile=None)
+        request["tasktree_worker"] = self.hosts[worker].id.hex
+        return trace_task_ret(
+            message.headers["task"],
+            message.id,
+            request,
+            message.body,
+            message.content_type,
+            message.content_encoding,
+            app=self.app,
+        )
+
+    def deliver_all(self, worker):
+        """Run what there is, and what comes of it, until the broker is empty."""
+        delivered = 0
+        while found := self.receive_all():
+            for message in found:
+                self.deliver(message, worker)
+            delivered += len(found)
+        return delivered
+
+    # Time
+
+    def pass_time(self):
+        """Let hours go by: the times in all rows are set back, but for the heartbeats of workers that live."""
+        everything = nodes()
+        for column in ("queued_at", "started_at", "finished_at", "eta"):
+            everything.filter(**{f"{column}__isnull": False}).update(**{column: F(column) - LONG})
+        for column in ("eta", "deadline"):
+            runs = TreeRun.objects.using(write_alias()).filter(**{f"{column}__isnull": False})
+            runs.update(**{column: F(column) - LONG})
+        Lease.objects.using(write_alias()).update(until=F("until") - LONG)
+        workers().exclude(id__in=[spec.id for spec in self.hosts.values()]).update(last_seen=F("last_seen") - LONG)
+
+    def recover(self, is_over, rounds=8):
+        """Sweep and deliver until a test's condition holds."""
+        worker = self.start_worker(f"rescuer-{uuid4().hex[:6]}")
+        for _ in range(rounds):
+            self.deliver_all(worker)
+            if is_over():
+                break
+            self.pass_time()
+            sweep(self.app)
+        self.stop_worker(worker)
+        return is_over()
+
+    # Crashes
+
+    @contextmanager
+    def counting(self, crash_at=None):
+        """Count each statement and each sending of a message; die before the one of that number.
+
+        From then on everything is a crash: a dead process does nothing more, whatever its code would still try.
+        """
+        self.steps, self.crash_at = 0, crash_at
+        send = publisher._send
+
+        def step():
+            self.steps += 1
+            if self.crash_at is not None and self.steps >= self.crash_at:
+                raise Crash
+
+        def sending(*args):
+            step()
+            return send(*args)
+
+        def executing(execute, sql, params, many, context):
+            if not sql.lstrip().upper().startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")):
+                step()
+            return execute(sql, params, many, context)
+
+        with ExitStack() as stack:
+            stack.enter_context(mock.patch.object(publisher, "_send", sending))
+            stack.enter_context(connections[write_alias()].execute_wrapper(executing))
+            yield
+
+
+@contextmanager
+def simulated(app, queue):
+    """Make this process publish to a broker in memory."""
+    with worker_processes.use_broker(app, MEMORY, queue):
+        # As a worker does at its start, so that it knows the app's own tasks.
+        registered_task("django_tasktree.start_due")
+        simulation = Simulation(app, queue)
+        simulation.receive_all()
+        with mock.patch.object(identity, "_here", None):
+            yield simulation
+
+
+def label(row):
+    """What a test calls a node: its first argument."""
+    return row.args.strip('[]"').split(",")[0].strip('"')
+
+
+def states(run_id):
+    """The states of a run's nodes by their labels."""
+    rows = NodeRun.objects.filter(run_id=run_id).order_by("id")
+    return sorted((label(row), str(row.state)) for row in rows)

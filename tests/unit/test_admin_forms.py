@@ -1,0 +1,173 @@
+"""The form of a definition: each kind of parameter, its default, and what is refused."""
+
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Literal
+from uuid import UUID
+
+import pytest
+
+from django_tasktree import TaskTree
+from django_tasktree.admin.forms import LaunchForm
+from django_tasktree.admin.stored_values import StoredValue, call_text
+from django_tasktree.exceptions import InvalidParameter
+from django_tasktree.registry import Definition
+
+UTC = timezone.utc
+KEY = "12345678-1234-5678-1234-567812345678"
+
+
+class Colour(Enum):
+    RED = "r"
+    GREEN = "g"
+
+
+def form_of(annotation, data=None, **default):
+    """A form with one parameter, ``p``."""
+
+    def build(p):
+        return TaskTree()
+
+    build.__annotations__["p"] = annotation
+    if "default" in default:
+        build.__defaults__ = (default["default"],)
+    return LaunchForm(Definition("one", build), data)
+
+
+def posted(annotation, data, **default):
+    data = data if isinstance(data, dict) else {"param-p": data}
+    form = form_of(annotation, data, **default)
+    return form.params["p"] if form.is_valid() else dict(form.errors)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text", "value"),
+    [
+        (str, "hello", "hello"),
+        (int, "-3", -3),
+        (float, "1.5", 1.5),
+        (float, "inf", float("inf")),
+        (bool, "on", True),
+        (bool, {}, False),
+        (Decimal, "0.10", Decimal("0.10")),
+        (date, "2026-05-01", date(2026, 5, 1)),
+        (datetime, {"param-p_0": "2026-05-01", "param-p_1": "12:30:00"}, datetime(2026, 5, 1, 12, 30, tzinfo=UTC)),
+        (UUID, KEY, UUID(KEY)),
+        (Path, "/tmp/x", Path("/tmp/x")),
+        (Colour, "GREEN", Colour.GREEN),
+        (Literal["low", "high"], '"high"', "high"),
+        (Literal[1, "1"], "1", 1),
+        (Literal[1, "1"], '"1"', "1"),
+        (list[int], "1, 2,3", [1, 2, 3]),
+        (list[str], '["a,b", "c"]', ["a,b", "c"]),
+        (list[int], "[]", []),
+    ],
+)
+def test_every_kind_is_read(annotation, text, value):
+    found = posted(annotation, text)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize("annotation", [str, int, float, Decimal, date, datetime, UUID, Path, Colour, list[int], bool])
+def test_an_optional_parameter_may_stay_empty(annotation):
+    assert posted(annotation | None, {"param-p": "", "param-p_0": "", "param-p_1": ""}, default=None) is None
+
+
+@pytest.mark.parametrize("annotation", [str, int, float, date, datetime, Path, Colour, Literal["a"], list[int]])
+def test_a_parameter_without_default_must_be_given(annotation):
+    assert "param-p" in posted(annotation, {})
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text", "reason"),
+    [
+        (int, "x", "whole number"),
+        (float, "x", "'x' is not a number"),
+        (Decimal, "1,5", "is not a decimal number"),
+        (date, "2026-02-30", "valid date"),
+        (UUID, "12", "is not a UUID"),
+        (Colour, "BLUE", "valid choice"),
+        (list[int], "1,x", "item 2: 'x' is not a whole number"),
+        (list[int], "[1", "starts like a JSON array"),
+    ],
+)
+def test_what_does_not_fit_is_refused_beside_its_box(annotation, text, reason):
+    assert reason in " ".join(posted(annotation, text)["param-p"])
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default", "shown"),
+    [
+        (str, 'a"<b>', 'value="a&quot;&lt;b&gt;"'),
+        (int, 7, 'value="7"'),
+        (float, float("inf"), 'value="inf"'),
+        (Decimal, Decimal("0.10"), 'value="0.10"'),
+        (bool, True, "checked"),
+        (date, date(2026, 5, 1), 'value="2026-05-01"'),
+        (datetime, datetime(2026, 5, 1, 12, tzinfo=UTC), 'value="12:00:00"'),
+        (Path, Path("/tmp"), 'value="/tmp"'),
+        (Colour, Colour.GREEN, '<option value="GREEN" selected>'),
+        (Literal["low", "high"], "high", "selected>high<"),
+        (list[str], ["a", "b"], 'value="a, b"'),
+        (list[str], ["a,b"], 'value="[&quot;a,b&quot;]"'),
+    ],
+)
+def test_a_default_is_filled_in_and_comes_back(annotation, default, shown):
+    assert shown in str(form_of(annotation, default=default)["param-p"])
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default", "text"),
+    [(str, "x", ""), (list[int], [1], "")],
+)
+def test_a_text_or_list_with_a_default_may_be_emptied(annotation, default, text):
+    assert posted(annotation, text, default=default) == type(default)()
+
+
+def test_a_parameter_may_be_called_key():
+    def build(key: str):
+        return TaskTree()
+
+    form = LaunchForm(Definition("keyed", build), {"param-key": "theirs", "key": "ours"})
+    assert form.is_valid()
+    assert (form.params, form.cleaned_data["key"]) == ({"key": "theirs"}, "ours")
+    assert LaunchForm(Definition("keyed", build), {"param-key": "x"}).errors == {}
+
+
+def test_errors_of_the_launch_stand_beside_their_parameters_or_above_all():
+    form = form_of(int, {"param-p": "1"})
+    assert form.is_valid()
+    form.add_launch_error(InvalidParameter("parameter 'p' …: too small", {"p": "too small"}))
+    assert form.errors == {"param-p": ["too small"]}
+    form.add_launch_error(InvalidParameter("no such thing", {"other": "?"}))
+    form.add_launch_error(ValueError())
+    assert form.non_field_errors() == ["InvalidParameter: no such thing", "ValueError"]
+
+
+def test_stored_values_are_readable_and_never_unpickled():
+    assert StoredValue.of('{"a": 1}').text == '{"a": 1}'
+    assert "\n" in StoredValue.of(f'{{"a": "{"x" * 100}"}}').text
+    assert StoredValue.of('[{"__type__": "date", "__value__": "2026-05-01"}]').text == '["<date 2026-05-01>"]'
+    reference = '{"__type__": "tasktree-output", "__value__": ["ab", "output", "rows", 0]}'
+    assert StoredValue.of(reference).text == "\"<output of node ab['rows'][0]>\""
+    pickled = StoredValue.of("pickle:gASVBwAAAA")
+    assert (pickled.pickled, pickled.text, pickled.size) == (True, "", 17)
+    assert not StoredValue.of("[" * 100_000 + "]" * 100_000).pickled
+    long = StoredValue.of(f'"{"x" * 60_000}"')
+    assert (long.cut, len(long.shown), long.is_short) == (True, 50_000, False)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "shown"),
+    [
+        ('[1, "é"]', '{"a": null}', 'add(1, "é", a=null)'),
+        ("[]", "{}", "add()"),
+        ('["cut o', "{}", 'add("cut o…)'),
+        ("pickle:gAS", "{}", "add(…)"),
+    ],
+)
+def test_a_node_is_shown_as_a_call(args, kwargs, shown):
+    assert call_text("shop.tasks.add", args, kwargs) == shown

@@ -1,0 +1,170 @@
+"""Canvases as trees: what stands where."""
+
+import json
+
+import pytest
+from celery import Signature, chain, chord, group
+from kombu.utils import json as kombu_json
+
+from django_tasktree import TaskTree
+from django_tasktree.blueprint import draw
+from django_tasktree.engine.specs import Place
+from django_tasktree.exceptions import NotACitizen, UnsupportedCanvas
+from django_tasktree.identifiers import new_id
+from django_tasktree.nodes import TaskTreeNode
+from tests.sample.tasks import add, echo, total
+
+
+def shape(parent, names=None):
+    """A tree as nested tuples: the first argument or the task's own name, a ``*`` for a gather node, the children."""
+    found = []
+    for child in parent.children:
+        first = child.args[0] if child.args and isinstance(child.args[0], (str, int)) else child.task.split(".")[-1]
+        label = f"{first}{'*' if child.rules.is_gather else ''}"
+        below = shape(child)
+        found.append((label, *below) if below else label)
+    return tuple(found)
+
+
+def e(name, immutable=True):
+    return echo.si(name) if immutable else echo.s(name)
+
+
+@pytest.mark.parametrize(
+    ("canvas", "expected"),
+    [
+        (e("a"), ("a",)),
+        (chain(e("a"), e("b"), e("c")), (("a", ("b", "c")),)),
+        (group(e("a"), e("b")), ("a", "b")),
+        (group(), ()),
+        (chord([e("a"), e("b")], e("c")), ("a", "b", "c*")),
+        (chord([], total.s()), ("total",)),
+        (chain(e("a"), group(e("b"), e("c")), e("d"), e("x")), (("a", "b", "c", ("d*", "x")),)),
+        (chain(e("a"), group(e("b"), e("c")), group(e("d"), e("x"))), (("a", "b", "c", ("fork*", "d", "x")),)),
+        (group(chain(e("a"), e("b")), e("c")), (("a", "b"), "c")),
+        (group(group(e("a"), e("b")), e("c")), ("a", "b", "c")),
+        (chain(e("a"), group(e("b")), e("c")), (("a", ("b", "c")),)),
+        (chain(e("a"), group(), e("c")), (("a", "c"),)),
+        (chord([chord([e("a"), e("b")], e("c")), e("d")], e("x")), (("fork", "a", "b", "c*"), "d", "x*")),
+        (chord([chord([e("a")], e("c"))], e("x")), (("fork", "a", "c*"), "x*")),
+        (echo.chunks([("a",), ("b",), ("c",)], 2), ("tests.sample.tasks.echo", "tests.sample.tasks.echo")),
+        (echo.starmap([("a",)]), ("tests.sample.tasks.echo",)),
+        (echo.map(["a"]), ("tests.sample.tasks.echo",)),
+    ],
+)
+def test_what_stands_where(canvas, expected):
+    assert shape(TaskTree.from_canvas(canvas)) == expected
+    text = kombu_json.dumps(canvas)
+    assert shape(TaskTree.from_canvas(json.loads(text))) == expected
+
+
+def test_a_result_comes_before_the_other_arguments():
+    tree = TaskTree.from_canvas(chain(add.s(1, 2), add.s(3)))
+    first = tree.children[0]
+    assert first.children[0].args == (first.output, 3)
+
+
+def test_an_immutable_signature_takes_no_result():
+    tree = TaskTree.from_canvas(chain(add.s(1, 2), add.si(3, 4)))
+    assert tree.children[0].children[0].args == (3, 4)
+
+
+def test_a_body_is_given_the_results_in_short_where_it_can_be():
+    tree = TaskTree.from_canvas(chord([add.s(1, 1), add.s(2, 2)], total.s()))
+    assert tree.children[-1].args == (tree.outputs,)
+
+
+def test_a_body_is_given_the_last_results_of_longer_members_in_order():
+    tree = TaskTree.from_canvas(chord([chain(add.s(1, 1), add.s(2)), add.s(3, 3)], total.s()))
+    long, short, body = tree.children
+    assert body.args == ([long.children[0].output, short.output],)
+
+
+def test_options_and_keyword_arguments_are_kept():
+    signature = add.signature((1,), {"y": 2}, queue="q", priority=3, countdown=5)
+    (node,) = TaskTree.from_canvas(signature).children
+    assert (node.args, node.kwargs) == ((1,), {"y": 2})
+    assert node.options == {"queue": "q", "priority": 3, "countdown": 5}
+
+
+def test_a_fork_goes_where_its_first_member_goes():
+    inner = chord([echo.si("a").set(queue="q"), echo.si("b")], echo.si("c"))
+    tree = TaskTree.from_canvas(group(inner, echo.si("d")))
+    assert tree.children[0].options == {"queue": "q"}
+
+
+def test_options_of_a_group_are_those_of_its_members():
+    tree = TaskTree.from_canvas(group(e("a"), e("b")).set(queue="q"))
+    assert [node.options for node in tree.children] == [{"queue": "q"}] * 2
+
+
+def test_callbacks_are_children_whose_failure_matters_to_nobody():
+    signature = add.s(1, 2)
+    signature.link(chain(echo.s(), echo.s()))
+    tree = TaskTree.from_canvas(chain(signature, echo.si("next")))
+    first = tree.children[0]
+    callback, following = first.children
+    assert (callback.args, callback.rules.allow_failure) == ((first.output,), True)
+    assert callback.children[0].rules.allow_failure
+    assert not following.rules.allow_failure
+
+
+def test_an_errback_is_a_child_that_runs_after_a_failure():
+    signature = add.s(1, 2)
+    signature.link_error(echo.s("oops"))
+    (node,) = TaskTree.from_canvas(signature).children
+    (errback,) = node.children
+    assert (errback.task, errback.rules.run_when) == ("django_tasktree.errback", "failure")
+
+
+@pytest.mark.parametrize(
+    ("canvas", "error", "told"),
+    [
+        ("text", UnsupportedCanvas, "is no signature"),
+        ({"task": "x", "subtask_type": "spiral"}, UnsupportedCanvas, "type 'spiral'"),
+        (add.s(1, 2).set(task_id="mine"), UnsupportedCanvas, "'task_id' of 'tests.sample.tasks.add' can't be kept"),
+        (Signature("celery.accumulate", args=(1,)), NotACitizen, "celery.accumulate"),
+        (chord([e("a")]), UnsupportedCanvas, "without a body"),
+    ],
+)
+def test_what_can_not_be_kept_is_refused(canvas, error, told):
+    with pytest.raises(error, match=told):
+        TaskTree.from_canvas(canvas)
+
+
+def test_an_errback_of_several_tasks_is_refused():
+    signature = add.s(1, 2)
+    signature.link_error(chain(e("a"), e("b")))
+    with pytest.raises(UnsupportedCanvas, match="must be one task, not a chain"):
+        TaskTree.from_canvas(signature)
+
+
+def _depth(tree):
+    depth, node = 0, tree
+    while node.children:
+        node, depth = node.children[0], depth + 1
+    return depth
+
+
+def test_a_chain_of_ten_thousand():
+    # As it comes out of JSON: to build one, Celery 5.5 copies it at every step.
+    canvas = {"task": "celery.chain", "subtask_type": "chain", "kwargs": {"tasks": [e("a") for _ in range(10_000)]}}
+    tree = TaskTree.from_canvas(canvas)
+    assert _depth(tree) == 10_000
+    run_id = new_id()
+    assert len(draw(tree, Place(run_id)).specs) == 10_000
+
+
+def test_chords_nested_five_hundred_deep():
+    canvas = e("a")
+    for _ in range(500):
+        canvas = {"task": "celery.chord", "subtask_type": "chord", "kwargs": {"header": [canvas], "body": e("b")}}
+    tree = TaskTree.from_canvas(canvas)
+    assert _depth(tree) == 500
+    assert all(isinstance(node, TaskTreeNode) for node in tree.children)
+
+
+def test_a_group_of_twenty_thousand_has_one_reference():
+    tree = TaskTree.from_canvas(chord([e("a") for _ in range(20_000)], total.s()))
+    assert len(tree.children) == 20_001
+    assert tree.children[-1].args == (tree.outputs,)

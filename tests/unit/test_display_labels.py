@@ -1,0 +1,55 @@
+"""Short texts for a terminal."""
+
+from datetime import timedelta
+
+import pytest
+
+from django_tasktree.management.display.labels import call_label, counted, duration_label, error_label, printable
+
+
+def test_printable_leaves_nothing_that_moves_the_cursor_or_cannot_be_encoded():
+    assert printable("a\nb\x1b[31m\udc80é") == "a b\\x1b[31m\\udc80é"
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "label"),
+    [
+        ("[]", "{}", "scan()"),
+        ('["./a", 3, false, null]', '{"deep": [1, 2]}', "scan(./a, 3, false, null, deep=[1, 2])"),
+        ('[{"__type__": "tasktree-output", "__value__": ["00", "outputs"]}]', "{}", "scan(<outputs>)"),
+        ('[{"__type__": "uuid", "__value__": "0199"}]', "{}", "scan(0199)"),
+        ('["cut off here', "{}", 'scan("cut off here…)'),
+        ('["' + "x" * 99 + '"]', "{}", f"scan({'x' * 59}…)"),
+    ],
+)
+def test_a_node_is_shown_as_a_call(args, kwargs, label):
+    assert call_label("shop.tasks.scan", args, kwargs) == label
+
+
+def test_an_error_is_one_line():
+    assert error_label("builtins.ValueError", " two\nlines ") == "ValueError: two lines"
+    assert error_label("shop.errors.Empty", "") == "Empty"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "label"),
+    [
+        (-1, "0 ms"),
+        (0.0123, "12 ms"),
+        (1.26, "1.3 s"),
+        (59.2, "59 s"),
+        (65, "1 min 05 s"),
+        (3599.9, "1 h 00 min"),
+        (7380, "2 h 03 min"),
+    ],
+)
+def test_durations_read_well(seconds, label):
+    assert duration_label(timedelta(seconds=seconds)) == label
+
+
+def test_no_duration_is_nothing():
+    assert duration_label(None) == ""
+
+
+def test_numbers_agree_with_their_nouns():
+    assert [counted(0, "node"), counted(1, "node"), counted(1234, "node")] == ["0 nodes", "1 node", "1,234 nodes"]

@@ -1,0 +1,130 @@
+"""Real Celery worker processes for tests."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connections
+from kombu import Connection
+
+from tests import celery_settings
+
+ROOT = Path(__file__).resolve().parent.parent
+START_TIMEOUT = 60
+
+
+def database_url(alias):
+    """The URL of a test database, as dj_database_url reads it."""
+    config = connections[alias].settings_dict
+    if "sqlite3" in config["ENGINE"]:
+        return f"sqlite:///{config['NAME']}"
+    scheme = {"postgresql": "postgres", "mysql": "mysql"}[config["ENGINE"].rsplit(".", 1)[1]]
+    password = f":{config['PASSWORD']}" if config["PASSWORD"] else ""
+    return f"{scheme}://{config['USER']}{password}@{config['HOST']}:{config['PORT']}/{config['NAME']}"
+
+
+class Worker:
+    """One worker process, its log in a file."""
+
+    def __init__(self, log, env, pool="prefork", concurrency=2, name="w1", extra=()):
+        self.log = Path(log)
+        self.name = name
+        command = [sys.executable, "-m", "celery", "-A", "testproject", "worker", "--pool", pool]
+        command += ["--concurrency", str(concurrency), "--hostname", f"{name}@test", "--loglevel", "INFO"]
+        command += ["--without-mingle", "--without-gossip", *extra]
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def wait_until_ready(self):
+        deadline = time.monotonic() + START_TIMEOUT
+        while " ready." not in self.log.read_text(errors="replace"):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the worker did not start:\n{self.log.read_text(errors='replace')[-4000:]}")
+            time.sleep(0.05)
+        return self
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def kill(self):
+        """SIGKILL the worker and its pool processes."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(timeout=20)
+
+
+def environment(alias, broker_url, queue, **more):
+    """The environment of a worker process that uses a test's database and broker."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("COV_")}
+    env.update(
+        DJANGO_SETTINGS_MODULE="tests.settings",
+        DATABASE_URL=database_url(alias),
+        CELERY_BROKER_URL=broker_url,
+        TEST_QUEUE=queue,
+        TEST_RECEIVERS="1",
+        PYTHONPATH=str(ROOT),
+        # Celery refuses to run as root where pickle is accepted; a container that runs the tests may well be root.
+        C_FORCE_ROOT="1",
+        # Workers that outlive a test must not mend what the next one has broken.
+        TEST_TASKTREE='{"SWEEP": false}',
+    )
+    return {**env, **more}
+
+
+@contextmanager
+def use_broker(app, service, queue):
+    """Let this process publish to a broker."""
+    transport = transport_options(service)
+    before = {name: app.conf[name] for name in ("broker_url", "broker_transport_options", "task_default_queue")}
+    _configure(app, {"broker_url": service.url, "broker_transport_options": transport, "task_default_queue": queue})
+    try:
+        yield
+    finally:
+        _configure(app, before)
+
+
+def transport_options(service):
+    from testproject.settings import filesystem_broker
+
+    return filesystem_broker() if service.url.startswith("filesystem") else {}
+
+
+def _configure(app, values):
+    celery_settings.put(app, values)
+    app.conf.broker_read_url = app.conf.broker_write_url = None
+    app.amqp.__dict__.pop("queues", None)
+    app.amqp.__dict__.pop("default_queue", None)
+    app.amqp.__dict__.pop("send_task_message", None)
+    app.amqp.__dict__.pop("router", None)
+    app.amqp._rtable = None
+    # Celery's own reset of its pools.
+    app._after_fork()
+
+
+def queue_of(stack):
+    """A queue that no other test session uses, though the broker be the same."""
+    return f"tests-{stack}-{os.getpid()}"
+
+
+def delete_queue(service, queue):
+    """Leave nothing behind at a broker that lives on."""
+    with Connection(service.url, transport_options=transport_options(service)) as connection:
+        connection.channel().queue_delete(queue)
+
+
+def log_dir():
+    path = Path(settings.VAR_DIR) / "worker-logs"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
