@@ -10,9 +10,6 @@ from django.contrib.auth.models import Permission, User
 
 from tests import services
 
-# Playwright's own loop runs in this thread; Django must not take that for async code of ours.
-os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-
 CHROMIUM = os.environ.get("TEST_CHROMIUM", "/usr/bin/chromium")
 
 
@@ -24,8 +21,13 @@ def _missing():
     return None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser():
+    """Chromium, for as long as the tests of this package run.
+
+    Playwright runs a loop of its own in this thread. Until it ends no other test can run one, and
+    Django takes all that uses the database here for async code.
+    """
     missing = _missing()
     if missing and services.REQUIRED:
         pytest.fail(f"TASKTREE_REQUIRE_SERVICES=1, but {missing}")
@@ -33,7 +35,8 @@ def browser():
         pytest.skip(missing)
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as environment, sync_playwright() as playwright:
+        environment.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
