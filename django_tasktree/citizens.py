@@ -13,6 +13,7 @@ from django.db.models import TextChoices
 from django.utils.module_loading import autodiscover_modules
 
 from django_tasktree.exceptions import InvalidOption, NotACitizen, UnknownTask
+from django_tasktree.schedule import message_times
 from django_tasktree.states import OnWorkerLost
 
 #: The largest limit that the column of every database can hold.
@@ -138,10 +139,10 @@ def check_limit(max_active: int | None) -> None:
 
 
 def valid_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the options of a message; returns those that are set.
+    """Check the options of a message; returns those that are set, their times as instants.
 
     Raises:
-        InvalidOption: one does not exist, or ``eta`` and ``countdown`` are both given.
+        InvalidOption: one does not exist or is no time, or ``eta`` and ``countdown`` are both given.
     """
     for name in options:
         if name not in OPTIONS:
@@ -151,7 +152,7 @@ def valid_options(options: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidOption("a node takes eta= or countdown=, not both")
     queue = options.get("queue")
     named = options if queue is None or isinstance(queue, str) else {**options, "queue": queue.name}
-    return {name: value for name, value in named.items() if value is not None}
+    return message_times({name: value for name, value in named.items() if value is not None})
 
 
 def _check_loss_options(options: Mapping[str, Any]) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Max, Q
-from django.utils import timezone
 
+from django_tasktree import times
 from django_tasktree.identifiers import first_id_since
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import NODE_FINAL, RUN_FINAL, NodeState, RunState
@@ -29,7 +29,7 @@ class Window:
     """The time that numbers are about.
 
     Attributes:
-        start: the beginning of its first hour.
+        start: the beginning of its first hour, as are all times of this module an instant.
         first_node: the key of the first node that counts.
         is_cut: whether nodes were left out since there are too many.
     """
@@ -40,8 +40,9 @@ class Window:
 
     @classmethod
     def until(cls, now: datetime) -> "Window":
-        """Choose the hours before now, and the newest nodes that were made in them."""
-        start = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
+        """Choose the hours before now, as clocks in the current time zone show them, and the newest nodes from them."""
+        this_hour = times.instant(times.local(now).replace(minute=0, second=0, microsecond=0))
+        start = this_hour - timedelta(hours=HOURS - 1)
         first = first_id_since(start)
         newest = NodeRun.objects.filter(id__gte=first).order_by("-id").values_list("id", flat=True)
         cut: UUID | None = next(iter(newest[MOST_NODES : MOST_NODES + 1]), None)
@@ -147,7 +148,7 @@ def longest_waiting() -> list[Any]:
     waiting = NodeRun.objects.filter(settled=False, state=NodeState.QUEUED, queued_at__isnull=False)
     columns = ("task", "queued_at", "eta", "options", "run__name", "run__state")
     oldest = waiting.order_by("id").select_related("run").only(*columns)[:_OLDEST]
-    now = timezone.now()
+    now = times.instant_now()
     # What is paused waits for somebody, not for a worker.
     late = [node for node in oldest if node.run.state == RunState.STARTED and not _waits_for_its_time(node, now)]
     return sorted(late, key=waits_since)[:FEW]
@@ -155,15 +156,15 @@ def longest_waiting() -> list[Any]:
 
 def _waits_for_its_time(node: Any, now: datetime) -> bool:
     if node.eta is not None:
-        return bool(node.eta > now)
+        return times.instant(node.eta) > now
     # Until the sweep has written it into the row, the time stands in the options alone.
     return '"countdown"' in node.options or '"eta"' in node.options
 
 
 def waits_since(node: Any) -> datetime:
     """Tell since when a node has waited for a worker."""
-    since: datetime = max(node.queued_at, node.eta) if node.eta else node.queued_at
-    return since
+    queued_at = times.instant(node.queued_at)
+    return max(queued_at, times.instant(node.eta)) if node.eta else queued_at
 
 
 def _per_hour(window: Window, rows: Any) -> list[Hour]:

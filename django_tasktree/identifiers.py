@@ -23,7 +23,7 @@ def new_id() -> uuid.UUID:
 
 
 def first_id_since(moment: datetime) -> uuid.UUID:
-    """Give the least id that can have been made at a point in time or later."""
+    """Give the least id that can have been made at a point in time, which is aware, or later."""
     return uuid.UUID(int=int(moment.timestamp() * 1000) << 80)
 
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
-from django.utils import timezone
 from django_celery_results.models import TaskResult
 
+from django_tasktree import times
 from django_tasktree.conf import settings
 from django_tasktree.engine.purge import Chosen, Old, Purged, purge
 from django_tasktree.states import RUN_FINAL, RunState
@@ -21,7 +21,7 @@ def old_runs(age: timedelta, states: frozenset[RunState] = RUN_FINAL, *, keep_fa
         states: in one of these states.
         keep_failed: leave out those that failed or were revoked.
     """
-    return Old(timezone.now() - age, states & {RunState.SUCCESS} if keep_failed else states)
+    return Old(times.after(times.now(), -age.total_seconds()), states & {RunState.SUCCESS} if keep_failed else states)
 
 
 def purge_runs(old: Old, *, task_results: bool = False) -> Iterator[Purged]:

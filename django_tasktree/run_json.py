@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django_tasktree import times
 from django_tasktree.models import TreeRun
 from django_tasktree.progress import Progress
 
@@ -15,9 +16,9 @@ def run_json(run: TreeRun, progress: Progress) -> dict[str, Any]:
         "params": run.params,
         "state": run.state,
         "error": run.error_message or None,
-        "created_at": run.created_at,
-        "started_at": run.started_at,
-        "finished_at": run.finished_at,
+        "created_at": times.for_json(run.created_at),
+        "started_at": times.for_json(run.started_at),
+        "finished_at": times.for_json(run.finished_at),
         "duration": None if run.duration is None else run.duration.total_seconds(),
         "progress": progress_json(progress),
     }

@@ -1,35 +1,95 @@
-"""When a run starts, and by when it must have ended."""
+"""The times that a user gives: when a run starts and must have ended, when a message is due and expires."""
 
+import math
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from numbers import Real
+from typing import Any
 
-from django.utils import timezone
-
+from django_tasktree import times
 from django_tasktree.exceptions import InvalidOption
 
 
 def start_time(eta: datetime | None, countdown: float | None) -> datetime | None:
-    """Read ``eta`` and ``countdown``, of which one may be given.
+    """Read a run's ``eta`` and ``countdown``, of which one may be given.
 
     Args:
-        eta: a naive time is one of the current time zone.
+        eta: the time; see :mod:`django_tasktree.times` for naive ones.
         countdown: seconds from now.
 
+    Returns:
+        The time as the models store it.
+
     Raises:
-        InvalidOption: both are given.
+        InvalidOption: both are given, or one is no time.
     """
     if eta is not None and countdown is not None:
         raise InvalidOption("a run takes eta= or countdown=, not both")
     if countdown is not None:
-        return timezone.now() + timedelta(seconds=countdown)
-    return None if eta is None else _aware(eta)
+        return _from_now("countdown", countdown)
+    return None if eta is None else _stored("eta", eta)
 
 
 def end_time(deadline: datetime | timedelta | None) -> datetime | None:
-    """Read ``deadline``: a time, or how long from now."""
+    """Read a run's ``deadline``: a time, or how long from now.
+
+    Returns:
+        The time as the models store it.
+
+    Raises:
+        InvalidOption: it is no time.
+    """
     if isinstance(deadline, timedelta):
-        return timezone.now() + deadline
-    return None if deadline is None else _aware(deadline)
+        return _from_now("deadline", deadline.total_seconds())
+    return None if deadline is None else _stored("deadline", deadline)
 
 
-def _aware(moment: datetime) -> datetime:
-    return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
+def message_times(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the times among the options of a message unmistakable: ``eta``, and ``expires`` where it is a time.
+
+    Celery would read a naive time as UTC, or as local to its own setting ``timezone``.
+
+    Args:
+        options: options of ``apply_async``.
+
+    Returns:
+        The options, with instants.
+
+    Raises:
+        InvalidOption: ``eta``, ``expires`` or ``countdown`` is none.
+    """
+    read = dict(options)
+    if read.get("countdown") is not None:
+        _check_seconds("countdown", read["countdown"])
+    if read.get("eta") is not None:
+        read["eta"] = _instant("eta", read["eta"], "a date with a time")
+    if isinstance(read.get("expires"), Real):
+        _check_seconds("expires", read["expires"])
+    elif read.get("expires") is not None:
+        read["expires"] = _instant("expires", read["expires"], "a date with a time, or a number of seconds")
+    return read
+
+
+def _from_now(name: str, seconds: float) -> datetime:
+    _check_seconds(name, seconds)
+    return times.after(times.now(), seconds)
+
+
+def _check_seconds(name: str, seconds: Any) -> None:
+    if isinstance(seconds, bool) or not isinstance(seconds, Real) or not math.isfinite(seconds):
+        raise InvalidOption(f"{name}={seconds!r} is not a number of seconds")
+    try:
+        times.after(times.now(), float(seconds))
+    except ValueError as exc:
+        raise InvalidOption(f"{name}={seconds!r} is more seconds than the calendar has") from exc
+
+
+def _stored(name: str, moment: Any) -> datetime:
+    return times.as_stored(_instant(name, moment, "a date with a time"))
+
+
+def _instant(name: str, moment: Any, expected: str) -> datetime:
+    try:
+        return times.read(moment)
+    except (TypeError, ValueError) as exc:
+        raise InvalidOption(f"{name}={moment!r} is not {expected}: {exc}") from exc

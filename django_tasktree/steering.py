@@ -9,9 +9,8 @@ from uuid import UUID
 
 from celery import current_app
 from django.db import transaction
-from django.utils import timezone
 
-from django_tasktree import serialization
+from django_tasktree import serialization, times
 from django_tasktree.blueprint import draw
 from django_tasktree.engine import pause as engine_pause
 from django_tasktree.engine.add import add, place_in
@@ -208,10 +207,10 @@ def enforce_deadline(run_id: UUID) -> bool:
         False where it has ended, or has more time by now.
     """
     with transaction.atomic(using=write_alias()):
-        run = TreeRun.objects.using(write_alias()).filter(id=run_id, deadline__lte=timezone.now()).first()
+        run = TreeRun.objects.using(write_alias()).filter(id=run_id, deadline__lte=times.now()).first()
         if run is None:
             return False
-        reason = f"the run had not ended by its deadline, {run.deadline:%Y-%m-%d %H:%M:%S %Z}"
+        reason = f"the run had not ended by its deadline, {times.text(run.deadline)}"
         revoked = stop_run(run_id, RunState.FAILURE, reason)
         if revoked is None:
             return False

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db.models import Count
 
+from django_tasktree import times
 from django_tasktree.conf import settings
 from django_tasktree.engine.clock import database_now
 from django_tasktree.engine.sweep.pages import unsettled
@@ -39,4 +40,7 @@ def listed_workers() -> list[ListedWorker]:
     now = database_now()
     started = unsettled(NodeState.STARTED).filter(worker_id__isnull=False).order_by()
     running: dict[Any, int] = dict(started.values_list("worker_id").annotate(n=Count("*")))
-    return [ListedWorker(row, running.get(row.id, 0), max(now - row.last_seen, timedelta())) for row in workers()]
+    return [
+        ListedWorker(row, running.get(row.id, 0), max(times.elapsed(row.last_seen, now), timedelta()))
+        for row in workers()
+    ]

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from django_tasktree import times
 from django_tasktree.admin import rendering
 from django_tasktree.models import NodeAttempt, NodeRun
 from django_tasktree.states import NodeState
@@ -44,7 +45,7 @@ class Attempt:
         """How long it took."""
         if self.started_at is None or self.finished_at is None:
             return rendering.EMPTY
-        return rendering.duration(self.finished_at - self.started_at)
+        return rendering.duration(times.elapsed(self.started_at, self.finished_at))
 
 
 def attempts_of(node: NodeRun, request: HttpRequest, site: AdminSite) -> list[Attempt]:

@@ -5,8 +5,8 @@ from typing import Any
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 
+from django_tasktree import times
 from django_tasktree.figures import Hour
 from django_tasktree.number_texts import number_text
 
@@ -76,7 +76,7 @@ def _grid(most: int) -> SafeString:
 
 
 def _times(hours: list[Hour], step: float) -> SafeString:
-    labelled = [(index, hour) for index, hour in enumerate(hours) if localtime(hour.start).hour % _LABELLED == 0]
+    labelled = [(index, hour) for index, hour in enumerate(hours) if times.local(hour.start).hour % _LABELLED == 0]
     return format_html_join(
         "",
         '<text class="tasktree-tick-label" x="{}" y="{}" text-anchor="middle">{}</text>',
@@ -85,7 +85,7 @@ def _times(hours: list[Hour], step: float) -> SafeString:
 
 
 def _clock(hour: Hour) -> str:
-    return str(date_format(localtime(hour.start), "H:i"))
+    return str(date_format(times.local(hour.start), "H:i"))
 
 
 def _length(value: int, most: int) -> float:

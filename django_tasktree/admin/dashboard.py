@@ -7,12 +7,11 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
-from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from django_tasktree import figures
+from django_tasktree import figures, times
 from django_tasktree.admin.charts import hours_chart
 from django_tasktree.admin.live import LivePages
 from django_tasktree.admin.rendering import badge, duration, moment, run_title
@@ -48,7 +47,7 @@ class DashboardPage(LivePages):
     def dashboard_context(self, request: HttpRequest) -> dict[str, Any]:
         """What the user may see of it."""
         request.current_app = self.admin_site.name
-        window = Window.until(timezone.now())
+        window = Window.until(times.now())
         context = {
             "hours": figures.HOURS,
             "run_states": _states(figures.open_runs(), RunState),
@@ -123,7 +122,7 @@ def _waiting(node: Any) -> dict[str, Any]:
         "name": node.task.rpartition(".")[2],
         "run": run_title(node.run),
         "since": moment(since),
-        "waited": duration(timezone.now() - since),
+        "waited": duration(times.elapsed(since)),
     }
 
 

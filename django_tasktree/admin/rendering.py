@@ -7,9 +7,9 @@ from uuid import UUID
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
+from django_tasktree import times
 from django_tasktree.durations import duration_text
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import NodeState, RunState
@@ -52,7 +52,7 @@ def moment(value: datetime | None) -> SafeString | str:
     """
     if value is None:
         return EMPTY
-    local = localtime(value)
+    local = times.local(value)
     return format_html(
         '<time datetime="{}"><span class="tasktree-moment">{}</span> <span class="tasktree-moment">{}</span></time>',
         local.isoformat(),

@@ -3,13 +3,20 @@
 from typing import Any
 
 from django.contrib.admin.views.main import ChangeList
+from django.db import connections
 from django.http import HttpRequest
 
+from django_tasktree.admin.local_dates import knows_local_dates
 from django_tasktree.progress import progress_of_all
 
 
 class RunList(ChangeList):
-    """Counts the nodes of all runs of the page in one query."""
+    """Counts the nodes of all runs of the page in one query; offers dates only where the database knows them."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if not knows_local_dates(connections[self.queryset.db]):
+            self.date_hierarchy = None
 
     def get_results(self, request: HttpRequest) -> None:
         """Load the page, and the progress of each of its runs."""

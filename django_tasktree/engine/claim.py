@@ -3,8 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.utils import timezone
-
+from django_tasktree import times
 from django_tasktree.engine import sql
 from django_tasktree.engine.moves import check, nodes
 from django_tasktree.engine.specs import NodeRef
@@ -37,7 +36,7 @@ def claim(node: NodeRef, worker: str, worker_id: UUID | None = None) -> bool:
         False where the message is a duplicate, or void because a later attempt has taken its place, or where the node
         may not start now: :func:`django_tasktree.engine.park.park` tells.
     """
-    now = timezone.now()
+    now = times.now()
 
     def attempt(again: bool) -> bool:
         # The answer to an earlier try may have been lost after its commit: then the node is this very attempt's.

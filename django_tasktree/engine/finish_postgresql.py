@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from django.utils import timezone
-
+from django_tasktree import times
 from django_tasktree.engine import sql
 from django_tasktree.engine.specs import Beside, Dispatch, NodeRef, Outcome, Released
 from django_tasktree.states import NodeState, fitting
@@ -73,7 +72,7 @@ def finish(write: str, values: tuple[Any, ...], node: NodeRef, outcome: Outcome)
     quoted = ", ".join(f"'{when}'" for when in sorted(fits)) or "''"
     which = "TRUE" if outcome.stop else "NOT child.is_gather"
     statement = _FINISH.format(write=write.strip(), fits=quoted, free=_FREE, which=which, beside=beside)
-    now = timezone.now()
+    now = times.now()
     rows = sql.rows(statement, *values, now, now, node.run_id, *more)
     if not rows:
         return None

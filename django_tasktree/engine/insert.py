@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from uuid import UUID
 
-from django.utils import timezone
-
+from django_tasktree import times
 from django_tasktree.conf import settings
 from django_tasktree.engine.moves import write_alias
 from django_tasktree.engine.specs import NodeSpec
@@ -39,7 +38,7 @@ def insert_nodes(
             row.hold, row.grown = hold, grown
             if row.parent_id is None and not row.is_gather:
                 row.state, row.ready = roots, roots_ready
-                row.queued_at = timezone.now() if roots == NodeState.QUEUED else None
+                row.queued_at = times.now() if roots == NodeState.QUEUED else None
             if hold == Hold.STOPPED:
                 row.state, row.settled, row.failed = NodeState.REVOKED, True, not row.allow_failure
         manager.bulk_create(rows)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
+from django_tasktree import times
 from django_tasktree.engine.insert import insert_nodes
 from django_tasktree.engine.moves import write_alias
 from django_tasktree.engine.settle import settle_run
@@ -39,7 +39,7 @@ def launch(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> Launched:
 
 
 def _insert(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> Launched:
-    now = timezone.now()
+    now = times.now()
     run = TreeRun.objects.using(write_alias()).create(
         id=run_spec.id,
         name=run_spec.name,

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef, Q
-from django.utils import timezone
 
+from django_tasktree import times
 from django_tasktree.engine.advance import advance
 from django_tasktree.engine.moves import move, nodes, write_alias
 from django_tasktree.engine.specs import Dispatch, NodeRef
@@ -42,7 +42,7 @@ def park(node: NodeRef) -> Parked:
         mine.filter(ended | Q(hold=Hold.STOPPED)),
         CLAIMABLE,
         NodeState.REVOKED,
-        finished_at=timezone.now(),
+        finished_at=times.now(),
         settled=True,
         failed=COUNTS,
     )

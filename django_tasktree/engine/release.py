@@ -5,8 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, Q
-from django.utils import timezone
 
+from django_tasktree import times
 from django_tasktree.conf import settings
 from django_tasktree.engine.moves import move, nodes, write_alias
 from django_tasktree.engine.specs import DISPATCH_COLUMNS, Dispatch, NodeRef, Outcome, Released
@@ -59,7 +59,7 @@ def _may_start(row: tuple[Any, ...]) -> Dispatch | None:
 
 def queue(pending: NodeRunQuerySet) -> int:
     """Queue those nodes that are still pending; their first attempt bears the task id they were given."""
-    return move(pending, _PENDING, NodeState.QUEUED, ready=False, queued_at=timezone.now(), resent=0)
+    return move(pending, _PENDING, NodeState.QUEUED, ready=False, queued_at=times.now(), resent=0)
 
 
 def make_ready(pending: NodeRunQuerySet) -> int:
@@ -69,7 +69,7 @@ def make_ready(pending: NodeRunQuerySet) -> int:
 
 def skip(pending: NodeRunQuerySet) -> int:
     """Skip those nodes that are still pending; nothing below them will run, so they settle."""
-    return move(pending, _PENDING, NodeState.SKIPPED, settled=True, finished_at=timezone.now())
+    return move(pending, _PENDING, NodeState.SKIPPED, settled=True, finished_at=times.now())
 
 
 def _release_wide(node: NodeRef, fits: frozenset[RunWhen], stop: bool) -> Released:

@@ -1,11 +1,12 @@
 """reset: nodes that have ended go back to where they came from, and those above them are unsettled."""
 
 from collections.abc import Collection, Iterable
+from datetime import timedelta
 from uuid import UUID
 
 from django.db.models import F, Q
-from django.utils import timezone
 
+from django_tasktree import times
 from django_tasktree.engine.finish import error_values
 from django_tasktree.engine.moves import move, nodes, write_alias
 from django_tasktree.engine.release import make_ready, skip
@@ -94,7 +95,7 @@ def _log(rows: Iterable[NodeRun]) -> None:
             node_id=row.id,
             number=row.attempts,
             outcome=row.state,
-            finished_at=row.finished_at or timezone.now(),
+            finished_at=row.finished_at or times.now(),
             **{column: getattr(row, column) for column in columns},
         )
         for row in rows
@@ -151,7 +152,8 @@ def reopen(run: TreeRun) -> None:
     """Let a run that has ended go on; a deadline that has passed no longer counts."""
     if run.state not in RUN_FINAL:
         return
-    deadline = run.deadline if run.deadline is not None and run.deadline > timezone.now() else None
+    to_come = run.deadline is not None and times.elapsed(run.deadline) < timedelta()
+    deadline = run.deadline if to_come else None
     TreeRun.objects.using(write_alias()).filter(id=run.id).update(
         state=RunState.STARTED, finished_at=None, error_message="", deadline=deadline
     )

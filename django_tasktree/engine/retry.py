@@ -7,8 +7,8 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
 
+from django_tasktree import times
 from django_tasktree.engine.finish import error_values
 from django_tasktree.engine.moves import move, nodes, write_alias
 from django_tasktree.engine.specs import DISPATCH_COLUMNS, Dispatch, NodeError, NodeRef
@@ -80,7 +80,7 @@ def _next_attempt(node: NodeRef, state: NodeState, outcome: str, error: NodeErro
         mine = nodes().filter(id=node.id)
         # Locked by its key first, as everywhere, and not by its task id.
         found = mine.select_for_update().values_list("attempts", "worker", "started_at").first()
-        values |= {"queued_at": timezone.now(), "resent": 0}
+        values |= {"queued_at": times.now(), "resent": 0}
         if found is None or not move(mine.filter(task_id=node.task_id), [NodeState.STARTED], state, **values):
             raise Fenced.of(node.id, node.task_id)
         number, worker, started_at = found
@@ -92,7 +92,7 @@ def _next_attempt(node: NodeRef, state: NodeState, outcome: str, error: NodeErro
             task_id=node.task_id,
             worker=worker,
             started_at=started_at,
-            finished_at=timezone.now(),
+            finished_at=times.now(),
             outcome=outcome,
             **columns,
         )

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
-from django.utils import timezone
 
+from django_tasktree import times
 from django_tasktree.engine import sql
 from django_tasktree.engine.climb import climb
 from django_tasktree.engine.moves import nodes, write_alias
@@ -126,7 +126,7 @@ def _end(run_id: UUID, revision: int) -> Settled:
     ended = RunState.FAILURE if _has_failed(run_id, None) else RunState.SUCCESS
     # The revision guards against nodes that are added, or run again, between the look and this.
     still_open = TreeRun.objects.using(write_alias()).filter(id=run_id, state__in=RUN_OPEN, revision=revision)
-    moved = still_open.update(state=ended, finished_at=timezone.now())
+    moved = still_open.update(state=ended, finished_at=times.now())
     return Settled(ended=ended if moved else None)
 
 

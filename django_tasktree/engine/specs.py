@@ -6,8 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
-
+from django_tasktree import times
 from django_tasktree.identifiers import new_id
 from django_tasktree.states import NodeState, OnFailure, RunState, RunWhen
 
@@ -130,7 +129,7 @@ class Beside:
 
     Attributes:
         insert: ``INSERT INTO table (columns)``.
-        values: a text, a datetime or None for each column.
+        values: for each column what the database's driver takes.
         on_conflict: what follows the values.
     """
 
@@ -159,7 +158,7 @@ class Outcome:
     stop: bool = False
     added: tuple[NodeSpec, ...] = ()
     beside: Beside | None = None
-    at: datetime = field(default_factory=timezone.now)
+    at: datetime = field(default_factory=times.now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from django_tasktree import times
 from django_tasktree.engine.moves import write_alias
 from django_tasktree.models import NodeRun, TreeRun
 
@@ -66,7 +67,7 @@ def _uuid(database: BaseDatabaseWrapper, value: UUID) -> Any:
 
 
 def _datetime(database: BaseDatabaseWrapper, value: datetime) -> Any:
-    return database.ops.adapt_datetimefield_value(value)
+    return times.for_database(value, database)
 
 
 _ADAPTERS: dict[type, Callable[[BaseDatabaseWrapper, Any], Any]] = {UUID: _uuid, datetime: _datetime}

@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from django.db.models import F
-from django.utils import timezone
 
+from django_tasktree import times
 from django_tasktree.engine.moves import write_alias
 from django_tasktree.models import TreeRun
 from django_tasktree.states import RunState
@@ -17,4 +17,4 @@ def start(run_id: UUID) -> bool:
         False where it is no draft, or is being deleted: somebody was first.
     """
     drafts = TreeRun.objects.using(write_alias()).filter(id=run_id, state=RunState.DRAFT, purging=False)
-    return drafts.update(state=RunState.STARTED, started_at=timezone.now(), revision=F("revision") + 1) == 1
+    return drafts.update(state=RunState.STARTED, started_at=times.now(), revision=F("revision") + 1) == 1

@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from django.db.models import Case, F, When
-from django.utils import timezone
 
+from django_tasktree import times
 from django_tasktree.engine.history import record
 from django_tasktree.engine.moves import nodes, write_alias
 from django_tasktree.engine.specs import NodeRef, Released
@@ -32,7 +32,7 @@ def stop_run(run_id: UUID, state: RunState, reason: str = "") -> int | None:
         How many nodes were revoked; None where the run had ended already.
     """
     runs = TreeRun.objects.using(write_alias()).filter(id=run_id, state__in=RUN_STOPPABLE)
-    now = timezone.now()
+    now = times.now()
     if not runs.update(state=state, finished_at=now, error_message=reason, revision=F("revision") + 1):
         return None
     return _revoke(nodes().filter(run_id=run_id))
@@ -93,5 +93,5 @@ def stop_on_failure(node: NodeRef) -> Released:
 
 def _revoke(some: NodeRunQuerySet) -> int:
     return some.filter(state__in=NOT_STARTED).update(
-        state=NodeState.REVOKED, settled=True, failed=COUNTS, ready=False, finished_at=timezone.now()
+        state=NodeState.REVOKED, settled=True, failed=COUNTS, ready=False, finished_at=times.now()
     )

@@ -1,9 +1,10 @@
 """The rows of workers: their heartbeats, and which of them live."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
+from django_tasktree import times
 from django_tasktree.conf import settings
 from django_tasktree.engine.clock import database_now
 from django_tasktree.engine.moves import write_alias
@@ -59,7 +60,7 @@ def alive(now: datetime) -> WorkerQuerySet:
     Args:
         now: the database's time.
     """
-    return workers().seen_since(now - timedelta(seconds=settings.worker_lost_after))
+    return workers().seen_since(times.after(now, -settings.worker_lost_after))
 
 
 def forget(now: datetime) -> int:
@@ -71,5 +72,5 @@ def forget(now: datetime) -> int:
     Returns:
         How many there were.
     """
-    gone = workers().filter(last_seen__lt=now - timedelta(seconds=settings.worker_lost_after + _SHOWN_FOR))
+    gone = workers().filter(last_seen__lt=times.after(now, -settings.worker_lost_after - _SHOWN_FOR))
     return gone.delete()[0]

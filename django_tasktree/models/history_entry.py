@@ -2,10 +2,11 @@
 
 from django.conf import settings
 from django.db import models
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from django_tasktree import times
 from django_tasktree.identifiers import new_id
+from django_tasktree.models.instant_field import InstantField
 from django_tasktree.models.node_run import NodeRun
 from django_tasktree.models.tree_run import TreeRun
 
@@ -53,7 +54,7 @@ class HistoryEntry(models.Model):
     actor = models.CharField(
         _("asked by"), max_length=255, blank=True, help_text=_("The user's name then, or what else asked for it.")
     )
-    at = models.DateTimeField(_("at"), default=timezone.now)
+    at = InstantField(_("at"), default=times.now)
     nodes = models.PositiveIntegerField(_("nodes moved"), default=0)
     note = models.TextField(_("note"), blank=True)
 

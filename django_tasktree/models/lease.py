@@ -3,6 +3,8 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from django_tasktree.models.instant_field import InstantField
+
 
 class Lease(models.Model):
     """Who does something, until when nobody else needs to, and how far it has got.
@@ -12,7 +14,7 @@ class Lease(models.Model):
 
     name = models.CharField(_("name"), max_length=50, primary_key=True)
     holder = models.UUIDField(_("holder"), null=True, blank=True)
-    until = models.DateTimeField(_("until"))
+    until = InstantField(_("until"))
     cursors = models.JSONField(_("cursors"), default=dict, blank=True)
 
     class Meta:

@@ -5,10 +5,11 @@ from typing import Any
 from uuid import UUID
 
 from django.db import models
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from django_tasktree import times
 from django_tasktree.identifiers import new_id
+from django_tasktree.models.instant_field import InstantField
 from django_tasktree.models.querysets import NodeRunManager
 from django_tasktree.models.tree_run import TreeRun
 from django_tasktree.states import NODE_FINAL, Hold, NodeState, OnFailure, RunWhen
@@ -78,10 +79,10 @@ class NodeRun(models.Model):
     # The key of its Worker row, which goes when the worker does.
     worker_id = models.UUIDField(_("worker ID"), null=True, blank=True, editable=False)
     resent = models.PositiveSmallIntegerField(_("messages sent again"), default=0)
-    queued_at = models.DateTimeField(_("queued"), null=True, blank=True)
-    started_at = models.DateTimeField(_("started"), null=True, blank=True)
-    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
-    eta = models.DateTimeField(_("due"), null=True, blank=True)
+    queued_at = InstantField(_("queued"), null=True, blank=True)
+    started_at = InstantField(_("started"), null=True, blank=True)
+    finished_at = InstantField(_("finished"), null=True, blank=True)
+    eta = InstantField(_("due"), null=True, blank=True)
 
     result = models.TextField(_("result"), null=True, blank=True)  # noqa: DJ001  NULL: there is none
     error_type = models.CharField(_("error type"), max_length=255, blank=True)
@@ -124,4 +125,4 @@ class NodeRun(models.Model):
         """How long the last attempt has taken, so far where it is still running."""
         if self.started_at is None:
             return None
-        return (self.finished_at or timezone.now()) - self.started_at
+        return times.elapsed(self.started_at, self.finished_at)

@@ -6,10 +6,11 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from django_tasktree import times
 from django_tasktree.identifiers import new_id
+from django_tasktree.models.instant_field import InstantField
 from django_tasktree.models.querysets import TreeRunManager
 from django_tasktree.states import RUN_FINAL, OnFailure, RunState
 
@@ -37,8 +38,8 @@ class TreeRun(models.Model):
     max_active = models.PositiveIntegerField(
         _("at most active"), null=True, blank=True, help_text=_("How many of its nodes may be queued or running.")
     )
-    eta = models.DateTimeField(_("due"), null=True, blank=True, help_text=_("When a draft is launched."))
-    deadline = models.DateTimeField(_("deadline"), null=True, blank=True)
+    eta = InstantField(_("due"), null=True, blank=True, help_text=_("When a draft is launched."))
+    deadline = InstantField(_("deadline"), null=True, blank=True)
     error_message = models.TextField(
         _("error message"), blank=True, help_text=_("Why it was ended before all of its nodes had.")
     )
@@ -47,9 +48,9 @@ class TreeRun(models.Model):
     copy_of = models.ForeignKey(
         "self", verbose_name=_("copy of"), null=True, blank=True, on_delete=models.SET_NULL, related_name="copies"
     )
-    created_at = models.DateTimeField(_("created"), default=timezone.now)
-    started_at = models.DateTimeField(_("started"), null=True, blank=True)
-    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    created_at = InstantField(_("created"), default=times.now)
+    started_at = InstantField(_("started"), null=True, blank=True)
+    finished_at = InstantField(_("finished"), null=True, blank=True)
     launched_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("launched by"),
@@ -93,4 +94,4 @@ class TreeRun(models.Model):
         """How long the run has taken, so far where it is still going."""
         if self.started_at is None:
             return None
-        return (self.finished_at or timezone.now()) - self.started_at
+        return times.elapsed(self.started_at, self.finished_at)

@@ -3,6 +3,7 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from django_tasktree.models.instant_field import InstantField
 from django_tasktree.models.querysets import WorkerManager
 
 
@@ -18,8 +19,8 @@ class Worker(models.Model):
     pool = models.CharField(_("pool"), max_length=100, blank=True)
     concurrency = models.PositiveIntegerField(_("concurrency"), null=True, blank=True)
     queues = models.JSONField(_("queues"), default=list, blank=True)
-    started_at = models.DateTimeField(_("started"))
-    last_seen = models.DateTimeField(_("last seen"))
+    started_at = InstantField(_("started"))
+    last_seen = InstantField(_("last seen"))
 
     objects = WorkerManager()
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
-from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from django_tasktree import times
 from django_tasktree.parameters.codec import Kind, UnfitError
 from django_tasktree.parameters.showing import quoted
 
@@ -96,7 +95,7 @@ def _datetime(value: Any) -> datetime:
     moment = parse_datetime(value) if isinstance(value, str) else value
     if moment is None:
         raise ValueError(value)
-    return timezone.make_aware(moment) if settings.USE_TZ and timezone.is_naive(moment) else moment
+    return times.as_given(moment)
 
 
 def _uuid(value: Any) -> UUID:

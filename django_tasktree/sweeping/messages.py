@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from django_tasktree import serialization
+from django_tasktree import serialization, times
 from django_tasktree.conf import settings
 from django_tasktree.engine.park import park
 from django_tasktree.engine.specs import Dispatch
@@ -24,6 +24,8 @@ from django_tasktree.worker.message import ref_of
 from django_tasktree.worker.publisher import unreachable
 
 logger = logging.getLogger(__name__)
+
+_NEVER = datetime.min.replace(tzinfo=times.UTC)
 
 
 def resend_lost(app: Any, walk: Walk, now: datetime, swept: Swept) -> None:
@@ -85,7 +87,9 @@ class _Judge:
         grace = timedelta(seconds=settings.resend_after)
         if target.queue is not None and self._delivered_last(target) > found.since + grace:
             return True
-        return depth is None and found.since + timedelta(seconds=settings.resend_blindly_after) < self._now
+        return depth is None and times.elapsed(found.since, self._now) > timedelta(
+            seconds=settings.resend_blindly_after
+        )
 
     def _waits_for_its_countdown(self, found: Waiting) -> bool:
         """Write a countdown, or an eta among the options, into the row, so that nobody looks before it is due."""
@@ -95,15 +99,16 @@ class _Judge:
         if due is None:
             return False
         fix_eta(found.dispatch.id, found.dispatch.task_id, due)
-        return due + timedelta(seconds=settings.resend_after) > self._now
+        return times.elapsed(due, self._now) < timedelta(seconds=settings.resend_after)
 
     def _delivered_last(self, target: Target) -> datetime:
         if self._delivered is None:
             self._delivered = {}
             for task, options, queued_at in newest_started():
                 key = self._target(task, options)
-                self._delivered[key] = max(queued_at, self._delivered.get(key, queued_at))
-        return self._delivered.get(target, datetime.min.replace(tzinfo=self._now.tzinfo))
+                at = times.instant(queued_at)
+                self._delivered[key] = max(at, self._delivered.get(key, at))
+        return self._delivered.get(target, _NEVER)
 
     def _target(self, task: str, options: str) -> Target:
         if (task, options) not in self._targets:
@@ -114,6 +119,6 @@ class _Judge:
 def _due(found: Waiting) -> datetime | None:
     options = serialization.loads(found.dispatch.options)
     if options.get("countdown") is not None:
-        return found.since + timedelta(seconds=options["countdown"])
-    eta: datetime | None = options.get("eta")
-    return eta
+        return times.after(found.since, options["countdown"])
+    eta = options.get("eta")
+    return None if eta is None else times.as_stored(eta)

@@ -4,6 +4,7 @@ import logging
 from datetime import datetime
 from typing import Any
 
+from django_tasktree import times
 from django_tasktree.engine.specs import NodeError
 from django_tasktree.engine.sweep.orphans import Orphan, orphans
 from django_tasktree.engine.sweep.pages import Walk
@@ -38,4 +39,4 @@ def _take_over(app: Any, orphan: Orphan, swept: Swept) -> None:
 def _end_of(orphan: Orphan) -> str:
     if orphan.last_seen is None:
         return "shut down while its body ran"
-    return f"was lost: it gave its last sign of life at {orphan.last_seen:%Y-%m-%d %H:%M:%S %Z}"
+    return f"was lost: it gave its last sign of life at {times.text(orphan.last_seen)}"

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from django_tasktree import times
 from django_tasktree.conditional import conditional
 from django_tasktree.identifiers import as_uuid
 from django_tasktree.models import NodeRun, TreeRun
@@ -18,6 +19,7 @@ from django_tasktree.views.answers import answer, error, with_json_errors
 
 #: Nodes of a page, where nothing else is asked for, and at most.
 PAGE, MOST = 100, 1000
+_TIMES = ("queued_at", "started_at", "finished_at")
 _COLUMNS = (
     "id",
     "parent_id",
@@ -28,9 +30,7 @@ _COLUMNS = (
     "run_when",
     "child_count",
     "attempts",
-    "queued_at",
-    "started_at",
-    "finished_at",
+    *_TIMES,
 )
 _ERROR = ("error_type", "error_message")
 
@@ -62,6 +62,7 @@ def children(request: HttpRequest, run_id: UUID) -> HttpResponse:
 def _described(row: dict[str, Any]) -> dict[str, Any]:
     described = {**row, "id": str(row["id"]), "parent": row["parent_id"] and str(row["parent_id"])}
     del described["parent_id"]
+    described |= {name: times.for_json(row[name]) for name in _TIMES}
     described["state_label"] = str(NodeState(row["state"]).label)
     if "error_type" in row:
         kind, message = described.pop("error_type"), described.pop("error_message")

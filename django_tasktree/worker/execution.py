@@ -4,16 +4,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any, cast
 
 from celery.exceptions import Ignore, Reject, Retry
-from celery.utils.time import maybe_iso8601
 from django.db import DataError, transaction
-from django.utils import timezone
 
-from django_tasktree import serialization
+from django_tasktree import serialization, times
 from django_tasktree.atomicity import atomic_alias
 from django_tasktree.blueprint import draw
 from django_tasktree.engine import retry as engine_retry
@@ -205,10 +203,9 @@ def _retry_later(task: Any, node: RunningNode, exc: Any) -> None:
 
 def _eta(options: Mapping[str, Any]) -> datetime | None:
     if options.get("eta"):
-        eta = cast("datetime", maybe_iso8601(options["eta"]))
-        return eta if timezone.is_aware(eta) else timezone.make_aware(eta)
+        return times.as_stored(options["eta"])
     countdown = options.get("countdown")
-    return timezone.now() + timedelta(seconds=countdown) if countdown else None
+    return times.after(times.now(), countdown) if countdown else None
 
 
 def _reject(ref: NodeRef, exc: Any) -> Exception:

@@ -4,18 +4,15 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import kombu.exceptions
 from celery import current_app
 from celery.signals import task_revoked
-from celery.utils.time import maybe_iso8601
-from django.utils import timezone
 
-from django_tasktree import serialization
+from django_tasktree import serialization, times
 from django_tasktree.citizens import LOSS_OPTIONS
 from django_tasktree.conf import settings
 from django_tasktree.engine.specs import Dispatch
@@ -149,8 +146,7 @@ def _has_expired(expires: Any) -> bool:
         return expires <= 0
     if expires is None:
         return False
-    at = cast("datetime", maybe_iso8601(expires))
-    return (at if timezone.is_aware(at) else timezone.make_aware(at)) <= timezone.now()
+    return times.read(expires) <= times.instant_now()
 
 
 def _call(dispatch: Dispatch) -> tuple[Any, Any, dict[str, Any]]:
@@ -162,7 +158,7 @@ def _call(dispatch: Dispatch) -> tuple[Any, Any, dict[str, Any]]:
         options["retries"] = dispatch.retries
     if dispatch.eta is not None:
         options.pop("countdown", None)
-        options["eta"] = dispatch.eta
+        options["eta"] = times.instant(dispatch.eta)
     if serialization.is_pickled(dispatch.args) or serialization.is_pickled(dispatch.kwargs):
         options.setdefault("serializer", "pickle")
     header = header_of(dispatch)

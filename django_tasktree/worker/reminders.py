@@ -9,6 +9,7 @@ from uuid import UUID
 from celery import current_app
 from django.db import transaction
 
+from django_tasktree import times
 from django_tasktree.citizens import registered_task
 from django_tasktree.engine.moves import write_alias
 from django_tasktree.engine.specs import RunSpec
@@ -35,6 +36,6 @@ def _send(name: str, run_id: UUID, moment: datetime) -> None:
             registered_task(name).apply((str(run_id),), throw=True)
         return
     try:
-        app.send_task(name, [str(run_id)], eta=moment, ignore_result=True)
+        app.send_task(name, [str(run_id)], eta=times.instant(moment), ignore_result=True)
     except unreachable(app) as exc:
         logger.warning("the broker can't be reached (%r): nobody is told when run %s is due (%s)", exc, run_id, name)

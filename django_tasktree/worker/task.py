@@ -11,6 +11,7 @@ from django.db import transaction
 
 from django_tasktree.atomicity import atomic_alias
 from django_tasktree.citizens import split_callbacks
+from django_tasktree.schedule import message_times
 from django_tasktree.worker.context import running_node
 from django_tasktree.worker.execution import enter_attempt, run_attempt
 from django_tasktree.worker.retry_arguments import changed_arguments
@@ -73,10 +74,10 @@ class CallbackTask(DjangoTask):  # type: ignore[type-arg]
         self, request: Any = None, args: Any = None, kwargs: Any = None, queue: Any = None, **options: Any
     ) -> Any:
         """Hold a node's retry back: its message must not be sent before the move to RETRY is committed."""
-        signature = super().signature_from_request(request, args, kwargs, queue, **options)
         node = running_node()
         if node is None or str(node.task_id) != self.request.id:
-            return signature
+            return super().signature_from_request(request, args, kwargs, queue, **options)
+        signature = super().signature_from_request(request, args, kwargs, queue, **message_times(options))
         node.retry_signature = signature
         node.retry_arguments = changed_arguments(self, args, kwargs)
         return _HeldBack(signature) if not self.request.is_eager else signature

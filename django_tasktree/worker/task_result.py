@@ -17,9 +17,9 @@ from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 from django.db.models.constants import OnConflict
-from django.utils import timezone
 from kombu.exceptions import EncodeError
 
+from django_tasktree import times
 from django_tasktree.engine.moves import write_alias
 from django_tasktree.engine.specs import Beside
 
@@ -61,8 +61,10 @@ def success_row(task: Any, value: Any) -> Beside | None:
             exc,
         )
         return None
-    now = timezone.now()
-    insert, on_conflict = _statement(connections[alias], tuple(columns))
+    database = connections[alias]
+    # The columns are Django's own type, not that of this app's times.
+    now = database.ops.adapt_datetimefield_value(times.now())
+    insert, on_conflict = _statement(database, tuple(columns))
     return Beside(insert, (*columns.values(), *[now for _ in _DATES]), on_conflict)
 
 

@@ -1,11 +1,11 @@
 """One sweeper at a time: a row says who sweeps, until when nobody else needs to, and how far the passes have got."""
 
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
+from django_tasktree import times
 from django_tasktree.conf import settings
 from django_tasktree.engine.clock import database_now
 from django_tasktree.engine.moves import write_alias
@@ -50,13 +50,13 @@ def release(holder: UUID, cursors: dict[str, str]) -> None:
         holder: the worker.
         cursors: where the next pass goes on, by what it looks at.
     """
-    until = database_now() + timedelta(seconds=settings.sweep_interval)
+    until = times.after(database_now(), settings.sweep_interval)
     _leases().filter(name=_NAME, holder=holder).update(until=until, cursors=cursors)
 
 
 def _take(holder: UUID, now: Any) -> bool:
     due = _leases().filter(name=_NAME, until__lte=now)
-    return bool(due.update(holder=holder, until=now + timedelta(seconds=TERM)))
+    return bool(due.update(holder=holder, until=times.after(now, TERM)))
 
 
 def _leases() -> Any:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django_tasktree import times
 from django_tasktree.conf import settings
 from django_tasktree.engine.moves import nodes
 from django_tasktree.engine.specs import DISPATCH_COLUMNS, Dispatch
@@ -40,9 +41,13 @@ def orphans(walk: Walk, now: datetime) -> Iterator[Orphan]:
         now: the database's time.
     """
     living = set(alive(now).values_list("id", flat=True))
-    started_before = now - timedelta(seconds=settings.worker_lost_after)
+    grace = timedelta(seconds=settings.worker_lost_after)
     for page in walk.pages("STARTED", unsettled(NodeState.STARTED), "worker_id", "started_at"):
-        lost = [key for key, worker_id, at in page if worker_id and worker_id not in living and at < started_before]
+        lost = [
+            key
+            for key, worker_id, at in page
+            if worker_id and worker_id not in living and times.elapsed(at, now) > grace
+        ]
         if lost:
             yield from _read(lost)
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
 
+from django_tasktree import times
 from django_tasktree.engine.moves import nodes, write_alias
 from django_tasktree.engine.sweep.pages import Walk, unsettled
 from django_tasktree.models import TreeRun
@@ -26,11 +27,11 @@ def half_settled_nodes(walk: Walk, now: datetime) -> Iterator[tuple[UUID, UUID]]
     Yields:
         The run's key and the node's.
     """
-    ended_before = now - timedelta(seconds=_IN_PASSING)
+    grace = timedelta(seconds=_IN_PASSING)
     below = nodes().filter(parent_id=OuterRef("id"), settled=False).exclude(_WAITING_GATHER)
     for state in (NodeState.SUCCESS, NodeState.FAILURE, NodeState.REVOKED):
         for page in walk.pages(state, unsettled(state), "finished_at"):
-            old = [key for key, finished_at in page if finished_at is None or finished_at < ended_before]
+            old = [key for key, finished_at in page if finished_at is None or times.elapsed(finished_at, now) > grace]
             rows = unsettled(state).filter(id__in=old).exclude(Exists(below))
             yield from list(rows.values_list("run_id", "id"))
 

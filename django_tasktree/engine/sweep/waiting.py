@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
 
+from django_tasktree import times
 from django_tasktree.conf import settings
 from django_tasktree.engine.moves import nodes, write_alias
 from django_tasktree.engine.specs import DISPATCH_COLUMNS, Dispatch
@@ -17,7 +18,7 @@ from django_tasktree.states import CLAIMABLE, Hold, NodeState, RunState
 
 #: Each time that a message is sent again, the next time comes after twice as long, so many times.
 _MOST_DOUBLINGS = 7
-_LONG_AGO = datetime(2000, 1, 1, tzinfo=timezone.utc)
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=times.UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Waiting:
 
     Attributes:
         dispatch: the node.
-        since: when its message was sent, or was due where it had an eta.
+        since: when its message was sent, or was due where it had an eta; an instant.
         may_start: whether neither its run nor a hold keeps it from starting.
     """
 
@@ -51,11 +52,11 @@ def waiting(walk: Walk, now: datetime) -> Iterator[list[Waiting]]:
 
 def _is_late(now: datetime, queued_at: datetime | None, eta: datetime | None, resent: int) -> bool:
     wait = settings.resend_after * 2 ** min(resent, _MOST_DOUBLINGS)
-    return _since(queued_at, eta) + timedelta(seconds=wait) < now
+    return times.elapsed(_since(queued_at, eta), now) > timedelta(seconds=wait)
 
 
 def _since(queued_at: datetime | None, eta: datetime | None) -> datetime:
-    return max((time for time in (queued_at, eta) if time is not None), default=_LONG_AGO)
+    return max((times.instant(time) for time in (queued_at, eta) if time is not None), default=_LONG_AGO)
 
 
 def _read(ids: list[UUID]) -> list[Waiting]:

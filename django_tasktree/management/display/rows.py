@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models.functions import Substr
-from django.utils import timezone
 
+from django_tasktree import times
 from django_tasktree.management.display.labels import call_label, error_label
 from django_tasktree.models import NodeRun
 from django_tasktree.states import NODE_FAILED
@@ -65,7 +65,7 @@ class NodeRow:
     @property
     def duration(self) -> timedelta | None:
         """How long the last attempt has taken, so far where it is still running."""
-        return None if self.started_at is None else (self.finished_at or timezone.now()) - self.started_at
+        return None if self.started_at is None else times.elapsed(self.started_at, self.finished_at)
 
     @property
     def order(self) -> tuple[bool, int]:

@@ -4,10 +4,10 @@ from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandParser
-from django.utils import timezone
 from rich.console import Console
 from rich.text import Text
 
+from django_tasktree import times
 from django_tasktree.management.arguments import positive_int
 from django_tasktree.management.display.console import console_of
 from django_tasktree.management.display.json_output import dumps
@@ -63,7 +63,7 @@ def _table(runs: list[TreeRun], progress: dict[UUID, Progress], console: Console
 
 
 def _cells(run: TreeRun, progress: Progress) -> list[Text]:
-    started = "" if run.started_at is None else timezone.localtime(run.started_at).strftime("%Y-%m-%d %H:%M:%S")
+    started = "" if run.started_at is None else times.local(run.started_at).strftime("%Y-%m-%d %H:%M:%S")
     key = Text.assemble(str(run.id)[:_SHORT], (str(run.id)[_SHORT:], "bright_black"))
     return [
         key,

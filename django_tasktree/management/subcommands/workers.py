@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
-from django.utils import timezone
 from rich.text import Text
 
+from django_tasktree import times
 from django_tasktree.management.display.console import console_of
 from django_tasktree.management.display.json_output import dumps
 from django_tasktree.management.display.labels import duration_label, printable
@@ -38,7 +38,7 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
 def _cells(worker: ListedWorker) -> list[Text]:
     row = worker.row
     state = Text("● alive", "green") if worker.is_alive else Text("✘ lost", "bold red")
-    started = timezone.localtime(row.started_at).strftime("%Y-%m-%d %H:%M:%S")
+    started = times.local(row.started_at).strftime("%Y-%m-%d %H:%M:%S")
     return [
         Text(printable(row.hostname), "bold"),
         state,
@@ -66,6 +66,6 @@ def _json(worker: ListedWorker) -> dict[str, Any]:
         "pool": row.pool,
         "concurrency": row.concurrency,
         "queues": row.queues,
-        "started_at": row.started_at,
-        "last_seen": row.last_seen,
+        "started_at": times.for_json(row.started_at),
+        "last_seen": times.for_json(row.last_seen),
     }
