@@ -17,6 +17,7 @@ from django_tasktree.nodes import NodeParent, TaskTreeNode
 from django_tasktree.order import Order
 from django_tasktree.references import Output, Reference, bind
 from django_tasktree.states import OnFailure, RunWhen
+from django_tasktree.text import LONG_NAME_LENGTH, check_storable
 
 
 @dataclass
@@ -113,6 +114,7 @@ class _Writer:
     def _check_task(self, name: str) -> None:
         """Refuse now what could only fail later."""
         if name not in self._checked:
+            check_storable("the name of the task", name, LONG_NAME_LENGTH)
             atomic_alias(current_app.tasks.get(name))
             self._checked.add(name)
 

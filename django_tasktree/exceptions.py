@@ -1,7 +1,6 @@
 """Every error that this package raises on purpose; a class's docstring says what happened and what helps."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
 
@@ -40,10 +39,10 @@ class SerializationError(TaskTreeError, ValueError):
     """A value can't be stored. Pass what JSON can hold, or add ``"pickle"`` to Celery's ``accept_content``."""
 
     @classmethod
-    def of(cls, value: Any, reason: Exception) -> "SerializationError":
+    def of(cls, kind: str, reason: str) -> "SerializationError":
         """Name the value's type and the reason."""
         return cls(
-            f"a value of type {type(value).__qualname__} can't be written as JSON ({reason}): "
+            f"a value of type {kind} can't be written as JSON ({reason}): "
             "use types that JSON or Celery's encoder knows, or accept pickle (CELERY_ACCEPT_CONTENT)"
         )
 
@@ -58,6 +57,21 @@ class ValueTooLarge(SerializationError):
             f"it has {size:,} characters as text, and at most {limit:,} are allowed: store it elsewhere, in a file or "
             f"a table, and pass on its name or key; or raise TASKTREE[{setting!r}]"
         )
+
+
+class InvalidText(TaskTreeError, ValueError):
+    """A text can't be stored as it is. Shorten it, or remove the character that the message names."""
+
+    @classmethod
+    def too_long(cls, field: str, size: int, limit: int) -> "InvalidText":
+        """Name the field, the size and the limit."""
+        return cls(f"{field} has {size:,} characters, and at most {limit:,} can be stored: shorten it")
+
+    @classmethod
+    def character(cls, field: str, character: str, position: int) -> "InvalidText":
+        """Name the field, the character and where it is."""
+        what = "the character NUL" if character == "\\x00" else f"half of a surrogate pair, {character},"
+        return cls(f"{field} holds {what} at position {position}, which databases can't store: remove it")
 
 
 class IllegalMove(TaskTreeError):

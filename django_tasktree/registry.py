@@ -11,6 +11,7 @@ from django.utils.module_loading import autodiscover_modules
 
 from django_tasktree.exceptions import InvalidDefinition, InvalidParameter, UnknownDefinition
 from django_tasktree.parameters import Parameter, parameters_of
+from django_tasktree.text import NAME_LENGTH, check_storable
 
 if TYPE_CHECKING:
     from django_tasktree.tree import TaskTree
@@ -100,6 +101,7 @@ class Definition:
                 continue
             try:
                 params[parameter.name] = _value(parameter, values, read)
+                parameter.check_storable(params[parameter.name])
             except InvalidParameter as error:
                 faults.note(error)
         faults.raise_any()
@@ -171,8 +173,9 @@ class Registry:
 
         Raises:
             InvalidDefinition: another function has the name.
+            InvalidText: the name can't be stored.
         """
-        name = name or function.__name__.replace("_", "-")
+        name = check_storable("the name of the definition", name or function.__name__.replace("_", "-"), NAME_LENGTH)
         definition = Definition(name, function, inspect.cleandoc(description or function.__doc__ or ""))
         known = self._definitions.get(name)
         # The same place again is the same function, imported anew.

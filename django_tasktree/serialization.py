@@ -13,8 +13,11 @@ from kombu.utils import json
 
 from django_tasktree.conf import settings
 from django_tasktree.exceptions import SerializationError, ValueTooLarge
+from django_tasktree.text import text_of, type_name
 
 _PICKLE = "pickle:"
+#: The key by which kombu marks objects of extra types.
+_MARK = '"__type__"'
 _PLAIN = (type(None), bool, int, float, str)
 
 
@@ -42,11 +45,15 @@ def dumps(value: Any, *, prefer: str = "json") -> str:
     try:
         if prefer == "pickle" and accepted and not isinstance(value, _PLAIN):
             return _pickled(value)
-        return str(json.dumps(value))
+        text = str(json.dumps(value))
+        if _MARK in text:
+            # A dict that looks like one of Celery's extra types, and is none, could be written but never read.
+            json.loads(text)
     except Exception as exc:
         if accepted and prefer != "pickle":
             return dumps(value, prefer="pickle")
-        raise SerializationError.of(value, exc) from exc
+        raise SerializationError.of(type_name(type(value)), text_of(exc)) from exc
+    return text
 
 
 def check_size(text: str, setting: str) -> str:

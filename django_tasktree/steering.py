@@ -160,9 +160,9 @@ def skip(run_id: UUID, node_id: UUID, result: Any = None, by: Any = None) -> Eff
 
     Raises:
         NotPossible: it has succeeded, is running, or has not been reached.
-        SerializationError: the result can't be stored.
+        SerializationError: the result can't be stored, or is larger than ``MAX_RESULT_SIZE``.
     """
-    text = serialization.dumps(result)
+    text = serialization.check_size(serialization.dumps(result), "max_result_size")
     with transaction.atomic(using=write_alias()):
         ref, effect = prepare_skip(run_id, node_id)
         record(run_id, Action.SKIP, by, node_id=node_id, nodes=1)

@@ -14,6 +14,7 @@ from django_tasktree.nodes import NodeParent, TaskTreeNode
 from django_tasktree.result import NodeResult, TreeResult, join_tree
 from django_tasktree.schedule import end_time, start_time
 from django_tasktree.states import OnFailure, RunWhen
+from django_tasktree.text import NAME_LENGTH, check_storable, storable
 from django_tasktree.worker.launcher import launch_tree
 
 
@@ -28,13 +29,14 @@ class TaskTree(NodeParent):
 
     Raises:
         InvalidOption: ``on_failure`` or ``max_active`` has a value that does not exist.
+        InvalidText: the name is too long, or can't be stored.
     """
 
     def __init__(self, name: str = "", *, on_failure: str = "continue", max_active: int | None = None) -> None:
         super().__init__()
         check_choice("on_failure", on_failure, OnFailure)
         check_limit(max_active)
-        self.name = name
+        self.name = check_storable("the name of the tree", str(name), NAME_LENGTH)
         self.on_failure = on_failure
         self.max_active = max_active
 
@@ -106,6 +108,7 @@ class TaskTree(NodeParent):
             BrokenReference: an argument refers to a node outside the tree, or to one that may not have finished by
                 then.
             InvalidOption: ``eta`` and ``countdown`` are both given, or a limit stands below another.
+            InvalidText: the key, the name, the definition or a parameter can't be stored, or is too long.
         """
         spec = RunSpec(
             name=self.name if name is None else name,
@@ -152,6 +155,6 @@ def launch_callbacks(task: Any, args: Any, kwargs: Any, callbacks: list[Any], op
             tree.add_task(callback)
         return tree.apply_async()
     node = tree.add_task(task, args, {**(kwargs or {}), "callback": callbacks}, **options)
-    tree.name = node.task
+    tree.name = storable(node.task, NAME_LENGTH)
     result: NodeResult = tree.apply_async()[node]
     return result

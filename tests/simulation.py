@@ -9,6 +9,7 @@ from unittest import mock
 from uuid import uuid4
 
 from celery.app.trace import trace_task_ret
+from celery.exceptions import WorkerTerminate
 from django.db import connections
 from django.db.models import F
 from kombu import Queue
@@ -27,7 +28,7 @@ MEMORY = Service("memory", "memory://", "")
 LONG = timedelta(hours=3)
 
 
-class Crash(BaseException):
+class Crash(WorkerTerminate):
     """The process dies here: nothing in it runs any more, no except clause either."""
 
 

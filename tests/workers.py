@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from django.conf import settings
@@ -28,14 +29,18 @@ def database_url(alias):
     return f"{scheme}://{config['USER']}{password}@{config['HOST']}:{config['PORT']}/{config['NAME']}"
 
 
+#: A worker's name on a broker must be its own: RabbitMQ locks the queue that is named after it.
+_numbers = count()
+
+
 class Worker:
     """One worker process, its log in a file."""
 
     def __init__(self, log, env, pool="prefork", concurrency=2, name="w1", extra=()):
         self.log = Path(log)
-        self.name = name
+        self.hostname = f"{name}@test-{os.getpid()}-{next(_numbers)}"
         command = [sys.executable, "-m", "celery", "-A", "testproject", "worker", "--pool", pool]
-        command += ["--concurrency", str(concurrency), "--hostname", f"{name}@test", "--loglevel", "INFO"]
+        command += ["--concurrency", str(concurrency), "--hostname", self.hostname, "--loglevel", "INFO"]
         command += ["--without-mingle", "--without-gossip", *extra]
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(

@@ -12,6 +12,7 @@ from django_tasktree.citizens import MOST_ACTIVE
 from django_tasktree.drafting import MOST_NODES, InvalidDraft, NodeRow, build
 from django_tasktree.models import TreeRun
 from django_tasktree.states import OnFailure, RunWhen
+from django_tasktree.text import readable_json
 from django_tasktree.tree import TaskTree
 
 #: What Celery's decoders raise for values that do not fit their types, and JSON that is nested too deep.
@@ -55,7 +56,7 @@ class JsonText(forms.CharField):
         if value is None or isinstance(value, str):
             return value
         # Through the encoder of the rows, then in the manner of people.
-        return json.dumps(json.loads(kombu_json.dumps(value)), ensure_ascii=False) if value else ""
+        return readable_json(json.loads(kombu_json.dumps(value))) if value else ""
 
 
 class RunForm(forms.Form):

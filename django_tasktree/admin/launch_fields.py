@@ -2,7 +2,6 @@
 
 # ruff: noqa: ARG001  the makers share one signature
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django_tasktree.admin.split_date_time import SplitDateTime
 from django_tasktree.exceptions import InvalidParameter
 from django_tasktree.parameters import Parameter
+from django_tasktree.text import readable_json
 
 #: Of tables with more rows one is looked up, or named by its primary key: a list of all would be of no use.
 _MOST_ROWS = 500
@@ -83,9 +83,9 @@ def _as_text(value: Any) -> str:
     if any(
         item is None or "," in text or text != text.strip() or not text for item, text in zip(value, items, strict=True)
     ):
-        return json.dumps(value, ensure_ascii=False)
+        return readable_json(value)
     joined = ", ".join(items)
-    return json.dumps(value, ensure_ascii=False) if joined.startswith("[") else joined
+    return readable_json(value) if joined.startswith("[") else joined
 
 
 def _text(parameter: Parameter, options: dict[str, Any]) -> forms.Field:
@@ -134,7 +134,7 @@ def _choice(parameter: Parameter, options: dict[str, Any]) -> forms.Field:
 def _choice_key(choice: Any) -> str:
     """Name a choice; 1 and "1" may both be choices of a Literal."""
     name: str | None = getattr(choice, "name", None)
-    return name or json.dumps(choice, ensure_ascii=False)
+    return name or readable_json(choice)
 
 
 def _row(parameter: Parameter, options: dict[str, Any], row_widget: Any) -> forms.Field:

@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from django_tasktree.text import readable_json
+
 #: Longer texts are cut: a page should not become as long as the largest result.
 LONGEST = 50_000
 #: Texts with more lines, or more characters, are folded at first.
@@ -51,8 +53,8 @@ class StoredValue:
         """Read a text that ``django_tasktree.serialization`` wrote, without making objects of it."""
         try:
             value = json.loads(stored, object_hook=_plain)
-            line = json.dumps(value, ensure_ascii=False)
-            return cls(line if len(line) <= _LINE else json.dumps(value, indent=2, ensure_ascii=False), len(stored))
+            line = readable_json(value)
+            return cls(line if len(line) <= _LINE else readable_json(value, indent=2), len(stored))
         except RecursionError:
             # Nested deeper than Python can read; still JSON.
             return cls(stored, len(stored))
@@ -118,7 +120,7 @@ def _short(value: dict[str, Any]) -> Any:
 
 def _line(value: Any) -> str:
     """Write a value on one line, references in it without quotes."""
-    return re.sub(f'"{_BARE}(.*?){_BARE}"', r"\1", json.dumps(value, ensure_ascii=False))
+    return re.sub(f'"{_BARE}(.*?){_BARE}"', r"\1", readable_json(value))
 
 
 def _cut_off(text: str) -> str:

@@ -2,7 +2,6 @@
 
 # ruff: noqa: ARG002  Django's signatures
 
-import json
 from typing import Any
 
 from django.contrib import admin
@@ -29,6 +28,7 @@ from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.progress import progress_of
 from django_tasktree.progress_bar import progress_bar
 from django_tasktree.states import NodeState
+from django_tasktree.text import readable_json
 from django_tasktree.verbs import Verb, fitting_run, verbs_of_runs
 
 #: The scripts of the page of a run, in this order.
@@ -151,7 +151,7 @@ class TreeRunAdmin(ComposePages, DashboardPage, CopyAndDelete, ReadOnlyAdmin):
                 (_("finished"), rendering.moment(run.finished_at)),
                 (_("duration"), rendering.duration(run.duration)),
             ],
-            "params": json.dumps(run.params, indent=2, ensure_ascii=False) if run.params else "",
+            "params": readable_json(run.params, indent=2) if run.params else "",
         }
 
     def _tree(self, request: HttpRequest, run: TreeRun) -> TreePage:

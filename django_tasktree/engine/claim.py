@@ -9,6 +9,7 @@ from django_tasktree.engine.moves import check, nodes
 from django_tasktree.engine.specs import NodeRef
 from django_tasktree.engine.transient import persist_knowing
 from django_tasktree.states import CLAIMABLE, NodeState
+from django_tasktree.text import LONG_NAME_LENGTH, storable
 
 check(CLAIMABLE, NodeState.STARTED)
 # IS TRUE keeps MariaDB from entering by the index on task_id: it would lock that entry first and the row second, and so
@@ -37,6 +38,7 @@ def claim(node: NodeRef, worker: str, worker_id: UUID | None = None) -> bool:
         may not start now: :func:`django_tasktree.engine.park.park` tells.
     """
     now = times.now()
+    worker = storable(worker, LONG_NAME_LENGTH)
 
     def attempt(again: bool) -> bool:
         # The answer to an earlier try may have been lost after its commit: then the node is this very attempt's.

@@ -6,6 +6,7 @@ from uuid import UUID
 from django_tasktree.engine.moves import write_alias
 from django_tasktree.models import HistoryEntry
 from django_tasktree.models.history_entry import Action
+from django_tasktree.text import LONG_NAME_LENGTH, storable, text_of
 
 
 def record(
@@ -27,7 +28,7 @@ def record(
         node_id=node_id,
         action=action,
         user_id=user_id,
-        actor="" if by is None else str(by)[:255],
+        actor="" if by is None else storable(text_of(by), LONG_NAME_LENGTH),
         nodes=nodes,
-        note=note,
+        note=storable(note),
     )

@@ -9,6 +9,7 @@ from uuid import UUID
 from django_tasktree import times
 from django_tasktree.identifiers import new_id
 from django_tasktree.states import NodeState, OnFailure, RunState, RunWhen
+from django_tasktree.text import LONG_NAME_LENGTH, NAME_LENGTH, check_json, check_storable, storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,9 @@ class RunSpec:
 
     Attributes:
         draft: whether it waits to be launched, by somebody or when ``eta`` comes.
+
+    Raises:
+        InvalidText: a text is too long, or can't be stored.
     """
 
     id: UUID = field(default_factory=new_id)
@@ -72,6 +76,15 @@ class RunSpec:
     eta: datetime | None = None
     deadline: datetime | None = None
     copy_of_id: UUID | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what some database can't store, before anything is written."""
+        self.name = check_storable("the name of the run", str(self.name), NAME_LENGTH)
+        self.definition = check_storable("the name of the definition", str(self.definition), NAME_LENGTH)
+        if self.key is not None:
+            self.key = check_storable("the key of the run", str(self.key), NAME_LENGTH)
+        for name, value in self.params.items():
+            check_json(f"the parameter {name!r} of the run", {name: value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +128,30 @@ class NodeRef:
 
 @dataclass(frozen=True, slots=True)
 class NodeError:
-    """Why an attempt failed."""
+    """Why an attempt failed, as every database can store it.
+
+    Attributes:
+        type: the dotted name of the exception's type.
+        message: its text.
+        args: its arguments, as text that ``serialization`` writes.
+        traceback: the formatted traceback.
+    """
 
     type: str
     message: str
     args: str = ""
     traceback: str = ""
+
+    def __post_init__(self) -> None:
+        """Make the texts storable: an error must never be replaced by one about its own text."""
+        object.__setattr__(self, "type", storable(self.type, LONG_NAME_LENGTH))
+        object.__setattr__(self, "message", storable(self.message))
+        object.__setattr__(self, "traceback", storable(self.traceback))
+
+    def in_ascii(self) -> "NodeError":
+        """Return the error with all that is not ASCII escaped, for a database whose encoding lacks a character."""
+        texts = (self.type, self.message, self.args, self.traceback)
+        return NodeError(*(text.encode("ascii", "backslashreplace").decode("ascii") for text in texts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,12 @@ from django_tasktree.engine.clock import database_now
 from django_tasktree.engine.moves import write_alias
 from django_tasktree.models import Worker
 from django_tasktree.models.querysets import WorkerQuerySet
+from django_tasktree.text import LONG_NAME_LENGTH, storable
 
 #: Seconds for which the row of a lost worker can still be looked at.
 _SHOWN_FOR = 3600
+#: The length of the column that holds the name of a pool.
+_POOL_LENGTH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,12 @@ class WorkerSpec:
     pool: str = ""
     concurrency: int | None = None
     queues: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Make the texts storable: a worker must keep its heartbeat whatever it is called."""
+        object.__setattr__(self, "hostname", storable(self.hostname, LONG_NAME_LENGTH))
+        object.__setattr__(self, "pool", storable(self.pool, _POOL_LENGTH))
+        object.__setattr__(self, "queues", [storable(queue) for queue in self.queues])
 
 
 def workers() -> WorkerQuerySet:

@@ -34,7 +34,7 @@ def read_json(text: str | None) -> dict[str, Any]:
         return {}
     try:
         values = json.loads(text)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise usage_error(f"--params-json is not valid JSON: {exc}") from exc
     if not isinstance(values, dict):
         raise usage_error(f'--params-json takes an object such as {{"name": "value"}}, not {text!r}')

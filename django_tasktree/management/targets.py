@@ -9,10 +9,11 @@ from django.core.management.base import CommandParser
 
 from django_tasktree.management.display.labels import printable
 from django_tasktree.management.subcommands.states import run_state_argument
-from django_tasktree.management.usage import find_run_or_node, usage_error
+from django_tasktree.management.usage import find_run_or_node, usage_error, usage_errors
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.result import NodeResult, TreeResult
 from django_tasktree.states import RunState
+from django_tasktree.text import check_storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ def chosen(options: dict[str, Any], *, runs: bool, nodes: bool) -> list[Target]:
             "give either IDs or --state and --name" if filters else "of what? Give IDs, or --state or --name"
         )
     if filters:
+        with usage_errors():
+            check_storable("--name", filters.get("name", ""))
         return [Target.of(run) for run in TreeRun.objects.filter(**filters).iterator()]
     return list(_named(options["id"], runs=runs, nodes=nodes))
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.core.management.base import CommandError
 
-from django_tasktree.exceptions import InvalidParameter, UnknownDefinition
+from django_tasktree.exceptions import InvalidParameter, InvalidText, UnknownDefinition
 from django_tasktree.models import NodeRun, TreeRun
 
 _LOWEST = "00000000000070008000000000000000"
@@ -31,7 +31,7 @@ def usage_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (UnknownDefinition, InvalidParameter) as exc:
+    except (UnknownDefinition, InvalidParameter, InvalidText) as exc:
         raise usage_error(str(exc)) from exc
 
 

@@ -11,13 +11,14 @@ from typing import Any
 
 from django.db.models import Model
 
-from django_tasktree.exceptions import InvalidParameter
+from django_tasktree.exceptions import InvalidParameter, InvalidText
 from django_tasktree.parameters.choice import Choice
 from django_tasktree.parameters.codec import Codec, Kind, UnfitError
 from django_tasktree.parameters.listing import List
 from django_tasktree.parameters.row import Row
 from django_tasktree.parameters.scalars import SCALARS
 from django_tasktree.parameters.showing import shown
+from django_tasktree.text import check_json
 
 _NONE_WORDS = frozenset({"", "none", "null"})
 
@@ -69,6 +70,17 @@ class Parameter:
     def to_json(self, value: Any) -> Any:
         """Write a value of the parameter's type as JSON; ``clean`` takes it back."""
         return None if value is None else self._codec.to_json(value)
+
+    def check_storable(self, value: Any) -> None:
+        """Make sure that every database can store a value with the run.
+
+        Raises:
+            InvalidParameter: a text in it holds what can't be stored.
+        """
+        try:
+            check_json(f"parameter {self.name!r} of tree {self.tree!r}", self.to_json(value))
+        except InvalidText as invalid:
+            raise InvalidParameter(str(invalid), {self.name: str(invalid)}) from invalid
 
     def describe(self) -> str:
         """Show the parameter much as the signature does: ``full: bool = False``."""

@@ -1,11 +1,12 @@
 """Values in messages and signatures."""
 
-import json
 from datetime import date
 from enum import Enum
 from typing import Any
 
 from django.db.models import Model
+
+from django_tasktree.text import readable_json
 
 
 def shown(value: Any) -> str:
@@ -13,7 +14,7 @@ def shown(value: Any) -> str:
     if isinstance(value, Enum):
         return value.name
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return readable_json(value)
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(shown, value))}]"
     if isinstance(value, date):  # a datetime too

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from celery.utils.threads import LocalStack
 
-from django_tasktree.engine.specs import NodeRef
+from django_tasktree.engine.specs import NodeError, NodeRef
 from django_tasktree.exceptions import NotInANode
 from django_tasktree.models import NodeRun
 from django_tasktree.nodes import NodeWithOutput
@@ -45,6 +45,8 @@ class RunningNode(NodeWithOutput):
         self.task_id: UUID = ref.task_id
         #: The message of the retry that the body asked for; sent once the move to RETRY is committed.
         self.retry_signature: Any = None
+        #: Why it asked for it.
+        self.retry_error: NodeError | None = None
         #: The columns of the row that the retry changes.
         self.retry_arguments: dict[str, str] = {}
 

@@ -2,14 +2,15 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, cast
 
-from celery.exceptions import Ignore, Reject, Retry
-from django.db import DataError, transaction
+import billiard.common
+from celery.exceptions import Ignore, Reject, Retry, WorkerShutdown, WorkerTerminate
+from django.db import DataError, IntegrityError, NotSupportedError, ProgrammingError, transaction
 
 from django_tasktree import serialization, times
 from django_tasktree.atomicity import atomic_alias
@@ -20,8 +21,9 @@ from django_tasktree.engine.park import park
 from django_tasktree.engine.specs import NodeError, NodeRef, NodeSpec, Outcome, Place
 from django_tasktree.engine.transient import is_transient, persist
 from django_tasktree.exceptions import Fenced
-from django_tasktree.failures import describe
+from django_tasktree.failures import Presentable, describe, presentable
 from django_tasktree.states import NodeState
+from django_tasktree.text import text_of
 from django_tasktree.worker import eager
 from django_tasktree.worker.arguments import fill_in
 from django_tasktree.worker.context import RunningNode, StopPropagation
@@ -33,6 +35,9 @@ from django_tasktree.worker.publisher import send_retry
 from django_tasktree.worker.task_result import success_row
 
 logger = logging.getLogger(__name__)
+
+#: Errors of a database about a row itself: it would refuse it again and again.
+_REFUSED = (DataError, IntegrityError, NotSupportedError, ProgrammingError, ValueError)
 
 
 def enter_attempt(request: Any) -> NodeRef | None:
@@ -61,9 +66,27 @@ def run_attempt(task: Any, ref: NodeRef, args: Sequence[Any], kwargs: Mapping[st
 
     Raises:
         Ignore: the message is a duplicate or void, or the body raised it.
-        Exception: what the body raised; the node's row has it by then.
+        Exception: what the body raised, in a form that Celery can handle; the node's row has it by then.
     """
     _claim(task, ref)
+    try:
+        return _attempt(task, ref, args, kwargs)
+    except KeyboardInterrupt as exc:
+        # Somebody stops this process, in which nodes run eagerly: nothing would ever run this one again.
+        with suppress(Ignore):
+            _fail(ref, exc)
+        raise
+    except Exception as exc:  # noqa: BLE001  it is raised below
+        shown = _for_celery(exc)
+    try:
+        # Not within the handler: as its context, what is replaced would come back into every traceback.
+        raise shown
+    finally:
+        # Its traceback refers to this frame.
+        del shown
+
+
+def _attempt(task: Any, ref: NodeRef, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     node = RunningNode(ref)
     committed: list[bool] = []
     try:
@@ -87,10 +110,54 @@ def run_attempt(task: Any, ref: NodeRef, args: Sequence[Any], kwargs: Mapping[st
             raise
         if task.atomic and is_transient(exc):
             raise _start_over(task, ref, exc) from exc
-        _conclude(ref, Outcome(NodeState.FAILURE, error=describe(exc)))
+        _fail(ref, exc)
         raise
-    _succeed(task, ref, outcome, value)
+    try:
+        _succeed(task, ref, outcome, value)
+    except _REFUSED as exc:
+        # Another attempt would come to the same outcome, which can't be written either.
+        with suppress(Ignore):
+            # It is void where the outcome was written, and what failed came after that.
+            _fail(ref, exc)
+        raise
     return value
+
+
+def _ends_process(exc: BaseException, *, is_eager: bool) -> bool:
+    """Return whether the worker or a signal ends this process: then the attempt is lost, and has not failed."""
+    if isinstance(exc, (WorkerShutdown, WorkerTerminate)):
+        return True
+    if isinstance(exc, KeyboardInterrupt):
+        # Pool processes ignore the signal, and a worker's main process handles it: there the body itself raised it.
+        return is_eager
+    # In a pool process, the handler of SIGTERM raises SystemExit wherever the body is.
+    return isinstance(exc, SystemExit) and bool(billiard.common._should_have_exited[0])  # type: ignore[attr-defined]
+
+
+def _fail(ref: NodeRef, exc: BaseException) -> None:
+    """Fail the node; where the database's encoding lacks a character of the error, with the error in ASCII."""
+    error = describe(exc)
+    try:
+        _conclude(ref, Outcome(NodeState.FAILURE, error=error))
+    except _REFUSED:
+        logger.exception("node %s: its error can't be stored, so it is written in ASCII", ref.id)
+        _conclude(ref, Outcome(NodeState.FAILURE, error=error.in_ascii()))
+
+
+def _for_celery(exc: Exception) -> Exception:
+    """Return what a body raised, or what Celery, its result backends and its logs can handle instead."""
+    shown = presentable(exc)
+    if isinstance(shown, Presentable):
+        shown.__context__ = None
+    if shown is exc:
+        return shown
+    kept: Any = exc
+    message: Any = text_of(shown)
+    if isinstance(exc, Retry):
+        return Retry(message, kept.exc, kept.when, is_eager=kept.is_eager, sig=kept.sig)
+    if isinstance(exc, Reject):
+        return Reject(message, requeue=False)
+    return Ignore(message) if isinstance(exc, Ignore) else shown
 
 
 def _claim(task: Any, ref: NodeRef) -> None:
@@ -145,6 +212,11 @@ def _run_body(task: Any, node: RunningNode, args: Any, kwargs: Any) -> tuple[Any
             if node.retry_signature is None:
                 raise TypeError(f"task {task.name!r} raised Retry itself: call self.retry(), which sends it") from exc
             raise
+        except BaseException as exc:
+            if isinstance(exc, Exception) or _ends_process(exc, is_eager=task.request.is_eager):
+                raise
+            # What is no Exception would end the process, here and in Celery: SystemExit, asyncio.CancelledError.
+            raise presentable(exc) from None
     if node.retry_signature is not None:
         # The body called retry(throw=False) and returned: it did ask for another attempt.
         raise Retry(sig=node.retry_signature)
@@ -171,7 +243,7 @@ def _succeed(task: Any, ref: NodeRef, outcome: Outcome, value: Any, alias: str |
     try:
         with nullcontext() if alias is None else transaction.atomic(using=alias):
             write(ref, replace(outcome, beside=row))
-    except DataError:
+    except _REFUSED:
         logger.exception("node %s: its TaskResult can't be stored, so it is left to Celery", ref.id)
         write(ref, outcome)
         return
@@ -190,7 +262,7 @@ def _conclude(ref: NodeRef, outcome: Outcome) -> None:
 def _retry_later(task: Any, node: RunningNode, exc: Any) -> None:
     """Commit the move to RETRY, then send the message that the body's ``retry()`` made."""
     signature = node.retry_signature
-    reason = describe(exc.exc) if isinstance(exc.exc, BaseException) else NodeError("celery.exceptions.Retry", str(exc))
+    reason = node.retry_error or NodeError("celery.exceptions.Retry", text_of(exc))
     try:
         task_id = engine_retry.retry(node.ref, reason, _eta(signature.options), node.retry_arguments)
     except Fenced as fenced:
@@ -210,7 +282,8 @@ def _eta(options: Mapping[str, Any]) -> datetime | None:
 
 def _reject(ref: NodeRef, exc: Any) -> Exception:
     """Fail the node, or queue it anew; the new message makes the broker's own redelivery void."""
-    error = NodeError("celery.exceptions.Reject", f"the body rejected its message: {exc.reason or 'no reason given'}")
+    reason = "no reason given" if exc.reason is None else text_of(exc.reason)
+    error = NodeError("celery.exceptions.Reject", f"the body rejected its message: {reason}")
     if not exc.requeue:
         _conclude(ref, Outcome(NodeState.FAILURE, error=error))
         return cast("Exception", exc)
@@ -224,5 +297,5 @@ def _reject(ref: NodeRef, exc: Any) -> Exception:
 def _ignored(exc: Ignore) -> NodeError:
     return NodeError(
         "celery.exceptions.Ignore",
-        f"the body asked to be ignored: {exc}" if exc.args else "the body asked to be ignored",
+        f"the body asked to be ignored: {text_of(exc)}" if exc.args else "the body asked to be ignored",
     )

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from django_tasktree.atomicity import atomic_alias
 from django_tasktree.citizens import split_callbacks
+from django_tasktree.failures import describe, presentable
 from django_tasktree.schedule import message_times
 from django_tasktree.worker.context import running_node
 from django_tasktree.worker.execution import enter_attempt, run_attempt
@@ -81,6 +82,17 @@ class CallbackTask(DjangoTask):  # type: ignore[type-arg]
         node.retry_signature = signature
         node.retry_arguments = changed_arguments(self, args, kwargs)
         return _HeldBack(signature) if not self.request.is_eager else signature
+
+    def retry(self, args: Any = None, kwargs: Any = None, exc: Any = None, *more: Any, **options: Any) -> Any:
+        """Retry the task; a node keeps the error of the exception itself, whatever Celery makes of it.
+
+        Takes what ``celery.Task.retry`` takes.
+        """
+        node = running_node()
+        if node is not None and isinstance(exc, BaseException) and str(node.task_id) == self.request.id:
+            node.retry_error = describe(exc)
+            exc = presentable(exc)
+        return super().retry(args, kwargs, exc, *more, **options)
 
     def replace(self, sig: Any) -> Any:
         """Refuse inside a tree, where the replacement's end would be nobody's: grow the tree instead."""

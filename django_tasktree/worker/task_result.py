@@ -17,11 +17,11 @@ from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 from django.db.models.constants import OnConflict
-from kombu.exceptions import EncodeError
 
 from django_tasktree import times
 from django_tasktree.engine.moves import write_alias
 from django_tasktree.engine.specs import Beside
+from django_tasktree.text import text_of
 
 logger = logging.getLogger(__name__)
 
@@ -52,13 +52,13 @@ def success_row(task: Any, value: Any) -> Beside | None:
         return None
     try:
         columns = _columns(task, value)
-    except EncodeError as exc:
+    except Exception as exc:  # noqa: BLE001  the value is the task's, and its node has it already
         logger.warning(
             "task %s[%s]: its node holds the result, but Celery's result backend can't encode it (%s): set "
             "CELERY_RESULT_SERIALIZER = 'pickle', or store no such results (ignore_result=True)",
             task.name,
             request.id,
-            exc,
+            text_of(exc),
         )
         return None
     database = connections[alias]

@@ -35,7 +35,7 @@ def run(task, *args, **options):
 def test_success(stack):
     row, ran, state, _ = run(tasks.add, 1, 2)
     assert (row.state, row.result, ran, state) == ("SUCCESS", "3", {"success", "always"}, "SUCCESS")
-    assert row.worker.startswith(stack.name)
+    assert row.worker == stack.hostname
 
 
 def test_failure_reraises_the_tasks_own_exception(stack):

@@ -78,7 +78,7 @@ def test_a_worker_has_a_row_from_its_start_to_its_end(broker, start, pool, concu
     with databases.active("postgresql"):
         worker = start("postgresql", pool, concurrency)
         row = hearts().get()
-        assert (row.hostname, row.pid, row.concurrency) == ("heart0@test", worker.process.pid, concurrency)
+        assert (row.hostname, row.pid, row.concurrency) == (worker.hostname, worker.process.pid, concurrency)
         assert (row.queues, row.pool) == ([queue], {"threads": "thread"}.get(pool, pool))
         assert timezone.now() - row.started_at < timedelta(minutes=2)
         assert beats_go_on(row)

@@ -10,7 +10,7 @@ from celery import Task
 from celery.exceptions import Ignore, Reject, Retry
 
 from django_tasktree import StopPropagation, current_node, run_with_callbacks, task_with_callbacks
-from tests.sample import atomic_tasks, counted_tasks  # noqa: F401  workers import this module alone
+from tests.sample import atomic_tasks, counted_tasks, outcomes  # noqa: F401  workers import this module alone
 
 
 class CustomError(Exception):

@@ -18,6 +18,7 @@ from django_tasktree.management.usage import usage_error, usage_errors
 from django_tasktree.models import TreeRun
 from django_tasktree.registry import all_definitions
 from django_tasktree.result import TreeResult
+from django_tasktree.text import NAME_LENGTH, check_storable
 from django_tasktree.worker.embedded import EmbeddedWorker, WorkerDied, embedded_worker
 
 _NO_WORKER = (
@@ -60,6 +61,8 @@ class Command(BaseCommand):
             raise usage_error("--no-wait and --worker exclude each other: the worker would leave with the command")
         with usage_errors():
             pairs, params = read_pairs(options["param"]), read_json(options["params_json"])
+            if options["key"] is not None:
+                check_storable("--key", options["key"], NAME_LENGTH)
             prepared = prepare_from_text(options["name"], pairs, params)
         self._run(prepared, options)
 

@@ -64,7 +64,7 @@ class Steer:
         if "result" in given:
             try:
                 given["result"] = json.loads(given["result"])
-            except ValueError as exc:
+            except (ValueError, RecursionError) as exc:
                 raise usage_error(f"--result: {options['result']!r} is not JSON ({exc})") from exc
         return given
 
