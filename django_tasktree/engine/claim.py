@@ -19,9 +19,6 @@ _CLAIM = """
     WHERE id = %s AND (task_id = %s) IS TRUE AND state IN ('QUEUED', 'RETRY') AND hold = ''
         AND EXISTS (SELECT 1 FROM {run} run WHERE run.id = %s AND run.state = 'STARTED')
 """
-# A claim need not have reached the disk before the body starts, which spares a wait for it. Should PostgreSQL itself
-# crash in that moment, the node is QUEUED again and what the body comes to is void, as if the worker had been lost.
-_UNSYNCED = " AND set_config('synchronous_commit', 'off', TRUE) IS NOT NULL"
 
 
 def claim(node: NodeRef, worker: str, worker_id: UUID | None = None) -> bool:
@@ -53,8 +50,4 @@ def _is_mine(node: NodeRef, worker_id: UUID | None, at: datetime) -> bool:
 
 
 def _claim(node: NodeRef, worker: str, worker_id: UUID | None, now: datetime) -> bool:
-    connection = sql.connection()
-    # The setting is the whole transaction's: in one that the caller has opened it would be more than ours.
-    alone = connection.vendor == "postgresql" and not connection.in_atomic_block
-    statement = _CLAIM + _UNSYNCED if alone else _CLAIM
-    return sql.execute(statement, worker, worker_id, now, node.id, node.task_id, node.run_id) == 1
+    return sql.execute(_CLAIM, worker, worker_id, now, node.id, node.task_id, node.run_id) == 1

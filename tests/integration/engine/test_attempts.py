@@ -1,7 +1,6 @@
 """claim, finish, retry: duplicates and late messages are void."""
 
 import pytest
-from django.db import connections, transaction
 
 from django_tasktree.engine.claim import claim
 from django_tasktree.engine.finish import finish
@@ -112,21 +111,3 @@ def test_settling_twice_ends_the_run_once(root):
     list(finish(child_ref, SUCCESS).dispatches)
     assert settle(message.run_id, root).ended == "SUCCESS"
     assert settle(message.run_id, root).ended is None
-
-
-def test_a_claim_leaves_the_callers_transaction_durable(root, database):
-    if database != "postgresql":
-        pytest.skip("only PostgreSQL has synchronous_commit")
-
-    def setting():
-        with connections[database].cursor() as cursor:
-            cursor.execute("SHOW synchronous_commit")
-            return cursor.fetchone()[0]
-
-    before = setting()
-    assert claim(ref(root), "w1")
-    assert setting() == before
-    NodeRun.objects.filter(id=root).update(state=NodeState.QUEUED)
-    with transaction.atomic(using=database):
-        assert claim(ref(root), "w1")
-        assert setting() == before
