@@ -74,6 +74,19 @@ class InvalidText(TaskTreeError, ValueError):
         return cls(f"{field} holds {what} at position {position}, which databases can't store: remove it")
 
 
+class TransactionLeftOpen(TaskTreeError):
+    """A task function returned without ending a transaction. Leave each ``atomic`` block, and commit or roll back."""
+
+    @classmethod
+    def by(cls, task: str, aliases: Sequence[str]) -> "TransactionLeftOpen":
+        """Name the task and the databases."""
+        where = ", ".join(map(repr, aliases))
+        return cls(
+            f"task {task!r} left a transaction open on database {where}: it was rolled back, and what was written in "
+            "it is lost. Leave each atomic() block, commit after set_autocommit(False), or give the task atomic=True"
+        )
+
+
 class IllegalMove(TaskTreeError):
     """The engine was asked for a move that the table in ``states.py`` does not have: a defect of this package."""
 

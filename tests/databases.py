@@ -25,3 +25,8 @@ def active(alias):
         yield alias
     finally:
         _active["alias"] = before
+
+
+def active_alias():
+    """Return the alias of the database that the test is about."""
+    return _active["alias"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from django.db import InterfaceError, OperationalError, connections
+from django.db import InterfaceError, InternalError, OperationalError, connections
 
 from django_tasktree.conf import settings
 from django_tasktree.engine.moves import write_alias
@@ -31,6 +31,14 @@ _DEADLOCKS = frozenset({"40001", "40P01"})
 _DEADLOCK = 1213
 _SQLITE = ("database is locked", "database table is locked", "database is busy")
 
+# Errors about the statement or its values, which the next try would meet again: a limit of PostgreSQL (class 54), an
+# exception of a trigger (P0); unknown columns, packets that are too large, characters that the table's encoding lacks.
+_HOPELESS_SQLSTATES = ("54", "P0")
+_HOPELESS_ERRNOS = frozenset({1054, 1153, 1267, 1364, 1366})
+_HOPELESS_SQLITE = ("no such", "has no column", "syntax error", "too many SQL variables")
+
+_FAILURES = (OperationalError, InterfaceError, InternalError)
+
 
 def is_transient(exc: BaseException) -> bool:
     """Tell whether an error of Django's is one that may be gone at the next try.
@@ -53,6 +61,28 @@ def is_transient(exc: BaseException) -> bool:
     return any(text in str(exc) for text in _SQLITE)
 
 
+def may_go_away(exc: BaseException) -> bool:
+    """Return whether a statement of the engine that failed with an error of Django's is worth another try.
+
+    Time-outs of statements, a disk or a memory that is full, a server that is read-only after a failover, and a
+    transaction that was left aborted may be gone at the next try, as all that :func:`is_transient` names.
+
+    Args:
+        exc: the error; only those about the statement or its values are not worth it.
+    """
+    if isinstance(exc, InterfaceError):
+        return True
+    if not isinstance(exc, _FAILURES):
+        return False
+    errno = exc.args[0] if exc.args else None
+    if isinstance(errno, int):
+        return errno not in _HOPELESS_ERRNOS
+    state: str | None = getattr(exc.__cause__, "sqlstate", None)
+    if state is not None:
+        return not state.startswith(_HOPELESS_SQLSTATES)
+    return not any(text in str(exc) for text in _HOPELESS_SQLITE)
+
+
 def is_deadlock(exc: BaseException) -> bool:
     """Tell whether an error of Django's ended a transaction that was in another one's way: it was rolled back."""
     if not isinstance(exc, OperationalError):
@@ -62,15 +92,15 @@ def is_deadlock(exc: BaseException) -> bool:
 
 
 def persist(act: Callable[[], _Result]) -> _Result:
-    """Do something until no transient error comes between, for at most ``DATABASE_RETRY_FOR`` seconds.
+    """Repeat something while it fails with an error that may go away, for at most ``DATABASE_RETRY_FOR`` seconds.
 
-    Inside a transaction, which such an error has ended, it is done once: whoever began that must begin again.
+    Inside a transaction, which such an error ends, it is done once: the code that began the transaction must repeat it.
 
     Args:
         act: must be safe to repeat, also where its first try was committed and only the answer was lost.
 
     Raises:
-        OperationalError, InterfaceError: the last one, when time is up.
+        OperationalError, InterfaceError, InternalError: the last error, when time is up.
     """
     return persist_knowing(lambda _: act())
 
@@ -88,15 +118,15 @@ def through_deadlocks(verb: Callable[_Given, _Result]) -> Callable[_Given, _Resu
     return steady
 
 
-def persist_knowing(act: Callable[[bool], _Result], when: Callable[[BaseException], bool] = is_transient) -> _Result:
+def persist_knowing(act: Callable[[bool], _Result], when: Callable[[BaseException], bool] = may_go_away) -> _Result:
     """Like :func:`persist`, for what must know whether an earlier try may have been committed.
 
     Args:
         act: called with False the first time, and with True from then on.
-        when: tells which errors are borne.
+        when: returns whether an error is worth another try.
 
     Raises:
-        OperationalError, InterfaceError: the last one, when time is up.
+        OperationalError, InterfaceError, InternalError: the last error, when time is up.
     """
     connection = connections[write_alias()]
     if connection.in_atomic_block:
@@ -107,7 +137,7 @@ def persist_knowing(act: Callable[[bool], _Result], when: Callable[[BaseExceptio
     while True:
         try:
             return act(again)
-        except (OperationalError, InterfaceError) as exc:
+        except _FAILURES as exc:
             if not when(exc) or time.monotonic() + pause > end:
                 raise
             logger.warning("the database failed (%s); it is tried again in %.2f s", str(exc).strip(), pause)

@@ -47,6 +47,8 @@ class RunningNode(NodeWithOutput):
         self.retry_signature: Any = None
         #: Why it asked for it.
         self.retry_error: NodeError | None = None
+        #: Whether the task function has returned: what fails after that is no error of its own.
+        self.has_returned = False
         #: The columns of the row that the retry changes.
         self.retry_arguments: dict[str, str] = {}
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import billiard.common
 from celery.exceptions import Ignore, Reject, Retry, WorkerShutdown, WorkerTerminate
-from django.db import DataError, IntegrityError, NotSupportedError, ProgrammingError, transaction
+from django.db import DatabaseError, InterfaceError, transaction
 
 from django_tasktree import serialization, times
 from django_tasktree.atomicity import atomic_alias
@@ -19,7 +19,7 @@ from django_tasktree.engine import retry as engine_retry
 from django_tasktree.engine.claim import claim
 from django_tasktree.engine.park import park
 from django_tasktree.engine.specs import NodeError, NodeRef, NodeSpec, Outcome, Place
-from django_tasktree.engine.transient import is_transient, persist
+from django_tasktree.engine.transient import is_transient, may_go_away, persist
 from django_tasktree.exceptions import Fenced
 from django_tasktree.failures import Presentable, describe, presentable
 from django_tasktree.states import NodeState
@@ -31,13 +31,14 @@ from django_tasktree.worker.follow import conclude, publish_after_commit
 from django_tasktree.worker.identity import worker_of
 from django_tasktree.worker.lost import give_up
 from django_tasktree.worker.message import HEADER, read_header
+from django_tasktree.worker.open_transactions import discard_connections, none_left_open
 from django_tasktree.worker.publisher import send_retry
 from django_tasktree.worker.task_result import success_row
 
 logger = logging.getLogger(__name__)
 
-#: Errors of a database about a row itself: it would refuse it again and again.
-_REFUSED = (DataError, IntegrityError, NotSupportedError, ProgrammingError, ValueError)
+#: What writing an outcome may raise. Where it won't go away, it is about the row, which would be refused again.
+_REFUSED = (DatabaseError, ValueError)
 
 
 def enter_attempt(request: Any) -> NodeRef | None:
@@ -106,21 +107,33 @@ def _attempt(task: Any, ref: NodeRef, args: Sequence[Any], kwargs: Mapping[str, 
         _conclude(ref, Outcome(NodeState.SKIPPED, error=_ignored(exc)))
         raise
     except Exception as exc:
-        if committed:
-            raise
-        if task.atomic and is_transient(exc):
+        if _must_start_over(task, node, exc, committed):
             raise _start_over(task, ref, exc) from exc
-        _fail(ref, exc)
+        if not committed:
+            _fail(ref, exc)
         raise
+    _succeed_or_fail(task, ref, outcome, value)
+    return value
+
+
+def _succeed_or_fail(task: Any, ref: NodeRef, outcome: Outcome, value: Any) -> None:
+    """Write a success; where the database will never take it, fail the node: another attempt would come to the same."""
     try:
         _succeed(task, ref, outcome, value)
     except _REFUSED as exc:
-        # Another attempt would come to the same outcome, which can't be written either.
+        if may_go_away(exc):
+            raise
         with suppress(Ignore):
             # It is void where the outcome was written, and what failed came after that.
             _fail(ref, exc)
         raise
-    return value
+
+
+def _must_start_over(task: Any, node: RunningNode, exc: Exception, committed: list[bool]) -> bool:
+    """Return whether an error is the database's, in a transaction that can be repeated."""
+    if committed or not task.atomic:
+        return False
+    return may_go_away(exc) if node.has_returned else is_transient(exc)
 
 
 def _ends_process(exc: BaseException, *, is_eager: bool) -> bool:
@@ -139,7 +152,9 @@ def _fail(ref: NodeRef, exc: BaseException) -> None:
     error = describe(exc)
     try:
         _conclude(ref, Outcome(NodeState.FAILURE, error=error))
-    except _REFUSED:
+    except _REFUSED as refusal:
+        if may_go_away(refusal):
+            raise
         logger.exception("node %s: its error can't be stored, so it is written in ASCII", ref.id)
         _conclude(ref, Outcome(NodeState.FAILURE, error=error.in_ascii()))
 
@@ -161,6 +176,25 @@ def _for_celery(exc: Exception) -> Exception:
 
 
 def _claim(task: Any, ref: NodeRef) -> None:
+    """Claim the node.
+
+    Raises:
+        Ignore: the message is void, or the database fails. In that case the node stays queued, and the sweep sends its
+            message again.
+        Reject: the database fails, and the broker still has the message: it is delivered again.
+    """
+    try:
+        _claim_or_park(task, ref)
+    except (DatabaseError, InterfaceError) as exc:
+        if task.request.is_eager:
+            raise
+        logger.exception("node %s could not be claimed by task %s[%s]: it stays queued", ref.id, task.name, ref.task_id)
+        discard_connections()
+        text = f"node {ref.id} could not be claimed: {text_of(exc)}"
+        raise (Reject(text, requeue=True) if task.acks_late else Ignore(text)) from exc
+
+
+def _claim_or_park(task: Any, ref: NodeRef) -> None:
     while not claim(ref, task.request.hostname or "", worker_of(task.request)):
         parked = persist(lambda: park(ref))
         if not parked.again:
@@ -205,7 +239,8 @@ def _run_body(task: Any, node: RunningNode, args: Any, kwargs: Any) -> tuple[Any
     # A transaction around the body is all that eager.body() would be.
     with node, eager.body() if task.request.is_eager and not task.atomic else nullcontext():
         try:
-            value = task.run(*args, **kwargs)
+            with none_left_open(task.name):
+                value = task.run(*args, **kwargs)
         except StopPropagation as exc:
             value, stop = exc.result, True
         except Retry as exc:
@@ -217,6 +252,7 @@ def _run_body(task: Any, node: RunningNode, args: Any, kwargs: Any) -> tuple[Any
                 raise
             # What is no Exception would end the process, here and in Celery: SystemExit, asyncio.CancelledError.
             raise presentable(exc) from None
+    node.has_returned = True
     if node.retry_signature is not None:
         # The body called retry(throw=False) and returned: it did ask for another attempt.
         raise Retry(sig=node.retry_signature)
@@ -243,7 +279,9 @@ def _succeed(task: Any, ref: NodeRef, outcome: Outcome, value: Any, alias: str |
     try:
         with nullcontext() if alias is None else transaction.atomic(using=alias):
             write(ref, replace(outcome, beside=row))
-    except _REFUSED:
+    except _REFUSED as exc:
+        if may_go_away(exc):
+            raise
         logger.exception("node %s: its TaskResult can't be stored, so it is left to Celery", ref.id)
         write(ref, outcome)
         return

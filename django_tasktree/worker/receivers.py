@@ -5,12 +5,20 @@ from typing import Any
 from celery import signals
 
 from django_tasktree.worker import lost
+from django_tasktree.worker.message import HEADER
+from django_tasktree.worker.open_transactions import roll_back_leftovers
 
 
 def connect() -> None:
     """Listen to Celery, once per process."""
+    signals.task_prerun.connect(_on_prerun, dispatch_uid="django_tasktree", weak=False)
     signals.task_unknown.connect(_on_unknown, dispatch_uid="django_tasktree", weak=False)
     signals.task_revoked.connect(_on_revoked, dispatch_uid="django_tasktree", weak=False)
+
+
+def _on_prerun(task_id: str, task: Any, **_: Any) -> None:
+    if not task.request.is_eager and HEADER in (task.request.headers or {}):
+        roll_back_leftovers(task.name, task_id)
 
 
 def _on_unknown(sender: Any, message: Any, name: str, id: str, **_: Any) -> None:  # noqa: A002  the signal's own word

@@ -75,8 +75,19 @@ class Crowd:
 
     def deliveries(self, task_id):
         """How often workers have received a message so far."""
+        return self.logged(f"[{task_id}] received")
+
+    def logged(self, text):
+        """Return how often a text is in the logs of the workers."""
         logs = workers.log_dir().glob(f"{self.queue}-*.log")
-        return sum(path.read_text(errors="replace").count(f"[{task_id}] received") for path in logs)
+        return sum(path.read_text(errors="replace").count(text) for path in logs)
+
+    def until(self, condition, seconds=120):
+        """Wait for a condition."""
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "the condition did not come true"
+            time.sleep(0.05)
 
     def stop(self):
         self.shut_down()

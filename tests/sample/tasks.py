@@ -8,9 +8,11 @@ from pathlib import Path
 
 from celery import Task
 from celery.exceptions import Ignore, Reject, Retry
+from django.db import connections
 
 from django_tasktree import StopPropagation, current_node, run_with_callbacks, task_with_callbacks
-from tests.sample import atomic_tasks, counted_tasks, outcomes  # noqa: F401  workers import this module alone
+from tests.databases import active_alias
+from tests.sample import atomic_tasks, counted_tasks, leaks, outcomes  # noqa: F401  workers import this module alone
 
 
 class CustomError(Exception):
@@ -275,3 +277,12 @@ if "TEST_DOUBLING" in os.environ:
     from tests.sample import doubling
 
     doubling.install()
+
+
+@task_with_callbacks
+def make_connection_read_only():
+    """Leave this process's connection as a server is after a failover: it refuses to write."""
+    connection = connections[active_alias()]
+    scope = "CHARACTERISTICS AS " if connection.vendor == "postgresql" else ""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET SESSION {scope}TRANSACTION READ ONLY")

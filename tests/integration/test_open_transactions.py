@@ -1,0 +1,120 @@
+"""A transaction that a task function leaves open is rolled back, fails its node, and holds nothing of the engine."""
+
+import pytest
+from django.db import connections, transaction
+
+from django_tasktree import TaskTree
+from django_tasktree.exceptions import TransactionLeftOpen
+from django_tasktree.testing import run_tree
+from tests import simulation
+from tests.databases import active_alias
+from tests.sample import leaks
+from tests.sample.models import Effect
+from tests.sample.tasks import echo
+
+TYPE = "django_tasktree.exceptions.TransactionLeftOpen"
+#: Inside a transaction a database refuses, or ignores, another one that Django does not know.
+WITHIN = [way for way in leaks.WAYS if way not in {"autocommit", "begin", "closed"}]
+
+
+def leaking(task, way):
+    """A tree with the task, a child for each end, and an independent node."""
+    tree = TaskTree()
+    node = tree.add_task(task, [way])
+    node.add_task(leaks.write)
+    node.add_task(leaks.write, run_when="failure")
+    tree.gather(echo, ["after"], run_when="always")
+    return tree, node
+
+
+def clean():
+    connection = connections[active_alias()]
+    assert (connection.in_atomic_block, connection.get_autocommit(), connection.needs_rollback) == (False, True, False)
+    return True
+
+
+@pytest.fixture
+def world(database, app):
+    with simulation.simulated(app, "leaks") as world:
+        world.start_worker("w")
+        yield world
+
+
+@pytest.mark.parametrize(
+    "task", [leaks.leak, leaks.leak_and_stop, leaks.leak_and_retry], ids=lambda task: task.__name__
+)
+def test_it_fails_the_node_and_is_rolled_back(world, task):
+    for way in leaks.WAYS:
+        tree, node = leaking(task, way)
+        result = tree.apply_async()
+        world.deliver_all("w")
+        row = result[node].node
+        assert (row.state, row.error_type, row.attempts) == ("FAILURE", TYPE, 1), way
+        assert repr(active_alias()) in row.error_message
+        assert clean(), way
+        assert result.state == "FAILURE", way
+    assert set(Effect.objects.values_list("note", flat=True)) == {"kept"}
+    assert Effect.objects.count() == len(leaks.WAYS)
+
+
+def test_an_error_of_its_own_is_kept(world, caplog):
+    for way in leaks.WAYS:
+        tree, node = leaking(leaks.leak_and_fail, way)
+        result = tree.apply_async()
+        caplog.clear()
+        world.deliver_all("w")
+        row = result[node].node
+        assert (row.state, row.error_type, row.error_message) == ("FAILURE", "builtins.ValueError", "its own error")
+        assert "left a transaction open" in caplog.text
+        assert clean(), way
+    assert set(Effect.objects.values_list("note", flat=True)) == {"kept"}
+
+
+def test_within_the_transaction_of_an_atomic_task(world):
+    for way in WITHIN:
+        tree, node = leaking(leaks.leak_in_atomic, way)
+        result = tree.apply_async()
+        world.deliver_all("w")
+        row = result[node].node
+        assert (row.state, row.attempts) == ("FAILURE", 1), way
+        assert row.error_type == TYPE, way
+        assert clean(), way
+    assert set(Effect.objects.values_list("note", flat=True)) == {"kept"}
+
+
+def test_what_an_earlier_task_left_open_is_rolled_back_first(world, caplog):
+    # In a raw transaction on MySQL nothing tells the client that there is one: only the task's own statements do.
+    unseen = {"begin"} if connections[active_alias()].vendor == "mysql" else set()
+    for way in leaks.WAYS.keys() - unseen:
+        tree = TaskTree()
+        node = tree.add_task(leaks.write)
+        result = tree.apply_async()
+        (message,) = world.receive_all()
+        leaks.WAYS[way]()
+        caplog.clear()
+        world.deliver(message, "w")
+        assert clean(), way
+        assert (result[node].state, result.state) == ("SUCCESS", "SUCCESS"), way
+        assert "was left open on database" in caplog.text
+    assert set(Effect.objects.values_list("note", flat=True)) == {"kept"}
+
+
+@pytest.mark.parametrize("way", WITHIN)
+def test_a_callers_own_transaction_stays(database, way):
+    """As in a TestCase: only what the task function itself began is rolled back."""
+    with transaction.atomic(using=database):
+        Effect.objects.create(note="the caller's")
+        tree, node = leaking(leaks.leak, way)
+        result = run_tree(tree)
+        assert result[node].node.error_type == TYPE
+        assert connections[database].in_atomic_block
+        assert sorted(Effect.objects.values_list("note", flat=True)) == ["kept", "the caller's"]
+    assert clean()
+    assert Effect.objects.count() == 2
+
+
+def test_the_error_names_the_task_and_the_remedy():
+    text = str(TransactionLeftOpen.by("shop.pay", ["default"]))
+    assert "'shop.pay'" in text
+    assert "'default'" in text
+    assert "atomic=True" in text
