@@ -20,7 +20,11 @@ _POOL_LENGTH = 100
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """What a worker tells of itself."""
+    """What a worker writes into its row.
+
+    Attributes:
+        holds: the task ids of the messages that it has received and not ended.
+    """
 
     id: UUID
     hostname: str
@@ -28,6 +32,7 @@ class WorkerSpec:
     pool: str = ""
     concurrency: int | None = None
     queues: list[str] = field(default_factory=list)
+    holds: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Make the texts storable: a worker must keep its heartbeat whatever it is called."""
@@ -44,17 +49,16 @@ def workers() -> WorkerQuerySet:
 def beat(worker: WorkerSpec) -> None:
     """Say that a worker lives; at its first heartbeat, and where a sweep took it for lost, its row is made anew."""
     now = database_now()
-    if workers().filter(id=worker.id).update(last_seen=now, queues=worker.queues, concurrency=worker.concurrency):
+    row = {"last_seen": now, "queues": worker.queues, "concurrency": worker.concurrency, "holds": worker.holds}
+    if workers().filter(id=worker.id).update(**row):
         return
     workers().create(
         id=worker.id,
         hostname=worker.hostname,
         pid=worker.pid,
         pool=worker.pool,
-        concurrency=worker.concurrency,
-        queues=worker.queues,
         started_at=now,
-        last_seen=now,
+        **row,
     )
 
 
@@ -70,6 +74,15 @@ def alive(now: datetime) -> WorkerQuerySet:
         now: the database's time.
     """
     return workers().seen_since(times.after(now, -settings.worker_lost_after))
+
+
+def held_task_ids(now: datetime) -> set[str]:
+    """Return the task ids of the messages that living workers hold.
+
+    Args:
+        now: the database's time.
+    """
+    return {task_id for holds in alive(now).values_list("holds", flat=True) for task_id in holds}
 
 
 def forget(now: datetime) -> int:

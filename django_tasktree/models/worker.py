@@ -19,6 +19,8 @@ class Worker(models.Model):
     pool = models.CharField(_("pool"), max_length=100, blank=True)
     concurrency = models.PositiveIntegerField(_("concurrency"), null=True, blank=True)
     queues = models.JSONField(_("queues"), default=list, blank=True)
+    #: The task ids of the messages that it has received and not ended; the sweep does not send these again.
+    holds = models.JSONField(default=list, blank=True, editable=False)
     started_at = InstantField(_("started"))
     last_seen = InstantField(_("last seen"))
 

@@ -1,8 +1,8 @@
 """Send messages that were lost again.
 
 A message counts as lost where its queue is empty; or where a message that was sent later to the same queue has been
-delivered already, for queues are first in, first out. That can be wrong: a worker may hold messages that it has not
-started yet. Then two messages are under way for one attempt, and the second to arrive is void.
+delivered already, for queues are first in, first out. A message that a living worker says it holds is not lost. All
+the same two messages may be under way for one attempt; the second to arrive is void.
 """
 
 import logging
@@ -16,6 +16,7 @@ from django_tasktree.engine.park import park
 from django_tasktree.engine.specs import Dispatch
 from django_tasktree.engine.sweep.pages import Walk
 from django_tasktree.engine.sweep.waiting import Waiting, fix_eta, mark_resent, newest_started, waiting
+from django_tasktree.engine.workers import held_task_ids
 from django_tasktree.sweeping.mending import mending
 from django_tasktree.sweeping.queues import Queues, Target, target_of
 from django_tasktree.sweeping.swept import Swept
@@ -75,10 +76,11 @@ class _Judge:
         self._now = now
         self._targets: dict[tuple[str, str], Target] = {}
         self._delivered: dict[Target, datetime] | None = None
+        self._held: set[str] | None = None
 
     def has_lost(self, found: Waiting) -> bool:
         """Whether a node's message is lost, as far as one can tell."""
-        if self._waits_for_its_countdown(found):
+        if self._waits_for_its_countdown(found) or self._is_held(found):
             return False
         target = self._target(found.dispatch.task, found.dispatch.options)
         depth = None if target.queue is None else self._queues.depth(target.queue)
@@ -90,6 +92,12 @@ class _Judge:
         return depth is None and times.elapsed(found.since, self._now) > timedelta(
             seconds=settings.resend_blindly_after
         )
+
+    def _is_held(self, found: Waiting) -> bool:
+        """Return whether a living worker has the message, and waits for a free process."""
+        if self._held is None:
+            self._held = held_task_ids(self._now)
+        return str(found.dispatch.task_id) in self._held
 
     def _waits_for_its_countdown(self, found: Waiting) -> bool:
         """Write a countdown, or an eta among the options, into the row, so that nobody looks before it is due."""

@@ -7,6 +7,7 @@ from celery import bootsteps, signals
 
 from django_tasktree.engine.workers import WorkerSpec
 from django_tasktree.worker import identity
+from django_tasktree.worker.held import held_for_row
 from django_tasktree.worker.keeper import Keeper
 
 
@@ -46,4 +47,5 @@ class KeeperStep(bootsteps.StartStopStep):
             pool=str(getattr(worker.pool_cls, "__module__", worker.pool_cls)).rsplit(".", 1)[-1],
             concurrency=worker.concurrency,
             queues=sorted(worker.app.amqp.queues.consume_from),
+            holds=held_for_row(),
         )

@@ -8,12 +8,11 @@ import logging
 from typing import Any
 from uuid import UUID
 
-from celery.worker import state
-
 from django_tasktree.engine.specs import DISPATCH_COLUMNS, Dispatch, NodeError
 from django_tasktree.engine.sweep.pages import unsettled
 from django_tasktree.exceptions import Fenced
 from django_tasktree.states import NodeState
+from django_tasktree.worker.held import held_task_ids
 from django_tasktree.worker.lost import give_up
 from django_tasktree.worker.message import ref_of
 
@@ -36,7 +35,9 @@ class Dropped:
             worker_id: this worker.
         """
         mine = unsettled(NodeState.STARTED).filter(worker_id=worker_id)
-        missing = {task_id for task_id in mine.values_list("task_id", flat=True) if str(task_id) not in state.requests}
+        started = list(mine.values_list("task_id", flat=True))
+        held = held_task_ids()
+        missing = {task_id for task_id in started if str(task_id) not in held}
         again, self._missing = missing & self._missing, missing
         for worker, *columns in list(mine.filter(task_id__in=again).values_list("worker", *DISPATCH_COLUMNS)):
             self._give_up(Dispatch(*columns), worker)

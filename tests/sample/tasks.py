@@ -99,6 +99,12 @@ def wait_for_file(path):
         time.sleep(0.02)
 
 
+@task_with_callbacks(acks_late=True)
+def wait_for_file_acks_late(path):
+    """Keep the message with the broker meanwhile."""
+    wait_for_file.run(path)
+
+
 @task_with_callbacks(bind=True, max_retries=5, default_retry_delay=0)
 def count_down(self, number, *, step=1, path=()):
     """Go on with other arguments at each retry."""

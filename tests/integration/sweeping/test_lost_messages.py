@@ -1,5 +1,6 @@
 """When does a message count as lost, and what becomes of its node?"""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,6 +8,7 @@ from django.utils import timezone
 
 from django_tasktree import TaskTree
 from django_tasktree.engine.moves import nodes
+from django_tasktree.engine.workers import beat
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.sweeping import queues, sweep
 from tests import simulation
@@ -35,6 +37,21 @@ def test_a_message_is_sent_again_where_its_queue_is_empty(world):
     assert (swept.resent, swept.errors) == (1, 0)
     assert labels(world.receive_all()) == ["one"]
     assert (resent(one), resent(other)) == (1, 0)
+
+
+def test_a_message_that_a_living_worker_holds_is_not_sent_again(world):
+    one, other = launched("one", "other")
+    world.receive_all()
+    for node in (one, other):
+        age(node, 31)
+    spec = world.hosts["w"]
+    beat(replace(spec, holds=[str(one.node.task_id)]))
+    assert sweep(world.app).resent == 1
+    assert labels(world.receive_all()) == ["other"]
+    world.kill_worker("w")
+    age(one, 31)
+    assert sweep(world.app).resent == 1
+    assert labels(world.receive_all()) == ["one"]
 
 
 def test_a_message_that_waits_in_its_queue_is_not_sent_again(world):

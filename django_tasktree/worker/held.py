@@ -1,0 +1,53 @@
+"""The messages of nodes that this worker has received and not ended.
+
+Celery's own table has one entry for each task id. A second message with the same id, which a broker may deliver at any
+time, takes the place of the first, and its end removes the entry although the first is still running. Celery also
+clears its set of reserved requests when the broker's connection is lost. So the requests themselves are kept here.
+"""
+
+from itertools import count, islice
+from threading import Lock
+from typing import Any
+from weakref import WeakValueDictionary
+
+from celery.worker import state
+
+#: So many task ids at most go into a worker's row.
+MOST_HELD = 1000
+
+_lock = Lock()
+_numbers = count()
+# In the order of receipt. Weak: Celery drops requests that have not started when the broker's connection is lost.
+_requests: WeakValueDictionary[int, Any] = WeakValueDictionary()
+
+
+def hold(request: Any) -> None:
+    """Add a request that the worker has received."""
+    with _lock:
+        _requests[next(_numbers)] = request
+
+
+def held_requests() -> list[Any]:
+    """Return the requests that have not ended, in the order of receipt."""
+    with _lock:
+        return [request for request in _requests.values() if not request.has_ended]
+
+
+def held_task_ids() -> set[str]:
+    """Return the task ids of the requests that have not ended."""
+    return {request.id for request in held_requests()}
+
+
+def held_for_row() -> list[str]:
+    """Return the task ids that the worker's row shows: those of the oldest requests."""
+    return list(islice(dict.fromkeys(request.id for request in held_requests()), MOST_HELD))
+
+
+def restore_entry(task_id: str) -> None:
+    """Put a request back into Celery's table after the end of another one with its task id has removed it.
+
+    Celery finds what it is to terminate in that table.
+    """
+    for request in held_requests():
+        if request.id == task_id:
+            state.requests.setdefault(task_id, request)
