@@ -7,10 +7,11 @@ from django.db.models import F, Max
 
 from django_tasktree.engine.insert import insert_nodes
 from django_tasktree.engine.moves import nodes
-from django_tasktree.engine.reset import release, reopen, unsettle
+from django_tasktree.engine.reach import refuse_dead_end
+from django_tasktree.engine.reset import call_back, release, reopen, unsettle
 from django_tasktree.engine.specs import NodeSpec, Place
 from django_tasktree.exceptions import NotPossible
-from django_tasktree.models import TreeRun
+from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import Hold, NodeState, OnFailure
 
 
@@ -29,9 +30,7 @@ def place_in(run: TreeRun, parent_id: UUID | None) -> Place:
     if parent_id is None:
         stops = run.id if run.on_failure == OnFailure.STOP else None
         return Place(run.id, None, first, stops, run.id if run.max_active is not None else None)
-    parent = nodes().get(id=parent_id)
-    if parent.state == NodeState.SKIPPED or parent.hold == Hold.STOPPED:
-        raise NotPossible(f"node {parent_id} is {parent.state}: what is added to it would never run")
+    parent = _open_to_children(parent_id)
     limiter = parent.id if parent.max_active is not None else parent.limiter
     return Place(run.id, parent.id, first, parent.stops, limiter)
 
@@ -51,8 +50,18 @@ def add(run: TreeRun, place: Place, specs: Sequence[NodeSpec]) -> None:
     if place.parent_id is not None:
         # Written first: a body that ends at this moment then releases the new children too, or has done so before.
         nodes().filter(id=place.parent_id).update(child_count=F("child_count") + len(tops))
-        hold = Hold(nodes().values_list("hold", flat=True).get(id=place.parent_id))
+        # Looked at once more: it may have been skipped or revoked before it was locked.
+        hold = Hold(_open_to_children(place.parent_id).hold)
     insert_nodes(run.id, specs, hold=hold)
     unsettle(run.id, tops)
+    call_back(run.id, tops)
     release(run.id, tops)
     reopen(run)
+
+
+def _open_to_children(parent_id: UUID) -> NodeRun:
+    parent: NodeRun = nodes().get(id=parent_id)
+    if parent.state == NodeState.SKIPPED or parent.hold == Hold.STOPPED:
+        raise NotPossible(f"node {parent_id} is {parent.state}: what is added to it would never run")
+    refuse_dead_end(parent_id, f"what is added to node {parent_id} would never run")
+    return parent

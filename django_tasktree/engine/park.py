@@ -42,6 +42,7 @@ def park(node: NodeRef) -> Parked:
         mine.filter(ended | Q(hold=Hold.STOPPED)),
         CLAIMABLE,
         NodeState.REVOKED,
+        hold=Hold.STOPPED,
         finished_at=times.now(),
         settled=True,
         failed=COUNTS,

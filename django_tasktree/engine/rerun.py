@@ -5,8 +5,9 @@ from uuid import UUID
 from django.db.models import Count, F
 
 from django_tasktree.engine.moves import nodes
+from django_tasktree.engine.reach import may_run
 from django_tasktree.engine.release import make_ready
-from django_tasktree.engine.reset import lock_run, parents_of, reopen, reset, unsettle
+from django_tasktree.engine.reset import gathering, lock_run, reopen, reset, unsettle
 from django_tasktree.engine.specs import Effect
 from django_tasktree.engine.subtree import in_batches, subtree
 from django_tasktree.exceptions import NotPossible
@@ -28,33 +29,31 @@ def rerun(run_id: UUID, top: UUID) -> Effect:
     """
     run = lock_run(run_id)
     row = nodes().get(id=top)
-    if row.state not in NODE_FINAL or (row.state == NodeState.SKIPPED and row.attempts == 0):
+    never_ran = row.state in (NodeState.SKIPPED, NodeState.REVOKED) and row.attempts == 0
+    if row.state not in NODE_FINAL or never_ran:
         raise NotPossible(f"node {top} is {row.state}: only a node that has run can be run again")
-    tops = [top, *_gathering(run_id, row)]
+    _refuse_before_parent(row)
+    tops = [top, *gathering(run_id, [top])]
     affected = [key for some in tops for key in subtree(run_id, some)]
     _refuse_running(affected)
     unsettle(run_id, tops)
     removed = _remove_grown(run_id, affected)
     again = reset([key for key in affected if key not in removed])
-    make_ready(nodes().filter(id=top))
+    if not row.is_gather:
+        # A gather node starts once all else under its parent has settled, as ever.
+        make_ready(nodes().filter(id=top))
     reopen(run)
     stays = nodes().filter(run_id=run_id, state=NodeState.SUCCESS).count()
     return Effect(again=again, stays=stays, removed=len(removed))
 
 
-def _gathering(run_id: UUID, row: NodeRun) -> list[UUID]:
-    """The gather nodes that wait for a node: under its parent and all above it, but those that it is below itself."""
-    above = parents_of(run_id, [row.id])
-    path = above | {row.id}
-    found: list[UUID] = []
-    gathers = nodes().filter(run_id=run_id, is_gather=True).exclude(id=row.id)
-    # Gather nodes under one parent start together: none depends on another.
-    through_gather = set(nodes().filter(id__in=path, is_gather=True).values_list("parent_id", flat=True))
-    for batch in in_batches(iter(above - through_gather)):
-        found += gathers.filter(parent__in=batch).values_list("id", flat=True)
-    if None not in through_gather:
-        found += gathers.filter(parent__isnull=True).values_list("id", flat=True)
-    return found
+def _refuse_before_parent(row: NodeRun) -> None:
+    """What ran in an earlier round may not be reached in this one."""
+    if not may_run(row.id):
+        parent_id, state = nodes().values_list("parent_id", "parent__state").get(id=row.id)
+        raise NotPossible(
+            f"node {row.id} can't run now, because node {parent_id}, above it, is {state}: run that one first"
+        )
 
 
 def _refuse_running(affected: list[UUID]) -> None:

@@ -9,17 +9,13 @@ from django.db.models import F, Q
 from django_tasktree import times
 from django_tasktree.engine.finish import error_values
 from django_tasktree.engine.moves import move, nodes, write_alias
+from django_tasktree.engine.reach import MAY_RUN, REACHED
 from django_tasktree.engine.release import make_ready, skip
 from django_tasktree.engine.subtree import ancestors, in_batches
 from django_tasktree.exceptions import NotPossible, RunNotFound
 from django_tasktree.identifiers import new_task_id
 from django_tasktree.models import NodeAttempt, NodeRun, TreeRun
-from django_tasktree.states import NODE_FAILED, NODE_FINAL, NOT_STARTED, RUN_FINAL, Hold, NodeState, RunState, RunWhen
-
-_AFTER_SUCCESS = Q(parent__state=NodeState.SUCCESS, run_when__in=[RunWhen.SUCCESS, RunWhen.ALWAYS])
-_AFTER_FAILURE = Q(parent__state__in=NODE_FAILED, run_when__in=[RunWhen.FAILURE, RunWhen.ALWAYS])
-#: Nodes whose parent, if they have one, has ended as they need it.
-MAY_RUN = Q(parent__isnull=True) | _AFTER_SUCCESS | _AFTER_FAILURE
+from django_tasktree.states import NODE_FINAL, NOT_STARTED, RUN_FINAL, Hold, NodeState, RunState
 
 # Whatever was skipped by its own body has an attempt.
 _UNDONE = Q(state=NodeState.SKIPPED, attempts=0) | Q(state__in=[NodeState.QUEUED, NodeState.RETRY]) | Q(ready=True)
@@ -103,7 +99,7 @@ def _log(rows: Iterable[NodeRun]) -> None:
     )
 
 
-def restore(run_id: UUID, ids: Collection[UUID]) -> int:
+def restore(run_id: UUID, ids: Collection[UUID], heads: Collection[UUID]) -> int:
     """Undo what nodes that failed had led to: for children of theirs, and for gather nodes under all that is above.
 
     What was skipped, or was queued but has not started, waits again. What has started stays as it is.
@@ -111,6 +107,7 @@ def restore(run_id: UUID, ids: Collection[UUID]) -> int:
     Args:
         run_id: the run.
         ids: the nodes that had failed.
+        heads: those of them that had been reached.
 
     Returns:
         How many skipped nodes wait again.
@@ -119,9 +116,43 @@ def restore(run_id: UUID, ids: Collection[UUID]) -> int:
     found = set(affected.filter(parent__isnull=True, is_gather=True).values_list("id", flat=True))
     for batch in in_batches(iter(ids)):
         found |= set(affected.filter(parent__in=batch).values_list("id", flat=True))
-    for batch in in_batches(iter(parents_of(run_id, ids))):
+    for batch in in_batches(iter(parents_of(run_id, heads))):
         found |= set(affected.filter(parent__in=batch, is_gather=True).values_list("id", flat=True))
     return reset(found)
+
+
+def gathering(run_id: UUID, ids: Collection[UUID]) -> list[UUID]:
+    """Give the gather nodes that wait for nodes: under their parents and all above, but those that they are below.
+
+    Args:
+        run_id: the run.
+        ids: siblings.
+    """
+    above = parents_of(run_id, ids)
+    gathers = nodes().filter(run_id=run_id, is_gather=True)
+    # Gather nodes under one parent start together: none depends on another.
+    path = gathers.filter(id__in=above)
+    if not nodes().filter(id__in=ids, is_gather=False).exists():
+        path = gathers.filter(id__in=above | set(ids))
+    through_gather = set(path.values_list("parent_id", flat=True))
+    found: list[UUID] = []
+    for batch in in_batches(iter(above - through_gather)):
+        found += gathers.filter(parent__in=batch).values_list("id", flat=True)
+    if None not in through_gather:
+        found += gathers.filter(parent__isnull=True).values_list("id", flat=True)
+    return found
+
+
+def call_back(run_id: UUID, ids: Collection[UUID]) -> None:
+    """Let gather nodes that have not started wait for new nodes as well.
+
+    Args:
+        run_id: the run.
+        ids: the new nodes, siblings.
+    """
+    for batch in in_batches(iter(gathering(run_id, ids))):
+        waiting = nodes().filter(id__in=batch).filter(Q(state=NodeState.QUEUED) | Q(ready=True))
+        reset(waiting.values_list("id", flat=True))
 
 
 def parents_of(run_id: UUID, ids: Collection[UUID]) -> set[UUID]:
@@ -144,8 +175,9 @@ def release(run_id: UUID, ids: Collection[UUID]) -> None:
         tasks = nodes().filter(id__in=batch, run_id=run_id, state=NodeState.PENDING, is_gather=False)
         may_run = list(tasks.filter(MAY_RUN).values_list("id", flat=True))
         make_ready(nodes().filter(id__in=may_run))
-        never = tasks.filter(parent__state__in=[NodeState.SUCCESS, *NODE_FAILED]).exclude(MAY_RUN)
-        skip(nodes().filter(id__in=list(never.values_list("id", flat=True))))
+        # Not by negation: NOT of what holds a NULL is NULL.
+        reached = set(tasks.filter(REACHED).values_list("id", flat=True))
+        skip(nodes().filter(id__in=reached.difference(may_run)))
 
 
 def reopen(run: TreeRun) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Subquery
+from django.db.models.functions import Coalesce
 
 from django_tasktree import times
 from django_tasktree.engine.finish import error_values
@@ -16,7 +17,7 @@ from django_tasktree.engine.transient import persist
 from django_tasktree.exceptions import Fenced
 from django_tasktree.identifiers import new_task_id
 from django_tasktree.models import NodeAttempt
-from django_tasktree.states import NodeState
+from django_tasktree.states import NODE_FINAL, NodeState
 
 #: The outcome, in the log of attempts, of one whose worker was lost.
 LOST = "LOST"
@@ -71,8 +72,11 @@ def requeue(node: NodeRef, outcome: str, error: NodeError) -> Dispatch:
 
 
 def losses(node: NodeRef) -> int:
-    """Count the attempts at a node whose worker was lost."""
-    return NodeAttempt.objects.using(write_alias()).filter(node_id=node.id, outcome=LOST).count()
+    """Count the attempts at a node whose worker was lost, since it was last run again by request."""
+    log = NodeAttempt.objects.using(write_alias()).filter(node_id=node.id)
+    # Only what runs a node again by request logs a final state, see ``reset``.
+    finals = log.filter(outcome__in=NODE_FINAL).order_by("-number").values("number")[:1]
+    return log.filter(outcome=LOST, number__gt=Coalesce(Subquery(finals), 0)).count()
 
 
 def _next_attempt(node: NodeRef, state: NodeState, outcome: str, error: NodeError, **values: Any) -> None:

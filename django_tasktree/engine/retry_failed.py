@@ -3,7 +3,8 @@
 from uuid import UUID
 
 from django_tasktree.engine.moves import nodes
-from django_tasktree.engine.reset import MAY_RUN, lock_run, release, reopen, reset, restore, unsettle
+from django_tasktree.engine.reach import may_run, reached, refuse_dead_end
+from django_tasktree.engine.reset import lock_run, release, reopen, reset, restore, unsettle
 from django_tasktree.engine.specs import Effect
 from django_tasktree.engine.subtree import in_batches, subtree
 from django_tasktree.exceptions import NotPossible
@@ -29,24 +30,35 @@ def retry_failed(run_id: UUID, top: UUID | None = None) -> Effect:
         raise NotPossible(f"nothing in {where} has failed or was revoked, so there is nothing to retry")
     if top is not None:
         _refuse_unreachable(top)
-        for batch in in_batches(subtree(run_id, top)):
-            nodes().filter(id__in=batch, hold=Hold.STOPPED).update(hold=Hold.NONE)
-    else:
-        nodes().filter(run_id=run_id, hold=Hold.STOPPED).update(hold=Hold.NONE)
-    unsettle(run_id, failed)
+    # Whatever follows from the others follows from one of these, above them.
+    heads = reached(failed)
+    _take_back_stops(run_id, top)
+    unsettle(run_id, heads)
     again = reset(failed)
-    again += restore(run_id, failed)
+    again += restore(run_id, failed, heads)
     release(run_id, failed)
     reopen(run)
     stays = nodes().filter(run_id=run_id, state=NodeState.SUCCESS).count()
     return Effect(again=again, stays=stays)
 
 
+def _take_back_stops(run_id: UUID, top: UUID | None) -> None:
+    if top is None:
+        nodes().filter(run_id=run_id, hold=Hold.STOPPED).update(hold=Hold.NONE)
+        return
+    for batch in in_batches(subtree(run_id, top)):
+        nodes().filter(id__in=batch, hold=Hold.STOPPED).update(hold=Hold.NONE)
+
+
 def _refuse_unreachable(top: UUID) -> None:
-    blocked = nodes().filter(id=top, state__in=NODE_FAILED, parent__state__in=NODE_FAILED).exclude(MAY_RUN)
-    parent_id = blocked.values_list("parent_id", flat=True).first()
-    if parent_id is not None:
-        raise NotPossible(f"node {top} can't run, because the node above it failed as well: retry {parent_id}")
+    row = nodes().select_related("parent").get(id=top)
+    if row.state == NodeState.SKIPPED:
+        refuse_dead_end(top, f"node {top} can't run")
+    if row.parent is None:
+        return
+    if row.state in NODE_FAILED and row.parent.state in NODE_FAILED and not may_run(top):
+        raise NotPossible(f"node {top} can't run, because the node above it failed as well: retry {row.parent_id}")
+    refuse_dead_end(row.parent.id, f"node {top} can't run")
 
 
 def _failed(run_id: UUID, top: UUID | None) -> list[UUID]:

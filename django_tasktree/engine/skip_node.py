@@ -3,11 +3,12 @@
 from uuid import UUID
 
 from django_tasktree.engine.moves import nodes
+from django_tasktree.engine.reach import may_run
 from django_tasktree.engine.reset import lock_run, reopen, reset, restore, unsettle
 from django_tasktree.engine.specs import Effect, NodeRef
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.models import NodeRun
-from django_tasktree.states import NODE_FAILED, NodeState
+from django_tasktree.states import NODE_FAILED, Hold, NodeState
 
 
 def prepare_skip(run_id: UUID, node_id: UUID) -> tuple[NodeRef, Effect]:
@@ -27,12 +28,14 @@ def prepare_skip(run_id: UUID, node_id: UUID) -> tuple[NodeRef, Effect]:
     waits = row.state in (NodeState.QUEUED, NodeState.RETRY) or (row.state == NodeState.PENDING and row.ready)
     if not waits and row.state not in NODE_FAILED:
         raise NotPossible(f"node {node_id} is {row.state}{_ADVICE.get(row.state, '')}")
+    if row.state == NodeState.REVOKED and row.hold == Hold.STOPPED and not may_run(node_id):
+        raise NotPossible(f"node {node_id} was revoked before it was reached: retry it, or skip what is above it")
     again = 0
     if row.state != NodeState.PENDING:
         unsettle(run_id, [node_id])
         reset([node_id])
     if row.state in NODE_FAILED:
-        again = restore(run_id, [node_id])
+        again = restore(run_id, [node_id], [node_id])
     reopen(run)
     row = nodes().get(id=node_id)
     return _ref(row), Effect(again=again, stays=nodes().filter(run_id=run_id, state=NodeState.SUCCESS).count())

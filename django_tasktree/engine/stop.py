@@ -93,5 +93,10 @@ def stop_on_failure(node: NodeRef) -> Released:
 
 def _revoke(some: NodeRunQuerySet) -> int:
     return some.filter(state__in=NOT_STARTED).update(
-        state=NodeState.REVOKED, settled=True, failed=COUNTS, ready=False, finished_at=times.now()
+        state=NodeState.REVOKED,
+        hold=Hold.STOPPED,
+        settled=True,
+        failed=COUNTS,
+        ready=False,
+        finished_at=times.now(),
     )
