@@ -6,7 +6,7 @@ Celery's own tracing runs each message, as in a pool process. Time passes, and p
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from unittest import mock
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from celery.app.trace import trace_task_ret
 from celery.exceptions import WorkerTerminate
@@ -26,6 +26,8 @@ from tests.services import Service
 MEMORY = Service("memory", "memory://", "")
 #: More than any of the app's own delays.
 LONG = timedelta(hours=3)
+#: The key of a worker that beats all the time and does nothing else.
+WITNESS = UUID(int=1)
 
 
 class Crash(WorkerTerminate):
@@ -61,8 +63,14 @@ class Simulation:
     def start_worker(self, name):
         spec = WorkerSpec(uuid4(), name, pid=1)
         beat(spec)
+        self.witness(workers().get(id=spec.id).last_seen)
         self.hosts[name] = spec
         return name
+
+    def witness(self, last_seen):
+        """Let another worker have beaten until then: without one, no worker can be taken for lost."""
+        values = {"last_seen": last_seen, "beating_since": last_seen - LONG, "started_at": last_seen - LONG, "pid": 1}
+        workers().update_or_create(id=WITNESS, defaults={"hostname": "witness", **values})
 
     def kill_worker(self, name):
         """The worker is gone, and its heartbeat is old by the time that anybody looks."""
@@ -119,7 +127,9 @@ class Simulation:
             runs = TreeRun.objects.using(write_alias()).filter(**{f"{column}__isnull": False})
             runs.update(**{column: F(column) - LONG})
         Lease.objects.using(write_alias()).update(until=F("until") - LONG)
-        workers().exclude(id__in=[spec.id for spec in self.hosts.values()]).update(last_seen=F("last_seen") - LONG)
+        workers().exclude(id__in=[WITNESS, *(spec.id for spec in self.hosts.values())]).update(
+            last_seen=F("last_seen") - LONG
+        )
 
     def recover(self, is_over, rounds=8):
         """Sweep and deliver until a test's condition holds."""

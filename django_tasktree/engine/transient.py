@@ -2,8 +2,10 @@
 
 import logging
 import random
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -37,6 +39,12 @@ _HOPELESS_SQLSTATES = ("54", "P0")
 _HOPELESS_ERRNOS = frozenset({1054, 1153, 1267, 1364, 1366})
 _HOPELESS_SQLITE = ("no such", "has no column", "syntax error", "too many SQL variables")
 
+# Lock not available, statement cancelled; lock wait timeout, statement timeout of MySQL and of MariaDB.
+_TIMEOUTS = frozenset({"55P03", "57014"})
+_TIMEOUT_ERRNOS = frozenset({1205, 3024, 1969})
+
+_thread = threading.local()
+
 _FAILURES = (OperationalError, InterfaceError, InternalError)
 
 
@@ -59,6 +67,14 @@ def is_transient(exc: BaseException) -> bool:
         state: str | None = cause.sqlstate
         return state is None or state in _SQLSTATES or state.startswith("08")
     return any(text in str(exc) for text in _SQLITE)
+
+
+def is_timeout(exc: BaseException) -> bool:
+    """Return whether a statement waited too long for a lock, or took too long; the connection is good all the same."""
+    if not isinstance(exc, OperationalError):
+        return False
+    state = getattr(exc.__cause__, "sqlstate", None)
+    return state in _TIMEOUTS or (bool(exc.args) and exc.args[0] in _TIMEOUT_ERRNOS) or str(exc) in _SQLITE
 
 
 def may_go_away(exc: BaseException) -> bool:
@@ -131,7 +147,7 @@ def persist_knowing(act: Callable[[bool], _Result], when: Callable[[BaseExceptio
     connection = connections[write_alias()]
     if connection.in_atomic_block:
         return act(False)
-    end = time.monotonic() + settings.database_retry_for
+    end = time.monotonic() + (0 if getattr(_thread, "never_repeats", False) else settings.database_retry_for)
     pause = _FIRST_PAUSE
     again = False
     while True:
@@ -146,3 +162,13 @@ def persist_knowing(act: Callable[[bool], _Result], when: Callable[[BaseExceptio
         again = True
         time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  jitter is no secret
         pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+@contextmanager
+def without_repeats() -> Iterator[None]:
+    """Let statements of the block in this thread fail at once, whatever ``DATABASE_RETRY_FOR`` is."""
+    _thread.never_repeats = True
+    try:
+        yield
+    finally:
+        _thread.never_repeats = False

@@ -10,7 +10,7 @@ from django_tasktree.models.querysets import WorkerManager
 class Worker(models.Model):
     """One worker process (not its pool processes), from its start to its end; a worker that starts again is another.
 
-    ``started_at`` and ``last_seen`` are times of the database's clock, which all workers share.
+    ``started_at``, ``last_seen`` and ``beating_since`` are times of the database's clock, which all workers share.
     """
 
     id = models.UUIDField(_("ID"), primary_key=True, editable=False)
@@ -23,6 +23,8 @@ class Worker(models.Model):
     holds = models.JSONField(default=list, blank=True, editable=False)
     started_at = InstantField(_("started"))
     last_seen = InstantField(_("last seen"))
+    #: The first heartbeat of the series without a gap to which the last one belongs.
+    beating_since = InstantField(editable=False)
 
     objects = WorkerManager()
 

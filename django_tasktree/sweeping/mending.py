@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from django.db import InterfaceError, OperationalError
 
+from django_tasktree.engine.transient import is_timeout
 from django_tasktree.exceptions import Fenced
 from django_tasktree.sweeping.swept import Swept
 
@@ -21,14 +22,18 @@ def mending(what: str, swept: Swept) -> Iterator[None]:
         swept: counts the error.
 
     Raises:
-        OperationalError, InterfaceError: the database itself is in trouble, so the pass must end.
+        OperationalError, InterfaceError: the database itself is in trouble, so the pass must end. A lock that another
+            transaction holds is not: it is logged.
     """
     try:
         yield
     except Fenced as exc:
         logger.info("%s needs no mending any more: %s", what, exc)
-    except (OperationalError, InterfaceError):
-        raise
+    except (OperationalError, InterfaceError) as exc:
+        if not is_timeout(exc):
+            raise
+        swept.errors += 1
+        logger.warning("%s is locked by another transaction (%s): it is looked at again in the next pass", what, exc)
     except Exception:
         swept.errors += 1
         logger.exception("%s could not be mended", what)

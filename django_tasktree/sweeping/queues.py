@@ -1,10 +1,12 @@
 """The broker's queues: to which one a message goes, and how many messages wait there."""
 
 import logging
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 from django_tasktree.worker.publisher import unreachable
+from django_tasktree.worker.timed_broker import timed_connection
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Queues:
 
     def __init__(self, app: Any) -> None:
         self._app = app
+        self._stack = ExitStack()
         self._connection: Any = None
         self._depths: dict[str, int | None] = {}
 
@@ -52,8 +55,7 @@ class Queues:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        if self._connection is not None:
-            self._connection.release()
+        self._stack.close()
 
     def depth(self, queue: str) -> int | None:
         """Tell how many messages wait in a queue, those that a worker has fetched left out.
@@ -73,8 +75,7 @@ class Queues:
 
     def _ask(self, queue: str) -> int | None:
         if self._connection is None:
-            self._connection = self._app.connection_for_write()
-            self._connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
+            self._connection = self._stack.enter_context(timed_connection(self._app))
         try:
             with self._connection.channel() as channel:
                 return int(channel.queue_declare(queue=queue, passive=True).message_count)

@@ -1,8 +1,9 @@
 """Send the messages of queued nodes: ordinary messages of the users' own tasks, with one small header."""
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from types import SimpleNamespace
@@ -19,8 +20,11 @@ from django_tasktree.engine.specs import Dispatch
 from django_tasktree.worker import eager
 from django_tasktree.worker.context import RunningNode
 from django_tasktree.worker.message import HEADER, header_of
+from django_tasktree.worker.timed_broker import TimedProducer
 
 logger = logging.getLogger(__name__)
+
+_thread = threading.local()
 
 
 @dataclass
@@ -87,7 +91,7 @@ def send_retry(node: RunningNode, signature: Any, *, is_eager: bool) -> None:
 
 
 def _send_all(app: Any, first: Dispatch, rest: Iterable[Dispatch], report: Report) -> None:
-    with app.producer_or_acquire() as producer:
+    with _producer(app) as producer:
         second = next(iter(rest), None)
         with nullcontext() if second is None else _batch(producer):
             _send_or_refuse(app, first, producer, report)
@@ -96,6 +100,22 @@ def _send_all(app: Any, first: Dispatch, rest: Iterable[Dispatch], report: Repor
             _send_or_refuse(app, second, producer, report)
             for dispatch in rest:
                 _send_or_refuse(app, dispatch, producer, report)
+
+
+@contextmanager
+def over_timed_connection() -> Iterator[None]:
+    """Let this thread send the messages of the block over a connection of its own that has time limits."""
+    _thread.producer = TimedProducer()
+    try:
+        yield
+    finally:
+        producer, _thread.producer = _thread.producer, None
+        producer.close()
+
+
+def _producer(app: Any) -> Any:
+    timed: TimedProducer | None = getattr(_thread, "producer", None)
+    return app.producer_or_acquire() if timed is None else timed.get(app)
 
 
 def _send_or_refuse(app: Any, dispatch: Dispatch, producer: Any, report: Report) -> None:

@@ -4,10 +4,13 @@ import time
 
 import pytest
 
+from django_tasktree import TaskTree
+from django_tasktree.models import Lease, NodeRun
 from tests import services
 from tests.databases import active
-from tests.faults.crowd import a_generator, a_tree_of, assert_survived, crowd, pause
+from tests.faults.crowd import QUICK, a_generator, a_tree_of, assert_survived, crowd, pause
 from tests.faults.private_servers import PrivateRabbitMQ, PrivateRedis, private, private_postgresql
+from tests.sample.tasks import wait_for_file
 
 pytestmark = [
     pytest.mark.worker,
@@ -58,3 +61,31 @@ def test_the_database_is_restarted_and_cut_off(app, broker, seconds):
             pause(0.2)
         server.connect_again()
         assert_survived(result)
+
+
+def test_the_database_is_away_for_longer_than_workers_may_be_silent(app, tmp_path):
+    """Whichever worker is back first does not take the others for lost: their bodies run on, and none runs twice."""
+    services.need(services.POSTGRESQL, services.REDIS)
+    with (
+        private_postgresql() as server,
+        active(server.alias),
+        crowd(app, server.alias, services.REDIS, "silence", concurrency=1) as workers,
+    ):
+        workers.start(3)
+        tree = TaskTree()
+        for _ in range(3):
+            tree.add_task(wait_for_file, [str(tmp_path / "go")], on_worker_lost="fail")
+        result = tree.apply_async()
+        workers.until(lambda: result.progress().by_state.get("STARTED") == 3)
+        server.stop()
+        pause(2 * QUICK["WORKER_LOST_AFTER"])
+        server.start()
+        server.connect_again()
+        # Passes of the sweep, by workers that have all beaten again.
+        for _ in range(3):
+            until = Lease.objects.get().until
+            workers.until(lambda until=until: Lease.objects.get().until > until)
+        assert result.progress().by_state == {"STARTED": 3}
+        (tmp_path / "go").touch()
+        assert result.wait(60) == "SUCCESS"
+        assert set(NodeRun.objects.filter(run_id=result.id).values_list("attempts", flat=True)) == {1}

@@ -121,7 +121,14 @@ class TestPage:
     def test_all_of_it(self, admin_client, eager):
         ended(echo, fail)
         Worker.objects.create(
-            id=uuid4(), hostname="celery@one", pid=7, started_at=NOW, last_seen=NOW, concurrency=4, queues=["a", "b"]
+            id=uuid4(),
+            hostname="celery@one",
+            pid=7,
+            started_at=NOW,
+            last_seen=NOW,
+            beating_since=NOW,
+            concurrency=4,
+            queues=["a", "b"],
         )
         html = page(admin_client)
         assert "1 ended, 1 of them failed" in html

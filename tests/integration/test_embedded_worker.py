@@ -91,7 +91,7 @@ def test_a_worker_that_dies_at_its_start_tells_why(app, caplog):
         app.steps["worker"].discard(FailingStep)
     assert isinstance(caught.value.__cause__, OSError)
     assert not task_join_will_block(), "it left this process unable to wait for results"
-    assert "tasktree-keeper" not in {thread.name for thread in threading.enumerate()}
+    assert not {"tasktree-heartbeat", "tasktree-care"} & {thread.name for thread in threading.enumerate()}
 
 
 def test_a_worker_that_stops_by_itself_is_noticed(app):

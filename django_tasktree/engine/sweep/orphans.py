@@ -11,7 +11,7 @@ from django_tasktree.conf import settings
 from django_tasktree.engine.moves import nodes
 from django_tasktree.engine.specs import DISPATCH_COLUMNS, Dispatch
 from django_tasktree.engine.sweep.pages import Walk, unsettled
-from django_tasktree.engine.workers import alive, workers
+from django_tasktree.engine.workers import living, workers
 from django_tasktree.states import NodeState
 
 
@@ -31,22 +31,22 @@ class Orphan:
 
 
 def orphans(walk: Walk, now: datetime) -> Iterator[Orphan]:
-    """Find started nodes whose worker has given no sign of life for the time of ``WORKER_LOST_AFTER``.
+    """Find started nodes whose worker is lost.
 
-    A node that was started within this time is left alone: its worker may have been too young to be seen. So is one
-    that no worker runs, but a process in eager mode.
+    A node that was started within the time of ``WORKER_LOST_AFTER`` is left alone: its worker may not have had its
+    first heartbeat. So is one that no worker runs, but a process in eager mode.
 
     Args:
         walk: how far to look.
         now: the database's time.
     """
-    living = set(alive(now).values_list("id", flat=True))
+    alive = living(now)
     grace = timedelta(seconds=settings.worker_lost_after)
     for page in walk.pages("STARTED", unsettled(NodeState.STARTED), "worker_id", "started_at"):
         lost = [
             key
             for key, worker_id, at in page
-            if worker_id and worker_id not in living and times.elapsed(at, now) > grace
+            if worker_id and worker_id not in alive and times.elapsed(at, now) > grace
         ]
         if lost:
             yield from _read(lost)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import F
 
 from django_tasktree import times
@@ -82,7 +82,10 @@ def mark_resent(found: Collection[Waiting], now: datetime) -> list[Dispatch]:
     """
     tokens = {waiting.dispatch.id: waiting for waiting in found}
     with transaction.atomic(using=write_alias()):
-        rows = nodes().filter(id__in=tokens, state__in=CLAIMABLE).select_for_update().order_by("id")
+        # What another transaction has locked is about to start, or is looked at again in the next pass.
+        skips = connections[write_alias()].features.has_select_for_update_skip_locked
+        locked = nodes().select_for_update(skip_locked=skips)
+        rows = locked.filter(id__in=tokens, state__in=CLAIMABLE).order_by("id")
         current = list(rows.values_list("id", "task_id", "queued_at"))
         mine = [
             tokens[key].dispatch

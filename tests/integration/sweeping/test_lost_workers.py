@@ -1,13 +1,13 @@
 """What becomes of the nodes of a worker that gives no sign of life, and of its row."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from uuid import uuid4
 
 import pytest
 from django.db.models import F
 
 from django_tasktree.engine.moves import nodes
-from django_tasktree.engine.workers import beat, workers
+from django_tasktree.engine.workers import Series, beat, workers
 from django_tasktree.models import NodeAttempt, Worker
 from django_tasktree.sweeping import sweep
 from tests import simulation
@@ -111,12 +111,13 @@ def test_a_node_that_must_not_run_twice_fails_at_once(world):
 
 
 def test_its_row_stays_for_an_hour_to_be_looked_at(world):
+    rows = Worker.objects.filter(hostname="w")
     silent_for(world, "w", 3500)
     sweep(world.app)
-    assert Worker.objects.count() == 1
+    assert rows.count() == 1
     silent_for(world, "w", 200)
     sweep(world.app)
-    assert Worker.objects.count() == 0
+    assert rows.count() == 0
 
 
 def test_a_worker_that_was_forgotten_and_lives_has_a_row_again(world):
@@ -128,7 +129,7 @@ def test_a_worker_that_was_forgotten_and_lives_has_a_row_again(world):
     assert again.last_seen > first.last_seen
     Worker.objects.all().delete()
     beat(spec)
-    assert Worker.objects.get().hostname == "w"
+    assert Worker.objects.get(id=spec.id).hostname == "w"
 
 
 def test_two_workers_of_one_name_are_two_workers(world):
@@ -140,3 +141,86 @@ def test_two_workers_of_one_name_are_two_workers(world):
     assert world.hosts["w"].id != lost.id != uuid4()
     assert sweep(world.app).requeued == 1
     assert node.state == "QUEUED"
+
+
+def only_worker_beat_since(seconds):
+    """Let the witness be as young as that: no worker has beaten without a gap for longer."""
+    witness = workers().filter(id=simulation.WITNESS)
+    witness.update(beating_since=F("last_seen") - timedelta(seconds=seconds))
+
+
+def test_nobody_is_lost_until_another_worker_has_beaten_all_the_time(world):
+    """The database was away for an hour, and the witness is the first worker that is back."""
+    node = one_started(world)
+    silent_for(world, "w", 3600)
+    only_worker_beat_since(29)
+    assert not sweep(world.app)
+    assert node.state == "STARTED"
+    only_worker_beat_since(31)
+    assert sweep(world.app).requeued == 1
+
+
+def test_rows_are_not_forgotten_while_nobody_could_beat(world):
+    silent_for(world, "w", 10 * 3600)
+    only_worker_beat_since(1)
+    sweep(world.app)
+    assert Worker.objects.filter(hostname="w").exists()
+
+
+def test_nobody_is_lost_where_no_worker_lives(world):
+    node = one_started(world)
+    workers().filter(id=simulation.WITNESS).delete()
+    silent_for(world, "w", 3600)
+    assert not sweep(world.app)
+    assert node.state == "STARTED"
+
+
+def test_the_last_heartbeat_of_the_witness_counts_not_the_time_of_the_sweep(world):
+    """Both were silent from then on: the witness can't have seen the other one's silence."""
+    node = one_started(world)
+    silent_for(world, "w", 3600)
+    workers().filter(id=simulation.WITNESS).update(last_seen=F("last_seen") - timedelta(seconds=3590))
+    assert not sweep(world.app)
+    assert node.state == "STARTED"
+
+
+def test_a_clock_that_was_set_back(world):
+    """A worker that lives beats at the new time; the heartbeat of a lost one stays in the future."""
+    node = one_started(world)
+    silent_for(world, "w", -3600)
+    only_worker_beat_since(20)
+    assert not sweep(world.app)
+    only_worker_beat_since(31)
+    assert sweep(world.app).requeued == 1
+    assert node.state == "QUEUED"
+
+
+class TestSeries:
+    """The series of a worker's own heartbeats."""
+
+    START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+    @pytest.fixture
+    def beats(self, monkeypatch):
+        series = Series()
+        mine = [1000.0]
+        monkeypatch.setattr("django_tasktree.engine.workers.time.monotonic", lambda: mine[0])
+
+        def at(theirs, own):
+            mine[0] = 1000.0 + own
+            return (series.add(self.START + timedelta(seconds=theirs)) - self.START).total_seconds()
+
+        return at
+
+    def test_regular_heartbeats(self, beats):
+        assert [beats(second, second) for second in (0, 5, 10, 30)] == [0, 0, 0, 0]
+
+    @pytest.mark.parametrize(
+        ("theirs", "own"),
+        [(40, 40), (3600, 5), (-3600, 5), (5, 3600)],
+        ids=["database away", "clock set forward", "clock set back", "worker stopped, clock set back"],
+    )
+    def test_a_gap_begins_a_new_series(self, beats, theirs, own):
+        beats(0, 0)
+        assert beats(theirs, own) == theirs
+        assert beats(theirs + 5, own + 5) == theirs

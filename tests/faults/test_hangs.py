@@ -1,0 +1,210 @@
+"""Brokers and databases that accept a connection and never answer, and transactions that hold their locks for ever."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+from django.db import connections, transaction
+
+from django_tasktree import TaskTree
+from django_tasktree.engine import limits
+from django_tasktree.engine.limits import limited_statements
+from django_tasktree.engine.moves import nodes
+from django_tasktree.models import NodeRun, TreeRun, Worker
+from django_tasktree.sweeping import sweep
+from django_tasktree.sweeping.queues import Queues
+from django_tasktree.worker import timed_broker
+from django_tasktree.worker.follow import publish_now
+from django_tasktree.worker.publisher import over_timed_connection, publish, unreachable
+from tests import services, simulation, workers
+from tests.faults.crowd import crowd
+from tests.faults.private_servers import PrivateRabbitMQ, PrivateRedis, private
+from tests.integration.sweeping.scenes import age, launched, started
+from tests.sample.tasks import echo, wait_for_file
+
+SERVERS = [PrivateRedis, PrivateRabbitMQ]
+
+
+@contextmanager
+def mute_server():
+    """A server that accepts connections and never says a word."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(16)
+        yield listening.getsockname()[1]
+
+
+@contextmanager
+def stopped(server):
+    """The processes of a server are stopped, as by a debugger; its connections stay open."""
+    os.killpg(server.process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.killpg(server.process.pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    """Let an operation on the broker take one second at most."""
+    for options in timed_broker._OPTIONS.values():
+        for name in options:
+            monkeypatch.setitem(options, name, 1)
+    monkeypatch.setattr(timed_broker, "LONGEST", 1)
+
+
+@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+def test_the_depth_of_a_queue_is_not_waited_for(app, brief, scheme):
+    with mute_server() as port:
+        service = services.Service("mute", f"{scheme}://127.0.0.1:{port}//", "")
+        with workers.use_broker(app, service, "mute"), Queues(app) as queues, pytest.raises(unreachable(app)):
+            queues.depth("mute")
+
+
+@pytest.mark.parametrize("server_class", SERVERS, ids=["redis", "rabbitmq"])
+def test_a_broker_that_stops_in_the_middle(app, brief, transactional_db, server_class):
+    """The connection is good, and then nothing comes back: neither a depth nor a confirmation is waited for."""
+    with private(server_class) as server, workers.use_broker(app, server.service, "stops"):
+        tree = TaskTree()
+        tree.add_task(echo, [1])
+        run_id = tree.apply_async().id
+        with Queues(app) as queues:
+            assert queues.depth("stops") == 1
+            with stopped(server), pytest.raises(unreachable(app)):
+                queues.depth("another")
+        with over_timed_connection(), stopped(server):
+            assert publish(dispatches(run_id)).unsent == 1
+        with over_timed_connection():
+            publish_now(run_id, dispatches(run_id))
+
+
+def dispatches(run_id):
+    from django_tasktree.engine.specs import DISPATCH_COLUMNS, Dispatch
+
+    return [Dispatch(*columns) for columns in nodes().filter(run_id=run_id).values_list(*DISPATCH_COLUMNS)]
+
+
+@pytest.mark.worker
+@pytest.mark.timeout(300)
+@pytest.mark.django_db(transaction=True, databases="__all__")
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+@pytest.mark.parametrize("server_class", SERVERS, ids=["redis", "rabbitmq"])
+def test_a_worker_beats_while_its_broker_hangs(app, tmp_path, server_class, pool):
+    """What it runs is not taken for lost by a worker whose broker is another one."""
+    services.need(services.POSTGRESQL)
+    quick = {"RESEND_AFTER": 0.5}
+    with (
+        private(server_class) as server,
+        crowd(app, "postgresql", server.service, "hangs", quick, pool=pool) as workers,
+    ):
+        workers.start(1)
+        tree = TaskTree()
+        running = tree.add_task(wait_for_file, [str(tmp_path / "go")], on_worker_lost="fail")
+        running.add_task(echo, ["after"])
+        # Nobody consumes that queue, so the sweep asks how long it is.
+        tree.add_task(echo, ["never"], queue=f"{workers.queue}-nobody")
+        result = tree.apply_async()
+        workers.until(lambda: result[running].state == "STARTED")
+        with stopped(server):
+            for _ in range(12):
+                last = Worker.objects.get().last_seen
+                workers.until(lambda last=last: Worker.objects.get().last_seen > last)
+        (tmp_path / "go").touch()
+        workers.until(lambda: result[running].state == "SUCCESS")
+        assert result[running].node.attempts == 1
+        result.revoke()
+
+
+@contextmanager
+def locked(alias, rows):
+    """Another connection holds the locks of rows, and does nothing more."""
+    taken, done = threading.Event(), threading.Event()
+
+    def hold():
+        with transaction.atomic(using=alias):
+            list(rows.using(alias).select_for_update())
+            taken.set()
+            done.wait(120)
+        connections[alias].close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert taken.wait(60)
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(60)
+
+
+@pytest.fixture
+def world(database, app):
+    if database == "default":
+        pytest.skip("SQLite has one writer")
+    with simulation.simulated(app, "locked") as world:
+        world.start_worker("w")
+        yield world
+
+
+def test_a_locked_node_keeps_the_sweep_from_nothing_else(world, database):
+    lost, other = [started_long_ago(world) for _ in range(2)]
+    world.kill_worker("w")
+    begun = time.monotonic()
+    with locked(database, NodeRun.objects.filter(id=lost.id)), limited_statements():
+        swept = sweep(world.app)
+    assert (swept.errors, swept.requeued) == (1, 1)
+    assert (lost.state, other.state) == ("STARTED", "QUEUED")
+    assert time.monotonic() - begun < 60
+    connections[database].close()
+    assert sweep(world.app).requeued == 1
+
+
+def test_a_locked_run_keeps_the_sweep_from_nothing_else(world, database):
+    lost, other = [started_long_ago(world) for _ in range(2)]
+    world.kill_worker("w")
+    with locked(database, TreeRun.objects.filter(id=lost.node.run_id)), limited_statements():
+        sweep(world.app)
+    assert other.state == "QUEUED"
+
+
+def test_messages_of_locked_nodes_are_left_for_the_next_pass(world, database):
+    one, other = launched("one", "other")
+    world.receive_all()
+    for node in (one, other):
+        age(node, 31)
+    with locked(database, NodeRun.objects.filter(id=one.id)), limited_statements():
+        assert sweep(world.app).resent == 1
+
+
+def test_the_limits_end_with_the_transaction_and_the_connection(world, database):
+    """A pooler may hand the same session to other clients."""
+    shown = {
+        "postgresql": ("SHOW lock_timeout", "0"),
+        "mysql": ("SELECT @@innodb_lock_wait_timeout", None),
+    }[connections[database].vendor]
+
+    def setting():
+        with connections[database].cursor() as cursor:
+            cursor.execute(shown[0])
+            return str(cursor.fetchone()[0])
+
+    before = setting()
+    with limited_statements():
+        assert setting() in (f"{limits.LOCK_WAIT}s", str(limits.LOCK_WAIT))
+        with transaction.atomic(using=database):
+            assert setting() in (f"{limits.LOCK_WAIT}s", str(limits.LOCK_WAIT))
+    if connections[database].vendor == "mysql":
+        connections[database].close()
+    assert setting() == before
+
+
+def started_long_ago(world):
+    (node,) = launched("a")
+    world.receive_all()
+    started(world, node)
+    age(node, 100)
+    return node
