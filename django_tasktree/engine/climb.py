@@ -8,7 +8,7 @@ from django.db.models import Count
 
 from django_tasktree.engine.moves import nodes, write_alias
 from django_tasktree.models import NodeRun
-from django_tasktree.states import NODE_FAILED, NODE_FINAL
+from django_tasktree.states import NODE_FAILED, NODE_FINAL, NodeState
 
 #: How many ancestors are looked at in one go.
 _REACH = 500
@@ -62,10 +62,11 @@ def climb(run_id: UUID, node_id: UUID) -> UUID | None:
 def _ancestors(node_id: UUID) -> list[NodeRun]:
     """The node and those above it that have ended but not settled, lowest first."""
     alias = write_alias()
-    placeholders = ", ".join(["%s"] * len(NODE_FINAL))
+    # What is not reached below a skipped node stays unsettled, which the single steps mind.
+    final = [str(state) for state in sorted(NODE_FINAL - {NodeState.SKIPPED})]
+    placeholders = ", ".join(["%s"] * len(final))
     sql = _LINE.format(table=NodeRun._meta.db_table, final=placeholders)
     key = NodeRun._meta.pk.get_db_prep_value(node_id, connections[alias])
-    final = [str(state) for state in sorted(NODE_FINAL)]
     return list(NodeRun.objects.using(alias).raw(sql, [key, *final, _REACH, *final]))
 
 

@@ -17,8 +17,11 @@ from django_tasktree.engine.moves import nodes, write_alias
 from django_tasktree.engine.release import make_ready, queue, skip
 from django_tasktree.engine.specs import DISPATCH_COLUMNS, Dispatch, Settled
 from django_tasktree.models import TreeRun
+from django_tasktree.models.querysets import NodeRunQuerySet
 from django_tasktree.states import NODE_FAILED, NODE_FINAL, RUN_OPEN, Hold, NodeState, RunState, RunWhen
 
+#: Of nodes below a skipped one: nothing will start them.
+NOT_REACHED = Q(state=NodeState.PENDING, ready=False)
 #: After so many single steps upwards the walk goes on by hundreds.
 _STEPS_BEFORE_CLIMB = 3
 
@@ -70,6 +73,11 @@ class _Look:
         """Whether the parent itself failed, in a way that counts."""
         return self.state in NODE_FAILED and not self.allow_failure
 
+    @property
+    def starts_gathers(self) -> bool:
+        """Whether it is for the gather nodes under the parent to start; under a skipped one none does."""
+        return bool(self.only_gathers_left) and self.state != NodeState.SKIPPED
+
 
 def settle(run_id: UUID, node_id: UUID | None, *, again: bool = False) -> Settled:
     """Settle a node if nothing under it is left to do, then its parent, and so on.
@@ -91,8 +99,8 @@ def settle(run_id: UUID, node_id: UUID | None, *, again: bool = False) -> Settle
             continue
         if look is None or look.settled or look.state not in NODE_FINAL:
             return Settled()
-        if look.only_gathers_left is not None:
-            started = _start_gathers(run_id, node_id, look, look.revision) if look.only_gathers_left else Settled()
+        if _goes_on_below(node_id, look):
+            started = _start_gathers(run_id, node_id, look, look.revision) if look.starts_gathers else Settled()
             if started is not None:
                 return started
             continue
@@ -147,10 +155,18 @@ def _look(node_id: UUID) -> _Look | None:
 
 
 def _mark(run_id: UUID, node_id: UUID, look: _Look) -> bool:
-    failed = look.has_failed or _has_failed(run_id, node_id)
+    # What is below a skipped node counts for nothing: most often it was not reached.
+    failed = look.state != NodeState.SKIPPED and (look.has_failed or _has_failed(run_id, node_id))
     # Both numbers guard against children that are added, or run again, between the look and this.
     guarded = nodes().filter(id=node_id, settled=False, child_count=look.child_count, revision=look.revision)
     return guarded.update(settled=True, failed=failed) == 1
+
+
+def _goes_on_below(node_id: UUID, look: _Look) -> bool:
+    """Whether anything below a node is left to do; below a skipped one only what runs again, as it had run before."""
+    if look.only_gathers_left is None or look.state != NodeState.SKIPPED:
+        return look.only_gathers_left is not None
+    return nodes().filter(parent_id=node_id, settled=False).exclude(NOT_REACHED).exists()
 
 
 def _has_failed(run_id: UUID, parent_id: UUID | None) -> bool:
@@ -212,7 +228,14 @@ def half_settled(run_id: UUID) -> list[UUID]:
 
     Whatever revokes nodes in the middle of a tree, or was broken off between finish and settle, leaves such nodes.
     """
-    waiting = Q(is_gather=True, state=NodeState.PENDING)
-    unsettled = nodes().filter(parent_id=OuterRef("id"), settled=False).exclude(waiting)
     ended = nodes().filter(run_id=run_id, state__in=NODE_FINAL, settled=False)
-    return list(ended.exclude(Exists(unsettled)).values_list("id", flat=True))
+    return list(nothing_left_below(ended).values_list("id", flat=True))
+
+
+def nothing_left_below(ended: NodeRunQuerySet) -> NodeRunQuerySet:
+    """Give those of some nodes that have ended under which nothing is left to do, or gather nodes alone."""
+    unsettled = nodes().filter(parent_id=OuterRef("id"), settled=False)
+    left = Exists(unsettled.exclude(NOT_REACHED, is_gather=True))
+    left_below_skipped = Exists(unsettled.exclude(NOT_REACHED))
+    skipped = Q(state=NodeState.SKIPPED)
+    return ended.exclude(~skipped & left).exclude(skipped & left_below_skipped)

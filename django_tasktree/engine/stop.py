@@ -35,7 +35,7 @@ def stop_run(run_id: UUID, state: RunState, reason: str = "") -> int | None:
     now = times.now()
     if not runs.update(state=state, finished_at=now, error_message=reason, revision=F("revision") + 1):
         return None
-    return _revoke(nodes().filter(run_id=run_id))
+    return revoke(nodes().filter(run_id=run_id))
 
 
 def stop_subtree(run_id: UUID, top: UUID) -> int:
@@ -56,7 +56,7 @@ def stop_subtree(run_id: UUID, top: UUID) -> int:
         for batch in in_batches(subtree(run_id, top)):
             some = nodes().filter(id__in=batch)
             changed |= bool(some.exclude(hold=Hold.STOPPED).update(hold=Hold.STOPPED))
-            moved += _revoke(some)
+            moved += revoke(some)
     return moved
 
 
@@ -91,7 +91,8 @@ def stop_on_failure(node: NodeRef) -> Released:
     return Released(stopped=True)
 
 
-def _revoke(some: NodeRunQuerySet) -> int:
+def revoke(some: NodeRunQuerySet) -> int:
+    """Revoke those of some nodes that have not started; nothing follows them."""
     return some.filter(state__in=NOT_STARTED).update(
         state=NodeState.REVOKED,
         hold=Hold.STOPPED,

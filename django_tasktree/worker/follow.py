@@ -99,6 +99,11 @@ def settle_now(run_id: UUID, node_id: UUID | None) -> None:
     _carry_on(run_id, _Work(settles=True, settle_from=node_id))
 
 
+def carry_on_now(run_id: UUID) -> None:
+    """Queue what is ready anywhere in a run, and settle what can be; outside of any transaction."""
+    _carry_on(run_id, _Work(advances=True, half_settled=True))
+
+
 def advance_now(run_id: UUID) -> int:
     """Queue what is ready in a run, as far as its limits go, and do what follows; outside of any transaction.
 
