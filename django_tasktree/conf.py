@@ -45,6 +45,8 @@ class Defaults:
     resend_after: float = 30
     #: Seconds after which its message is sent again though nobody can tell whether it is still there.
     resend_blindly_after: float = 3600
+    #: Seconds for which a message whose task no worker knows is given back, for workers with newer code to come.
+    unknown_task_retry_for: float = 300
     #: In views: who may see a run, and who may steer it: functions that take the request and the run, or their paths.
     may_view_run: str | Callable[..., bool] = "django_tasktree.views.access.launched_it_or_may_view"
     may_control_run: str | Callable[..., bool] = "django_tasktree.views.access.may_control"

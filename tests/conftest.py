@@ -38,7 +38,9 @@ STACKS = {
 
 
 # A worker that lives as long as the session must not write its row into the middle of another test.
-WITHOUT_HEARTBEATS = '{"SWEEP": false, "HEARTBEAT_INTERVAL": 36000, "WORKER_LOST_AFTER": 72000}'
+WITHOUT_HEARTBEATS = (
+    '{"SWEEP": false, "HEARTBEAT_INTERVAL": 36000, "WORKER_LOST_AFTER": 72000, "UNKNOWN_TASK_RETRY_FOR": 0}'
+)
 
 
 @pytest.fixture(scope="session")

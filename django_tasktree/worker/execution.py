@@ -1,7 +1,7 @@
 """One attempt at a node, from its claim to its outcome."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -30,7 +30,7 @@ from django_tasktree.worker.context import RunningNode, StopPropagation
 from django_tasktree.worker.follow import conclude, publish_after_commit
 from django_tasktree.worker.identity import worker_of
 from django_tasktree.worker.lost import give_up
-from django_tasktree.worker.message import HEADER, read_header
+from django_tasktree.worker.message import HEADER
 from django_tasktree.worker.open_transactions import discard_connections, none_left_open
 from django_tasktree.worker.publisher import send_retry
 from django_tasktree.worker.task_result import success_row
@@ -41,26 +41,17 @@ logger = logging.getLogger(__name__)
 _REFUSED = (DatabaseError, ValueError)
 
 
-def enter_attempt(request: Any) -> NodeRef | None:
-    """Name the attempt whose message a request is, the first time that it is asked.
-
-    The body may call its own task again within the same request: that call is none of the node's.
-    """
-    if getattr(request, "tasktree_entered", False):
-        return None
-    node = read_header(request.headers, request.id)
-    request.tasktree_entered = node is not None
-    return node
-
-
-def run_attempt(task: Any, ref: NodeRef, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Claim a node, run its body and write what came of it.
+def run_attempt(
+    task: Any, ref: NodeRef, args: Sequence[Any], kwargs: Mapping[str, Any], body: Callable[..., Any]
+) -> Any:
+    """Claim a node, run its body and write its outcome.
 
     Args:
         task: the task instance, with the message's request.
         ref: the attempt that the message names.
         args: positional arguments as sent.
         kwargs: keyword arguments as sent.
+        body: runs the task function, with what the task's class puts around it.
 
     Returns:
         What the body returned, for Celery's own result backend.
@@ -71,7 +62,7 @@ def run_attempt(task: Any, ref: NodeRef, args: Sequence[Any], kwargs: Mapping[st
     """
     _claim(task, ref)
     try:
-        return _attempt(task, ref, args, kwargs)
+        return _attempt(task, ref, partial(_run_body, task, args, kwargs, body))
     except KeyboardInterrupt as exc:
         # Somebody stops this process, in which nodes run eagerly: nothing would ever run this one again.
         with suppress(Ignore):
@@ -87,14 +78,14 @@ def run_attempt(task: Any, ref: NodeRef, args: Sequence[Any], kwargs: Mapping[st
         del shown
 
 
-def _attempt(task: Any, ref: NodeRef, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+def _attempt(task: Any, ref: NodeRef, run_body: Callable[[RunningNode], tuple[Any, Outcome]]) -> Any:
     node = RunningNode(ref)
     committed: list[bool] = []
     try:
         alias = atomic_alias(task)
         if alias is not None:
-            return _run_in_transaction(task, node, args, kwargs, alias, committed)
-        value, outcome = _run_body(task, node, args, kwargs)
+            return _run_in_transaction(task, node, run_body, alias, committed)
+        value, outcome = run_body(node)
     except Retry as exc:
         _retry_later(task, node, exc)
         raise
@@ -214,33 +205,39 @@ def _start_over(task: Any, ref: NodeRef, exc: Exception) -> Ignore:
     return Ignore(str(exc))
 
 
-def _run_in_transaction(task: Any, node: RunningNode, args: Any, kwargs: Any, alias: str, committed: list[bool]) -> Any:
+def _run_in_transaction(
+    task: Any,
+    node: RunningNode,
+    run_body: Callable[[RunningNode], tuple[Any, Outcome]],
+    alias: str,
+    committed: list[bool],
+) -> Any:
     """Run the body and write its outcome in one transaction; whatever is raised rolls both back.
 
     Args:
         task: see :func:`run_attempt`.
         node: the node.
-        args: see :func:`run_attempt`.
-        kwargs: see :func:`run_attempt`.
+        run_body: runs the body and returns its value and its outcome.
         alias: the database.
         committed: gets an entry once both are committed; what fails after that is no failure of the node.
     """
     with transaction.atomic(using=alias):
-        value, outcome = _run_body(task, node, args, kwargs)
+        value, outcome = run_body(node)
         transaction.on_commit(lambda: committed.append(True), using=alias)
         _succeed(task, node.ref, outcome, value, alias)
     return value
 
 
-def _run_body(task: Any, node: RunningNode, args: Any, kwargs: Any) -> tuple[Any, Outcome]:
-    if task.request.headers[HEADER].get("references"):
+def _run_body(task: Any, args: Any, kwargs: Any, body: Callable[..., Any], node: RunningNode) -> tuple[Any, Outcome]:
+    if task.request.headers[HEADER].get("references", True):
         args, kwargs = persist(partial(fill_in, node.run_id, args, kwargs))
     stop = False
     # A transaction around the body is all that eager.body() would be.
     with node, eager.body() if task.request.is_eager and not task.atomic else nullcontext():
         try:
             with none_left_open(task.name):
-                value = task.run(*args, **kwargs)
+                task.before_start(task.request.id, args, kwargs)
+                value = body(*args, **kwargs)
         except StopPropagation as exc:
             value, stop = exc.result, True
         except Retry as exc:

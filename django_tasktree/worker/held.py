@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from celery.worker import state
+from celery.worker.request import Request
 
 #: So many task ids at most go into a worker's row.
 MOST_HELD = 1000
@@ -49,5 +50,5 @@ def restore_entry(task_id: str) -> None:
     Celery finds what it is to terminate in that table.
     """
     for request in held_requests():
-        if request.id == task_id:
+        if request.id == task_id and isinstance(request, Request):
             state.requests.setdefault(task_id, request)

@@ -1,12 +1,14 @@
-"""Attempts whose end the node's own process could not write: killed, timed out, expired, revoked, unknown."""
+"""Attempts whose end the node's own process could not write: killed, timed out, broken, expired, revoked, unknown."""
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
-from celery.exceptions import Ignore, NotRegistered, Reject, Retry
+from celery.exceptions import NotRegistered
 
 from django_tasktree.engine import retry as engine_retry
+from django_tasktree.engine.moves import nodes
 from django_tasktree.engine.specs import NodeError, NodeRef, Outcome
 from django_tasktree.exceptions import Fenced
 from django_tasktree.failures import describe
@@ -22,14 +24,37 @@ _NOT_STARTED = (NodeState.QUEUED, NodeState.RETRY)
 
 
 def attempt_died(headers: Any, task_id: str, exc: BaseException) -> None:
-    """Fail the node of an attempt that Celery gave up: a hard time limit, a message that can't be read."""
-    if not isinstance(exc, (Ignore, Reject, Retry)):
-        _conclude(headers, task_id, NodeState.FAILURE, describe(exc), ACTIVE)
+    """Fail the node of an attempt that ran into its hard time limit."""
+    _conclude(headers, task_id, NodeState.FAILURE, describe(exc), ACTIVE)
 
 
 def attempt_lost(headers: Any, task_id: str, task: Any, exc: BaseException) -> None:
     """Queue the node of an attempt whose process died anew, or fail it, as the task's ``on_worker_lost`` says."""
     _for_node(headers, task_id, lambda node: give_up(node, task, describe(exc)))
+
+
+def attempt_broken(headers: Any, task_id: str, task: Any, exc: BaseException) -> None:
+    """Take care of a node whose message Celery could not handle, though its process lives.
+
+    A body that had begun counts as lost. Where the message died before the claim, the node stays queued, and the sweep
+    sends it again; the last delivery that its rule allows fails it.
+    """
+    _for_node(headers, task_id, lambda node: _count_delivery(node, task, exc))
+
+
+def _count_delivery(node: NodeRef, task: Any, exc: BaseException) -> None:
+    waiting = nodes().filter(id=node.id, task_id=node.task_id, state__in=_NOT_STARTED)
+    resent = waiting.values_list("resent", flat=True).first()
+    error = describe(exc)
+    if resent is None:
+        give_up(node, task, error)
+        return
+    deliveries, most = resent + 1, rule_of(node, task).max_deliveries
+    if deliveries < most:
+        logger.error("node %s: its message died before the task began (%s): it is sent again", node.id, error.message)
+        return
+    text = f"the message died before the task began (delivery {deliveries} of {most}): {error.message}"
+    conclude(node, Outcome(NodeState.FAILURE, error=replace(error, message=text, args="")), _NOT_STARTED)
 
 
 def give_up(node: NodeRef, task: Any, error: NodeError) -> bool:

@@ -1,4 +1,9 @@
-"""The header by which a message names the node, and the attempt at it, that it is for."""
+"""The header by which a message names the node, and the attempt at it, that it is for.
+
+Messages of older and newer versions of this package may be in a queue during a deploy. So the meaning of a field never
+changes; a field that is unknown is ignored, and one that is missing has a default that is safe: ``children`` and
+``references`` only spare the worker a query.
+"""
 
 from typing import Any
 from uuid import UUID
@@ -61,9 +66,9 @@ def read_header(headers: Any, task_id: str) -> NodeRef | None:
     return NodeRef(
         id=UUID(hex=header["node"]),
         run_id=UUID(hex=header["run"]),
-        parent_id=_key(header["parent"]),
+        parent_id=_key(header.get("parent")),
         task_id=UUID(task_id),
-        child_count=header["children"],
+        child_count=header.get("children", 0),
         stops=_key(header.get("stops")),
         limiter=_key(header.get("limiter")),
         max_active=header.get("max_active"),

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import kombu.exceptions
-from celery import current_app
+from celery import Task, current_app
 from celery.signals import task_revoked
 
 from django_tasktree import serialization, times
@@ -84,8 +84,9 @@ def send_retry(node: RunningNode, signature: Any, *, is_eager: bool) -> None:
     app: Any = current_app
     # Celery would take the task's own serializer, which need not be able to write these arguments.
     serializer = signature.options["headers"][HEADER].get("serializer")
+    options = {**signature.options, **({"serializer": serializer} if serializer else {})}
     try:
-        signature.apply_async(**({"serializer": serializer} if serializer else {}))
+        _apply_async(signature.type, signature.args, signature.kwargs, options)
     except unreachable(app) as exc:
         logger.warning("the broker can't be reached (%r): node %s of run %s stays in RETRY", exc, node.id, node.run_id)
 
@@ -137,7 +138,40 @@ def _send(app: Any, dispatch: Dispatch, producer: Any) -> None:
         # The process that releases a node need not know its task, as long as the worker that gets it does.
         app.send_task(dispatch.task, args, kwargs, **options)
     else:
+        _apply_async(task, args, kwargs, options)
+
+
+def _apply_async(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> None:
+    """Send a message by the task's own ``apply_async``; where that sends none, by Celery's.
+
+    Classes that keep a task from being queued twice (celery-once, celery-singleton) return without sending, or raise.
+    A node's message must be sent: the node itself is what runs once.
+    """
+    if _is_known(task):
         task.apply_async(args, kwargs, **options)
+        return
+    try:
+        result = task.apply_async(args, kwargs, **options)
+    except unreachable(task.app):
+        raise
+    except Exception as exc:  # noqa: BLE001  Celery's own raises it again where it is about the message
+        reason = repr(exc)
+    else:
+        if getattr(result, "id", None) == options["task_id"]:
+            return
+        reason = f"it returned {result!r}"
+    logger.warning(
+        "task %s[%s]: the apply_async of its class did not send a node's message (%s): Celery's own sends it",
+        task.name,
+        options["task_id"],
+        reason,
+    )
+    Task.apply_async(task, args, kwargs, **options)
+
+
+def _is_known(task: Any) -> bool:
+    module = getattr(type(task).apply_async, "__module__", None) or ""
+    return module.split(".")[0] in ("celery", "django_tasktree")
 
 
 def _calls(app: Any, dispatches: Iterable[Dispatch], report: Report) -> Iterator[Callable[[], Any]]:

@@ -7,6 +7,7 @@ from celery import signals
 from django_tasktree.worker import lost
 from django_tasktree.worker.message import HEADER
 from django_tasktree.worker.open_transactions import roll_back_leftovers
+from django_tasktree.worker.unknown_tasks import give_back
 
 
 def connect() -> None:
@@ -22,7 +23,7 @@ def _on_prerun(task_id: str, task: Any, **_: Any) -> None:
 
 
 def _on_unknown(sender: Any, message: Any, name: str, id: str, **_: Any) -> None:  # noqa: A002  the signal's own word
-    lost.task_unknown(message.headers, id, name, sender.hostname)
+    give_back(sender, message, name, id)
 
 
 def _on_revoked(request: Any, terminated: bool, expired: bool, **_: Any) -> None:

@@ -5,16 +5,19 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+from celery import Task
 from celery.contrib.django.task import DjangoTask
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 
 from django_tasktree.atomicity import atomic_alias
 from django_tasktree.citizens import split_callbacks
+from django_tasktree.engine.specs import NodeRef
 from django_tasktree.failures import describe, presentable
 from django_tasktree.schedule import message_times
 from django_tasktree.worker.context import running_node
-from django_tasktree.worker.execution import enter_attempt, run_attempt
+from django_tasktree.worker.execution import run_attempt
+from django_tasktree.worker.hooks import enter_attempt, enter_body, in_attempt, put_off
 from django_tasktree.worker.retry_arguments import changed_arguments
 
 logger = logging.getLogger(__name__)
@@ -49,12 +52,29 @@ class CallbackTask(DjangoTask):  # type: ignore[type-arg]
     on_worker_lost = "retry"
     max_deliveries: int | None = None
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let what a class adds to its tasks, ``__call__`` and ``before_start``, run within a node's attempt."""
+        super().__init_subclass__(**options)
+        if not hasattr(cls.__call__, "runs_in_attempt"):
+            type.__setattr__(cls, "__call__", in_attempt(cls.__call__))
+        if cls.before_start is not Task.before_start and not hasattr(cls.before_start, "put_off"):
+            type.__setattr__(cls, "before_start", put_off(cls.before_start))
+
+    # Positional only: a task function may have an argument of that name.
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run the body: as a node where a node's message is being handled, else as Celery would."""
         node = enter_attempt(self.request)
-        if node is None:
-            return self._call_outside_trees(args, kwargs)
-        return run_attempt(self, node, args, kwargs)
+        if node is not None:
+            return self.run_as_node(node, args, kwargs, self.run)
+        if enter_body(self.request):
+            return self.run(*args, **kwargs)
+        return self._call_outside_trees(args, kwargs)
+
+    __call__.runs_in_attempt = True  # type: ignore[attr-defined]
+
+    def run_as_node(self, node: NodeRef, args: Any, kwargs: Any, body: Callable[..., Any]) -> Any:
+        """Make the attempt that a message names; see :func:`django_tasktree.worker.execution.run_attempt`."""
+        return run_attempt(self, node, args, kwargs, body)
 
     def apply_async(self, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
         """Send the task's message; with ``callback`` among the keyword arguments, launch a small run instead.
@@ -108,7 +128,7 @@ class CallbackTask(DjangoTask):  # type: ignore[type-arg]
         in_worker = not self.request.called_directly
         alias = atomic_alias(self)
         with nullcontext() if alias is None else transaction.atomic(using=alias):
-            value = self.run(*args, **kwargs) if in_worker else super().__call__(*args, **kwargs)
+            value = self.run(*args, **kwargs) if in_worker else Task.__call__(self, *args, **kwargs)
         if callbacks:
             attach(value, launch_callbacks(None, None, None, callbacks, {}))
         return value

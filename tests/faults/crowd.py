@@ -32,7 +32,7 @@ class Crowd:
     """Workers on one database and one queue."""
 
     def __init__(self, env, queue, pool="prefork", concurrency=2):
-        self._env, self.queue, self._pool, self._concurrency = env, queue, pool, concurrency
+        self.environment, self.queue, self._pool, self._concurrency = env, queue, pool, concurrency
         self._names = count(1)
         self.workers = []
         self._retired = []
@@ -97,7 +97,7 @@ class Crowd:
     def _worker(self):
         name = f"{self.queue}-{next(self._names)}"
         log = workers.log_dir() / f"{name}.log"
-        return workers.Worker(log, self._env, self._pool, self._concurrency, name)
+        return workers.Worker(log, self.environment, self._pool, self._concurrency, name)
 
 
 @contextmanager

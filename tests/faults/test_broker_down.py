@@ -75,7 +75,7 @@ def test_a_retry_that_can_not_be_sent_leaves_its_node_waiting(dead_broker, app, 
     flaky.push_request(**request)
     try:
         with caplog.at_level(logging.WARNING, logger="django_tasktree"), pytest.raises(Retry):
-            run_attempt(flaky, attempt, [1], {})
+            run_attempt(flaky, attempt, [1], {}, flaky.run)
     finally:
         flaky.pop_request()
     assert result[node].state == "RETRY"

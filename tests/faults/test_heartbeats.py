@@ -77,7 +77,7 @@ def test_a_worker_has_a_row_from_its_start_to_its_end(broker, start, pool, concu
     _, queue = broker
     with databases.active("postgresql"):
         worker = start("postgresql", pool, concurrency)
-        row = hearts().get()
+        row = until(lambda: hearts().first())
         assert (row.hostname, row.pid, row.concurrency) == (worker.hostname, worker.process.pid, concurrency)
         assert (row.queues, row.pool) == ([queue], {"threads": "thread"}.get(pool, pool))
         assert timezone.now() - row.started_at < timedelta(minutes=2)
@@ -101,7 +101,7 @@ def test_it_beats_while_its_pool_is_busy_and_while_it_shuts_down(start, pool, co
         tree.add_task(sleep, [3])
         result = tree.apply_async()
         until(lambda: result.children[0].state == "STARTED")
-        row = hearts().get()
+        row = until(lambda: hearts().first())
         assert beats_go_on(row)
         worker.process.send_signal(signal.SIGTERM)
         assert beats_go_on(row)
@@ -113,7 +113,7 @@ def test_it_beats_while_its_pool_is_busy_and_while_it_shuts_down(start, pool, co
 def test_a_worker_that_is_killed_leaves_its_row(start):
     with databases.active("postgresql"):
         worker = start("postgresql")
-        row = hearts().get()
+        row = until(lambda: hearts().first())
         worker.kill()
         last = Worker.objects.get(id=row.id).last_seen
         pause(1)
@@ -125,7 +125,7 @@ def test_a_database_that_is_away_stalls_nothing(start, pool, concurrency):
     """The worker consumes on, tells once that its heartbeat fails, and once that it works again."""
     with private_postgresql() as database, databases.active(database.alias):
         worker = start(database.alias, pool, concurrency)
-        row = hearts().get()
+        row = until(lambda: hearts().first())
         database.stop()
         until(lambda: "the heartbeat of this worker failed" in worker.log.read_text())
         before = worker.log.read_text().count("received")

@@ -69,7 +69,7 @@ def test_the_row_is_the_same(database, backend, begin, value, known, children):
             backend.store_result(task_id, {"pid": 1}, states.STARTED, request=begin(task_id))
     backend.store_result(theirs, value, states.SUCCESS, request=begin(theirs))
     request = begin(node.task_id)
-    assert run_attempt(echo, node, [value], {}) == value
+    assert run_attempt(echo, node, [value], {}, echo.run) == value
     assert request.ignore_result is True
     rows = TaskResult.objects.filter(task_id__in=[theirs, node.task_id])
     one, other = rows.values(*COLUMNS)
@@ -87,7 +87,7 @@ def test_it_takes_one_more_statement_or_none(database, backend, begin, children)
         node = _node(children)
         begin(node.task_id, ignore_result=ignored)
         with CaptureQueriesContext(connections[router.db_for_write(TaskResult)]) as queries:
-            run_attempt(echo, node, [1], {})
+            run_attempt(echo, node, [1], {}, echo.run)
         counts.append(len([query for query in queries if not query["sql"].startswith(TRANSACTION)]))
     assert counts[1] - counts[0] == (0 if database == "postgresql" else 1)
 
@@ -102,14 +102,14 @@ def test_a_void_attempt_leaves_no_row(database, backend, begin, monkeypatch):
     monkeypatch.setattr(type(echo._get_current_object()), "run", staticmethod(body))
     begin(node.task_id)
     with pytest.raises(Exception, match="void"):
-        run_attempt(echo, node, [1], {})
+        run_attempt(echo, node, [1], {}, echo.run)
     assert not TaskResult.objects.exists()
 
 
 def test_a_request_keeps_its_meta(database, backend, begin):
     node = _node()
     begin(node.task_id, meta={"order": 7})
-    run_attempt(echo, node, [1], {})
+    run_attempt(echo, node, [1], {}, echo.run)
     assert json.loads(TaskResult.objects.get().meta) == {"order": 7, "children": []}
 
 
@@ -118,7 +118,7 @@ def test_a_row_that_does_not_fit_is_left_to_celery(database, backend, begin, cap
         pytest.skip("SQLite takes texts of any length")
     node = _node()
     request = begin(node.task_id, hostname="w" * 120)
-    run_attempt(echo, node, [1], {})
+    run_attempt(echo, node, [1], {}, echo.run)
     assert NodeRun.objects.get(id=node.id).state == "SUCCESS"
     assert not TaskResult.objects.exists()
     assert not request.ignore_result
@@ -129,7 +129,7 @@ def test_a_value_that_only_pickle_takes_is_left_to_celery(database, backend, beg
     node = _node()
     request = begin(node.task_id)
     with celery_settings.changed(app, accept_content=["json", "pickle"]):
-        run_attempt(echo, node, [Report("kept")], {})
+        run_attempt(echo, node, [Report("kept")], {}, echo.run)
         assert serialization.loads(NodeRun.objects.get(id=node.id).result).name == "kept"
     assert not TaskResult.objects.exists()
     assert not request.ignore_result
@@ -148,6 +148,6 @@ def test_what_is_left_to_celery(database, backend, begin, app, monkeypatch, reas
     node = _node()
     request = begin(node.task_id, **more.get(reason, {}))
     before = request.ignore_result
-    run_attempt(echo, node, [1], {})
+    run_attempt(echo, node, [1], {}, echo.run)
     assert not TaskResult.objects.exists()
     assert request.ignore_result == before

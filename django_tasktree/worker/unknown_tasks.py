@@ -1,0 +1,94 @@
+"""Messages of nodes whose task this worker does not have: they are given back until some worker knows it.
+
+In a rolling deploy, workers with the old code receive messages of tasks that only the new code has.
+"""
+
+import logging
+import time
+from typing import Any
+
+from django_tasktree.conf import settings
+from django_tasktree.worker import lost
+from django_tasktree.worker.held import hold
+from django_tasktree.worker.message import HEADER
+
+logger = logging.getLogger(__name__)
+
+#: The field of the header that says when a worker first met the message without knowing its task: Unix time.
+_SINCE = "unknown_since"
+#: Seconds after which a message is given back: as long as it has been under way, within these limits.
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 20.0
+
+
+class GivenBack:
+    """A message that this worker holds until it is sent again.
+
+    Attributes:
+        id: its task id.
+        has_ended: whether it was sent again.
+    """
+
+    def __init__(self, consumer: Any, message: Any, name: str, task_id: str, since: float) -> None:
+        self.id = task_id
+        self.has_ended = False
+        self._consumer = consumer
+        self._name = name
+        self._since = since
+        self._headers = {**message.headers, HEADER: {**message.headers[HEADER], _SINCE: since}}
+        self._body = message.body
+        self._message = message
+
+    def send(self) -> None:
+        """Send the message to the queue from which it came; where that fails, the sweep sends it later."""
+        self.has_ended = True
+        route = self._message.delivery_info
+        try:
+            with self._consumer.app.producer_or_acquire() as producer:
+                producer.publish(
+                    self._body,
+                    exchange=route.get("exchange") or "",
+                    routing_key=route.get("routing_key"),
+                    headers=self._headers,
+                    content_type=self._message.content_type,
+                    content_encoding=self._message.content_encoding,
+                    priority=route.get("priority"),
+                    correlation_id=self._message.properties.get("correlation_id"),
+                    reply_to=self._message.properties.get("reply_to"),
+                    delivery_mode=2,
+                    retry=False,
+                )
+        except Exception:
+            logger.exception("the message of task %s[%s] could not be given back", self._name, self.id)
+
+
+def give_back(consumer: Any, message: Any, name: str, task_id: str) -> None:
+    """Send a node's message again after a moment, or fail the node after ``UNKNOWN_TASK_RETRY_FOR`` seconds.
+
+    Args:
+        consumer: the worker's, which has just rejected the message.
+        message: the message.
+        name: the name of the task.
+        task_id: its task id.
+    """
+    header = message.headers.get(HEADER)
+    if not header:
+        return
+    now = time.time()
+    since = float(header.get(_SINCE, now))
+    elapsed = max(0.0, now - since)
+    if elapsed >= settings.unknown_task_retry_for:
+        lost.task_unknown(message.headers, task_id, name, consumer.hostname)
+        return
+    pause = min(max(elapsed, _FIRST_PAUSE), _LONGEST_PAUSE)
+    given_back = GivenBack(consumer, message, name, task_id, since)
+    hold(given_back)
+    logger.warning(
+        "task %s[%s] is not registered on worker %s: its message is given back in %.0f s, for another worker",
+        name,
+        task_id,
+        consumer.hostname,
+        pause,
+    )
+    # The timer keeps the object, and so the worker's row names it as held.
+    consumer.timer.call_after(pause, given_back.send)

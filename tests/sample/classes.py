@@ -1,0 +1,217 @@
+"""Tasks whose classes do something around the task function, as Celery's documentation allows."""
+
+import os
+
+from celery import Task, shared_task
+from celery.backends.base import DisabledBackend
+from celery.result import AsyncResult
+
+from django_tasktree import CallbackTask, run_with_callbacks, task_with_callbacks
+
+#: What has been called, in order; tests clear it.
+calls = []
+
+
+class EndsInRun(CallbackTask):
+    """``__call__`` ends in ``self.run``, as Celery's documentation asks."""
+
+    abstract = True
+
+    def __call__(self, *args, **kwargs):
+        calls.append("call")
+        return self.run(*args, **kwargs)
+
+
+class EndsInSuper(CallbackTask):
+    """``__call__`` ends in that of the base class."""
+
+    abstract = True
+
+    def __call__(self, *args, **kwargs):
+        calls.append("call")
+        return super().__call__(*args, **kwargs)
+
+
+class Logging:
+    """A mixin that knows nothing of trees."""
+
+    def __call__(self, *args, **kwargs):
+        calls.append("mixin")
+        return super().__call__(*args, **kwargs)
+
+
+class Mixed(Logging, EndsInSuper):
+    """Two of them."""
+
+    abstract = True
+
+
+class CallRaises(CallbackTask):
+    """``__call__`` fails before the task function is reached."""
+
+    abstract = True
+
+    def __call__(self, *args, **kwargs):
+        raise LookupError("no tenant")
+
+
+class StartRaises(CallbackTask):
+    """``before_start`` fails."""
+
+    abstract = True
+
+    def before_start(self, task_id, args, kwargs):
+        raise LookupError("no tenant")
+
+
+class Starts(CallbackTask):
+    """``before_start`` looks at what it gets."""
+
+    abstract = True
+
+    def before_start(self, task_id, args, kwargs):
+        calls.append(("start", task_id, list(args)))
+
+
+def body(value):
+    """Return the argument, and note the call."""
+    calls.append("body")
+    return value
+
+
+def _task(base):
+    return task_with_callbacks(base=base, name=f"tests.classes.{base.__name__}")(body)
+
+
+ends_in_run, ends_in_super, mixed, call_raises, start_raises, starts = map(
+    _task, (EndsInRun, EndsInSuper, Mixed, CallRaises, StartRaises, Starts)
+)
+
+
+class Plain(Task):
+    """A class of Celery's own, made usable in trees."""
+
+    name = "tests.classes.Plain"
+
+    def __call__(self, *args, **kwargs):
+        calls.append("call")
+        return self.run(*args, **kwargs)
+
+    @run_with_callbacks
+    def run(self, value):
+        return body(value)
+
+
+@task_with_callbacks(base=EndsInRun, bind=True, max_retries=2, default_retry_delay=0)
+def fails_once(self, value):
+    """Retry once, with ``__call__`` around it."""
+    calls.append("body")
+    if self.request.retries == 0:
+        raise self.retry()
+    return value
+
+
+@task_with_callbacks
+def takes_self(self=None, other=None):
+    """Take an argument that is named as methods name their object."""
+    return [self, other]
+
+
+@shared_task
+def plain_takes_self(self=None, other=None):
+    """Do the same as a task of Celery's own."""
+    return [self, other]
+
+
+class Once(CallbackTask):
+    """As celery-once with ``graceful``: what is queued already is not queued again."""
+
+    abstract = True
+
+    def apply_async(self, *args, **options):
+        """Return without sending."""
+
+
+class Singleton(CallbackTask):
+    """As celery-singleton: it returns the result of the message that is queued already."""
+
+    abstract = True
+
+    def apply_async(self, *args, **options):
+        """Return another message's result."""
+        return AsyncResult("00000000-0000-0000-0000-000000000001")
+
+
+class AlreadyQueued(Exception):
+    """What celery-once raises."""
+
+
+class OnceLoud(CallbackTask):
+    """As celery-once without ``graceful``."""
+
+    abstract = True
+
+    def apply_async(self, *args, **options):
+        """Refuse to send."""
+        raise AlreadyQueued(60)
+
+
+class Tenant(CallbackTask):
+    """Adds a header to each message, which must go on to work."""
+
+    abstract = True
+
+    def apply_async(self, args=None, kwargs=None, **options):
+        """Send the message with the header."""
+        headers = {**(options.pop("headers", None) or {}), "tenant": "acme"}
+        return super().apply_async(args, kwargs, headers=headers, **options)
+
+
+once, singleton, once_loud = (_task(base) for base in (Once, Singleton, OnceLoud))
+
+
+@task_with_callbacks(base=Tenant, bind=True, max_retries=1, default_retry_delay=0)
+def tenant(self, retries=0):
+    """Return the header that the class has added."""
+    if self.request.retries < retries:
+        raise self.retry()
+    return (self.request.headers or {}).get("tenant") or getattr(self.request, "tenant", None)
+
+
+@task_with_callbacks(base=Singleton, bind=True, max_retries=1, default_retry_delay=0)
+def singleton_retries(self):
+    """Retry once, though the class does not send the retry."""
+    if self.request.retries == 0:
+        raise self.retry()
+    return "done"
+
+
+if os.environ.get("TEST_NEW_CODE"):
+
+    @task_with_callbacks(name="tests.only_in_new_code")
+    def only_in_new_code(value):
+        """Be known to some workers alone."""
+        return value
+
+
+class _BrokenBackend(DisabledBackend):
+    """A result backend that can't be reached."""
+
+    def store_result(self, *args, **options):
+        raise ConnectionError("the result backend is away")
+
+
+class DiesEarly(CallbackTask):
+    """Celery fails to write that the task has started, before anything of it runs."""
+
+    abstract = True
+    track_started = True
+    ignore_result = False
+
+    @property
+    def backend(self):
+        """Return a backend that stores nothing."""
+        return _BrokenBackend(app=self.app)
+
+
+dies_early = _task(DiesEarly)
