@@ -10,6 +10,7 @@ from testproject.settings import DATABASES as PROJECT_DATABASES
 from testproject.settings import INSTALLED_APPS as PROJECT_APPS
 from testproject.settings import VAR_DIR, filesystem_broker
 from tests import services
+from tests.quorum import quorum_queue
 
 INSTALLED_APPS = [*PROJECT_APPS, "tests.sample"]
 DATABASE_ROUTERS = ["tests.databases.ActiveDatabase"]
@@ -47,3 +48,11 @@ if "TEST_TASKTREE" in os.environ:
 CELERY_ACCEPT_CONTENT = os.environ.get("TEST_ACCEPT_CONTENT", "json").split(",")
 if "TEST_SOFT_SHUTDOWN" in os.environ:
     CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = float(os.environ["TEST_SOFT_SHUTDOWN"])
+if "TEST_POOL" in os.environ:
+    DATABASES["default"] |= {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": {"min_size": 2, "max_size": 4}}}
+if "TEST_QUORUM" in os.environ:
+    # Celery then lets RabbitMQ delay messages.
+    CELERY_TASK_QUEUES = [quorum_queue(CELERY_TASK_DEFAULT_QUEUE)]
+if "TEST_CHILDREN" in os.environ:
+    # Each process of the pool is replaced after so many tasks.
+    CELERY_WORKER_MAX_TASKS_PER_CHILD = int(os.environ["TEST_CHILDREN"])

@@ -19,6 +19,7 @@ from django_tasktree.admin.tree_row import TreeRow, node_rows
 from django_tasktree.conditional import conditional
 from django_tasktree.identifiers import as_uuid
 from django_tasktree.models import TreeRun
+from django_tasktree.number_texts import whole_number
 from django_tasktree.states import NODE_FINAL
 
 #: The states of so many rows of the tree are told at a look.
@@ -122,5 +123,4 @@ class LivePages(Admin):
 
 
 def _number(request: HttpRequest, name: str) -> int:
-    text = request.GET.get(name, "")
-    return int(text) if text.isdecimal() and len(text) < 10 else 0
+    return whole_number(request.GET.get(name, "")) or 0

@@ -25,6 +25,7 @@ from django_tasktree.admin.run_list import RunList
 from django_tasktree.admin.tree_page import TreePage, parent_of, tree_page
 from django_tasktree.identifiers import as_uuid
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.number_texts import whole_number
 from django_tasktree.progress import progress_of
 from django_tasktree.progress_bar import progress_bar
 from django_tasktree.states import NodeState
@@ -166,7 +167,7 @@ class TreeRunAdmin(ComposePages, DashboardPage, CopyAndDelete, ReadOnlyAdmin):
             parent = parent_of(run, node_id) if node_id else None
             if parent is None:
                 raise Http404(f"run {run.id} has no node {request.GET['parent']!r}")
-        return tree_page(run, parent, int(number) if number.isdecimal() else 1)
+        return tree_page(run, parent, whole_number(number) or 1)
 
 
 def _count(state: NodeState, by_state: dict[str, int], labels: dict[str, Any]) -> dict[str, Any]:

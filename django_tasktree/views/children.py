@@ -13,6 +13,7 @@ from django_tasktree import times
 from django_tasktree.conditional import conditional
 from django_tasktree.identifiers import as_uuid
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.number_texts import whole_number
 from django_tasktree.states import NodeState
 from django_tasktree.views.access import visible_run
 from django_tasktree.views.answers import answer, error, with_json_errors
@@ -89,10 +90,10 @@ def _whole(request: HttpRequest, name: str, default: int, least: int) -> int:
     text = request.GET.get(name, "")
     if not text:
         return default
-    # What is longer does not fit into a column either.
-    if not text.isdecimal() or len(text) > 9 or int(text) < least:
+    number = whole_number(text)
+    if number is None or number < least:
         raise ValueError(
             _("%(name)s=%(value)s is not a whole number from %(least)s.")
             % {"name": name, "value": text, "least": max(least, 0)}
         )
-    return int(text)
+    return number

@@ -4,13 +4,17 @@ SQLite forbids it (https://www.sqlite.org/howtocorrupt.html, 2.6): the child bel
 not, its close then deletes the write-ahead log that others still write to, and what they commit is lost. Celery closes
 its connections around tasks, but with CELERY_DB_REUSE_MAX it leaves open what its system checks have opened, and its
 pools for brokers without an event loop fork from one thread while another one writes.
+
+A pool of connections (Django's option ``pool``, with psycopg) is not used in the worker's parent process at all: a
+child closes the pool that it inherits, and with it the sessions of its parent.
 """
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from celery import signals
 from django.db import connections
@@ -21,6 +25,8 @@ _watching = False
 # A child drops what other threads of its parent had: with it would go a connection object, whose end mysqlclient tells
 # the server, on the parent's own socket. So each thread's are kept.
 _kept: dict[int, list[BaseDatabaseWrapper]] = {}
+#: The settings of connections that would use a pool.
+_pooled: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
 def connect() -> None:
@@ -50,6 +56,8 @@ def thread_connections() -> Iterator[None]:
             yield
         return
     _kept[threading.get_ident()] = list(connections.all())
+    if _watching:
+        _leave_pools()
     try:
         yield
     finally:
@@ -68,7 +76,25 @@ def _on_worker_init(sender: Any, **_: Any) -> None:
         return
     if not _watching:
         os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+        _leave_pools()
     _watching = True
+
+
+def _leave_pools() -> None:
+    """Let the connections of this thread be opened and closed one by one."""
+    every: Sequence[Any] = connections.all()
+    for connection in every:
+        if connection.settings_dict["OPTIONS"].get("pool"):
+            connection.close()
+            connection.close_pool()
+            _pooled[connection] = connection.settings_dict
+            options = {**connection.settings_dict["OPTIONS"], "pool": False}
+            connection.settings_dict = {**connection.settings_dict, "OPTIONS": options}
+
+
+def _use_pools() -> None:
+    for connection in connections.all():
+        connection.settings_dict = _pooled.pop(connection, connection.settings_dict)
 
 
 def _before_fork() -> None:
@@ -87,6 +113,7 @@ def _after_in_child() -> None:
     global _watching
     if _watching:
         _no_forks.release()
+        _use_pools()
     _watching = False
 
 

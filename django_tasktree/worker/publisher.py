@@ -1,6 +1,7 @@
 """Send the messages of queued nodes: ordinary messages of the users' own tasks, with one small header."""
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -12,6 +13,7 @@ from typing import Any
 import kombu.exceptions
 from celery import Task, current_app
 from celery.signals import task_revoked
+from celery.utils.quorum_queues import detect_quorum_queues
 
 from django_tasktree import serialization, times
 from django_tasktree.citizens import LOSS_OPTIONS
@@ -136,7 +138,7 @@ def _send(app: Any, dispatch: Dispatch, producer: Any) -> None:
     options.update(producer=producer, add_to_parent=False)
     if task is None:
         # The process that releases a node need not know its task, as long as the worker that gets it does.
-        app.send_task(dispatch.task, args, kwargs, **options)
+        app.send_task(dispatch.task, args, kwargs, **_whole_delay(app, options))
     else:
         _apply_async(task, args, kwargs, options)
 
@@ -147,6 +149,7 @@ def _apply_async(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> 
     Classes that keep a task from being queued twice (celery-once, celery-singleton) return without sending, or raise.
     A node's message must be sent: the node itself is what runs once.
     """
+    options = _whole_delay(task.app, options)
     if _is_known(task):
         task.apply_async(args, kwargs, **options)
         return
@@ -167,6 +170,22 @@ def _apply_async(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> 
         reason,
     )
     Task.apply_async(task, args, kwargs, **options)
+
+
+def _whole_delay(app: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Round a delay up to whole seconds where the broker delays messages itself: it knows no others, and refuses zero.
+
+    That is so with RabbitMQ's quorum queues.
+    """
+    eta = options.get("eta")
+    if eta is None and not options.get("countdown"):
+        return options
+    kind = app.producer_pool.connections.connection.transport.driver_type
+    if not detect_quorum_queues(app, kind)[0]:
+        return options
+    seconds = times.elapsed(times.instant_now(), times.read(eta)).total_seconds() if eta else options["countdown"]
+    rounded = {name: value for name, value in options.items() if name not in ("eta", "countdown")}
+    return {**rounded, "countdown": math.ceil(seconds)} if seconds > 0 else rounded
 
 
 def _is_known(task: Any) -> bool:

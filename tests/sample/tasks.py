@@ -89,6 +89,14 @@ def flaky(self, failures, result="done"):
     return result
 
 
+@task_with_callbacks(bind=True, max_retries=3)
+def flaky_soon(self, failures, countdown):
+    """Retry after so many seconds."""
+    if self.request.retries < failures:
+        raise self.retry(countdown=countdown)
+    return "done"
+
+
 @task_with_callbacks
 def wait_for_file(path):
     """Go on when a test says so."""
