@@ -21,6 +21,7 @@ CHECKS = (
     databases.mysql_reads_what_is_committed,
     celery_settings.connections_are_kept,
     celery_settings.results_can_be_pickled,
+    celery_settings.references_can_be_sent,
     celery_settings.nodes_run_in_workers,
     definitions.definitions_use_citizens,
     urls.urls_are_included,

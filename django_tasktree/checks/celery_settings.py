@@ -32,6 +32,19 @@ def results_can_be_pickled() -> Iterator[CheckMessage]:
         )
 
 
+def references_can_be_sent() -> Iterator[CheckMessage]:
+    """W008: messages that pass other nodes' results on can't be sent."""
+    conf = _conf()
+    accepted = set(conf.accept_content or ())
+    if not accepted & {"json", "application/json"} and conf.task_serializer not in ("json", "pickle"):
+        yield checks.Warning(
+            f"Celery sends messages as {conf.task_serializer} and does not accept JSON, so that no node can take "
+            "another node's result: only JSON and pickle can hold the references.",
+            hint="Add 'json' to CELERY_ACCEPT_CONTENT; only messages with references are then sent as JSON.",
+            id="django_tasktree.W008",
+        )
+
+
 def nodes_run_in_workers() -> Iterator[CheckMessage]:
     """W005: a web request would run whole trees."""
     if _conf().task_always_eager and not django_settings.DEBUG:

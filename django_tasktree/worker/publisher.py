@@ -19,12 +19,16 @@ from django_tasktree import serialization, times
 from django_tasktree.citizens import LOSS_OPTIONS
 from django_tasktree.conf import settings
 from django_tasktree.engine.specs import Dispatch
+from django_tasktree.exceptions import SerializationError
 from django_tasktree.worker import eager
 from django_tasktree.worker.context import RunningNode
 from django_tasktree.worker.message import HEADER, header_of
 from django_tasktree.worker.timed_broker import TimedProducer
 
 logger = logging.getLogger(__name__)
+
+#: The serializers that can hold a reference to another node's result.
+_WITH_REFERENCES = ("json", "pickle")
 
 _thread = threading.local()
 
@@ -134,7 +138,7 @@ def _send_or_refuse(app: Any, dispatch: Dispatch, producer: Any, report: Report)
 
 def _send(app: Any, dispatch: Dispatch, producer: Any) -> None:
     task = app.tasks.get(dispatch.task)
-    args, kwargs, options = _call(dispatch)
+    args, kwargs, options = _call(app, dispatch)
     options.update(producer=producer, add_to_parent=False)
     if task is None:
         # The process that releases a node need not know its task, as long as the worker that gets it does.
@@ -206,7 +210,7 @@ def _calls(app: Any, dispatches: Iterable[Dispatch], report: Report) -> Iterator
 
 def _eager_call(app: Any, dispatch: Dispatch) -> Callable[[], Any]:
     task = app.tasks[dispatch.task]
-    args, kwargs, options = _call(dispatch)
+    args, kwargs, options = _call(app, dispatch)
     if _has_expired(options.get("expires")):
         # As a worker does with a message that comes too late.
         request = SimpleNamespace(id=options["task_id"], headers=options["headers"])
@@ -222,7 +226,27 @@ def _has_expired(expires: Any) -> bool:
     return times.read(expires) <= times.instant_now()
 
 
-def _call(dispatch: Dispatch) -> tuple[Any, Any, dict[str, Any]]:
+def _serializer(app: Any, task_name: str, options: dict[str, Any]) -> str:
+    task = app.tasks.get(task_name)
+    chosen = options.get("serializer") or getattr(task, "serializer", None) or app.conf.task_serializer
+    return str(chosen)
+
+
+def _json(app: Any, dispatch: Dispatch) -> str:
+    """Choose JSON for a message that passes other nodes' results on.
+
+    Raises:
+        SerializationError: Celery does not accept JSON.
+    """
+    if not {"json", "application/json"} & set(app.conf.accept_content or ()):
+        raise SerializationError(
+            f"task {dispatch.task!r} takes other nodes' results, whose references only JSON and pickle can hold: add "
+            "'json' to CELERY_ACCEPT_CONTENT, or give the task serializer='json'"
+        )
+    return "json"
+
+
+def _call(app: Any, dispatch: Dispatch) -> tuple[Any, Any, dict[str, Any]]:
     stored: dict[str, Any] = serialization.loads(dispatch.options)
     options = {name: value for name, value in stored.items() if name not in LOSS_OPTIONS}
     if not settings.store_task_results:
@@ -234,6 +258,8 @@ def _call(dispatch: Dispatch) -> tuple[Any, Any, dict[str, Any]]:
         options["eta"] = times.instant(dispatch.eta)
     if serialization.is_pickled(dispatch.args) or serialization.is_pickled(dispatch.kwargs):
         options.setdefault("serializer", "pickle")
+    elif dispatch.has_references and _serializer(app, dispatch.task, options) not in _WITH_REFERENCES:
+        options["serializer"] = _json(app, dispatch)
     header = header_of(dispatch)
     if "serializer" in options:
         header["serializer"] = options["serializer"]

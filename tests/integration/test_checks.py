@@ -151,6 +151,21 @@ def test_w004_pickle_that_the_backend_can_not_write(app, serializer, backend, ex
         assert set(found()) == expected
 
 
+@pytest.mark.parametrize(
+    ("serializer", "accepted", "expected"),
+    [
+        ("msgpack", ["msgpack"], {"W008"}),
+        ("yaml", ["yaml"], {"W008"}),
+        ("msgpack", ["msgpack", "json"], set()),
+        ("msgpack", ["msgpack", "application/json"], set()),
+        ("json", ["json"], set()),
+    ],
+)
+def test_w008_references_that_can_not_be_sent(app, serializer, accepted, expected):
+    with celery_settings.changed(app, task_serializer=serializer, accept_content=accepted):
+        assert set(found()) == expected
+
+
 @pytest.mark.parametrize(("debug", "expected"), [(False, {"W005"}), (True, set())])
 def test_w005_eager_in_production(eager, settings, debug, expected):
     settings.DEBUG = debug
