@@ -255,7 +255,7 @@ def test_graph_and_timeline(stack, user, visitor):
     page.get_by_role("tab", name="Timeline").click()
     page.wait_for_selector("#timeline svg")
     assert page.locator("#timeline rect").count() == 32
-    assert stack.name in page.text_content("#timeline")
+    assert stack.hostname in page.text_content("#timeline")
     assert page.url.endswith("#timeline")
     page.locator("#timeline a").first.click()
     page.wait_for_url("**/noderun/**")

@@ -26,7 +26,7 @@ def test_pictures_become_a_contact_sheet(stack, visitor):
     run = TreeRun.objects.get()
     assert run.state == "SUCCESS"
     assert page.locator("img").count() == 1 + 4 * 3
-    assert page.evaluate("[...document.images].every(image => image.complete)")
+    page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
     assert "21 / 21" in page.inner_text(".tasktree-widget")
 
 
