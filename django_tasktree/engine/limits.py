@@ -2,6 +2,7 @@
 
 A transaction that some task leaves open may hold row locks for ever, and a server may stop answering. PostgreSQL gets
 its limits with each transaction, since a connection pooler would hand the settings of a session to other clients.
+SQLite keeps its own time limit: it has one writer, for which all others wait as a rule.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,16 +22,18 @@ _POSTGRESQL = f"SET LOCAL lock_timeout = '{LOCK_WAIT}s'; SET LOCAL statement_tim
 _MARIADB = f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT}, max_statement_time = {LONGEST_STATEMENT}"
 # MySQL limits the time of SELECT alone.
 _MYSQL = f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT}, max_execution_time = {LONGEST_STATEMENT * 1000}"
-_SQLITE = f"PRAGMA busy_timeout = {LOCK_WAIT * 1000}"
 
 
 @contextmanager
 def limited_statements() -> Iterator[None]:
     """Limit each statement of the block on the database of the nodes, and repeat none that fails.
 
-    The block must not be inside a transaction. On MySQL, MariaDB and SQLite the connection keeps the limits.
+    The block must not be inside a transaction. On MySQL and MariaDB the connection keeps the limits.
     """
     connection = connections[write_alias()]
+    if connection.vendor == "sqlite":
+        yield
+        return
     limit = _PerTransaction() if connection.vendor == "postgresql" else _PerConnection()
     with connection.execute_wrapper(limit), transient.without_repeats():
         yield
@@ -71,12 +74,6 @@ class _PerConnection:
             self._limited = connection.connection
             with connection.wrap_database_errors:
                 cursor = connection.connection.cursor()
-                cursor.execute(_statement(connection))
+                cursor.execute(_MARIADB if connection.mysql_is_mariadb else _MYSQL)
                 cursor.close()
         return execute(sql, params, many, context)
-
-
-def _statement(connection: Any) -> str:
-    if connection.vendor == "sqlite":
-        return _SQLITE
-    return _MARIADB if connection.mysql_is_mariadb else _MYSQL

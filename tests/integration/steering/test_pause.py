@@ -202,6 +202,7 @@ def test_the_history_tells_who_asked_for_what(result, django_user_model):
 def test_a_retry_that_falls_due_during_a_pause_keeps_its_count_and_its_time(result):
     from datetime import timedelta
 
+    from celery import current_app
     from django.utils import timezone
 
     from django_tasktree.engine.advance import advance
@@ -219,5 +220,5 @@ def test_a_retry_that_falls_due_during_a_pause_keeps_its_count_and_its_time(resu
     NodeRun.objects.filter(run_id=result.id).exclude(id=message.id).update(ready=False)
     TreeRun.objects.filter(id=result.id).update(state="STARTED")
     (dispatch,) = advance(result.id)
-    _, _, options = _call(dispatch)
+    _, _, options = _call(current_app, dispatch)
     assert (options["retries"], options["eta"], options["task_id"]) == (1, due, str(row.task_id))
