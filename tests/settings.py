@@ -56,3 +56,7 @@ if "TEST_QUORUM" in os.environ:
 if "TEST_CHILDREN" in os.environ:
     # Each process of the pool is replaced after so many tasks.
     CELERY_WORKER_MAX_TASKS_PER_CHILD = int(os.environ["TEST_CHILDREN"])
+if "TEST_TIME_ZONE" in os.environ:
+    TIME_ZONE = CELERY_TIMEZONE = os.environ["TEST_TIME_ZONE"]
+    USE_TZ = os.environ["TEST_USE_TZ"] == "1"
+    CELERY_ENABLE_UTC = os.environ["TEST_ENABLE_UTC"] == "1"

@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import time
+from datetime import datetime
 from pathlib import Path
 
 from celery import Task
@@ -94,6 +95,14 @@ def flaky_soon(self, failures, countdown):
     """Retry after so many seconds."""
     if self.request.retries < failures:
         raise self.retry(countdown=countdown)
+    return "done"
+
+
+@task_with_callbacks(bind=True, max_retries=3)
+def retry_at(self, eta):
+    """Retry once, at a time that is given as ISO text."""
+    if self.request.retries == 0:
+        raise self.retry(eta=datetime.fromisoformat(eta))
     return "done"
 
 
