@@ -77,12 +77,14 @@ def test_an_argument_named_self(deliver):
     assert run(deliver, classes.takes_self, self=1, other=2).get() == [1, 2]
 
 
-@pytest.mark.parametrize("task", [classes.takes_self, classes.plain_takes_self], ids=["ours", "plain"])
-def test_an_argument_named_self_outside_trees(app, transactional_db, task):
-    """The message is that of ``apply_async``: Python itself refuses ``delay(self=…)``."""
+def test_an_argument_named_self_outside_trees(app, transactional_db):
+    """The message is that of ``apply_async``: Python itself refuses ``delay(self=…)``.
+
+    Whether Celery takes such an argument for its own class of tasks depends on what the process ran before.
+    """
     with simulation.simulated(app, "self") as world:
         world.start_worker("w")
-        result = task.apply_async(kwargs={"self": 1, "other": 2})
+        result = classes.takes_self.apply_async(kwargs={"self": 1, "other": 2})
         world.deliver_all("w")
         assert result.get(timeout=10) == [1, 2]
 

@@ -117,12 +117,6 @@ def takes_self(self=None, other=None):
     return [self, other]
 
 
-@shared_task
-def plain_takes_self(self=None, other=None):
-    """Do the same as a task of Celery's own."""
-    return [self, other]
-
-
 class Once(CallbackTask):
     """As celery-once with ``graceful``: what is queued already is not queued again."""
 
