@@ -2,7 +2,7 @@
 
 import os
 
-from celery import Task, shared_task
+from celery import Task
 from celery.backends.base import DisabledBackend
 from celery.result import AsyncResult
 
