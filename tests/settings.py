@@ -28,7 +28,7 @@ if "DATABASE_URL" not in os.environ:
             }
 if "mariadb" in DATABASES:
     DATABASES["mariadb"]["OPTIONS"] = {"charset": "utf8mb4", "isolation_level": "read committed"}
-    DATABASES["mariadb"]["TEST"] |= {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_bin"}
+    DATABASES["mariadb"]["TEST"] |= {"CHARSET": "utf8mb4"}
 
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL") or "memory://"
 CELERY_BROKER_TRANSPORT_OPTIONS = {

@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_tasktree import times
 from django_tasktree.identifiers import new_id
+from django_tasktree.models.exact_char_field import ExactCharField
 from django_tasktree.models.instant_field import InstantField
 from django_tasktree.models.node_run import NodeRun
 from django_tasktree.models.tree_run import TreeRun
@@ -42,7 +43,7 @@ class HistoryEntry(models.Model):
         related_name="+",
         help_text=_("Where it was asked of a node with its subtree."),
     )
-    action = models.CharField(_("action"), max_length=10, choices=Action.choices)
+    action = ExactCharField(_("action"), max_length=10, choices=Action.choices)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("user"),
@@ -51,7 +52,7 @@ class HistoryEntry(models.Model):
         on_delete=models.SET_NULL,
         related_name="+",
     )
-    actor = models.CharField(
+    actor = ExactCharField(
         _("asked by"), max_length=255, blank=True, help_text=_("The user's name then, or what else asked for it.")
     )
     at = InstantField(_("at"), default=times.now)

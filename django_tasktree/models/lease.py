@@ -3,6 +3,7 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from django_tasktree.models.exact_char_field import ExactCharField
 from django_tasktree.models.instant_field import InstantField
 
 
@@ -12,7 +13,7 @@ class Lease(models.Model):
     ``until`` is a time of the database's clock.
     """
 
-    name = models.CharField(_("name"), max_length=50, primary_key=True)
+    name = ExactCharField(_("name"), max_length=50, primary_key=True)
     holder = models.UUIDField(_("holder"), null=True, blank=True)
     until = InstantField(_("until"))
     cursors = models.JSONField(_("cursors"), default=dict, blank=True)

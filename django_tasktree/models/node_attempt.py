@@ -4,6 +4,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from django_tasktree.identifiers import new_id
+from django_tasktree.models.exact_char_field import ExactCharField
 from django_tasktree.models.instant_field import InstantField
 from django_tasktree.models.node_run import NodeRun
 
@@ -15,11 +16,11 @@ class NodeAttempt(models.Model):
     node = models.ForeignKey(NodeRun, verbose_name=_("node"), on_delete=models.CASCADE, related_name="attempt_log")
     number = models.PositiveIntegerField(_("attempt"))
     task_id = models.UUIDField(_("task ID"))
-    worker = models.CharField(_("worker"), max_length=255, blank=True)
+    worker = ExactCharField(_("worker"), max_length=255, blank=True)
     started_at = InstantField(_("started"), null=True, blank=True)
     finished_at = InstantField(_("finished"))
-    outcome = models.CharField(_("outcome"), max_length=20)
-    error_type = models.CharField(_("error type"), max_length=255, blank=True)
+    outcome = ExactCharField(_("outcome"), max_length=20)
+    error_type = ExactCharField(_("error type"), max_length=255, blank=True)
     error_message = models.TextField(_("error message"), blank=True)
     traceback = models.TextField(_("traceback"), blank=True)
 

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_tasktree import times
 from django_tasktree.identifiers import new_id
+from django_tasktree.models.exact_char_field import ExactCharField
 from django_tasktree.models.instant_field import InstantField
 from django_tasktree.models.querysets import NodeRunManager
 from django_tasktree.models.tree_run import TreeRun
@@ -37,18 +38,18 @@ class NodeRun(models.Model):
     position = models.PositiveIntegerField(_("position"), default=0)
     child_count = models.PositiveIntegerField(_("children"), default=0)
 
-    task = models.CharField(_("task"), max_length=255)
+    task = ExactCharField(_("task"), max_length=255)
     args = models.TextField(_("arguments"), default="[]")
     kwargs = models.TextField(_("keyword arguments"), default="{}")
     options = models.TextField(_("message options"), default="{}")
     has_references = models.BooleanField(_("takes other nodes' results"), default=False)
-    run_when = models.CharField(_("run when"), max_length=7, choices=RunWhen.choices, default=RunWhen.SUCCESS)
+    run_when = ExactCharField(_("run when"), max_length=7, choices=RunWhen.choices, default=RunWhen.SUCCESS)
     is_gather = models.BooleanField(_("gather"), default=False)
 
     allow_failure = models.BooleanField(
         _("may fail"), default=False, help_text=_("Its own failure fails neither the run nor a gather node.")
     )
-    on_failure = models.CharField(_("on failure"), max_length=8, choices=OnFailure.choices, default=OnFailure.CONTINUE)
+    on_failure = ExactCharField(_("on failure"), max_length=8, choices=OnFailure.choices, default=OnFailure.CONTINUE)
     max_active = models.PositiveIntegerField(
         _("at most active"), null=True, blank=True, help_text=_("How many nodes below it may be queued or running.")
     )
@@ -61,11 +62,11 @@ class NodeRun(models.Model):
     )
     grown = models.BooleanField(_("added by its parent's body"), default=False)
 
-    state = models.CharField(_("state"), max_length=7, choices=NodeState.choices, default=NodeState.PENDING)
+    state = ExactCharField(_("state"), max_length=7, choices=NodeState.choices, default=NodeState.PENDING)
     ready = models.BooleanField(
         _("ready"), default=False, help_text=_("Pending, though its parent lets it run: paused, or over a limit.")
     )
-    hold = models.CharField(_("held back"), max_length=7, choices=Hold.choices, default=Hold.NONE, blank=True)
+    hold = ExactCharField(_("held back"), max_length=7, choices=Hold.choices, default=Hold.NONE, blank=True)
     settled = models.BooleanField(_("settled"), default=False)
     failed = models.BooleanField(
         _("failed"), default=False, help_text=_("Once settled: whether it, or anything below it, failed.")
@@ -75,7 +76,7 @@ class NodeRun(models.Model):
     revision = models.PositiveIntegerField(_("revision"), default=0)
     retries = models.PositiveIntegerField(_("retries"), default=0)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
-    worker = models.CharField(_("worker"), max_length=255, blank=True)
+    worker = ExactCharField(_("worker"), max_length=255, blank=True)
     # The key of its Worker row, which goes when the worker does.
     worker_id = models.UUIDField(_("worker ID"), null=True, blank=True, editable=False)
     resent = models.PositiveSmallIntegerField(_("messages sent again"), default=0)
@@ -85,7 +86,7 @@ class NodeRun(models.Model):
     eta = InstantField(_("due"), null=True, blank=True)
 
     result = models.TextField(_("result"), null=True, blank=True)  # noqa: DJ001  NULL: there is none
-    error_type = models.CharField(_("error type"), max_length=255, blank=True)
+    error_type = ExactCharField(_("error type"), max_length=255, blank=True)
     error_message = models.TextField(_("error message"), blank=True)
     error_args = models.TextField(_("error arguments"), blank=True)
     traceback = models.TextField(_("traceback"), blank=True)

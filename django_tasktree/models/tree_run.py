@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_tasktree import times
 from django_tasktree.identifiers import new_id
+from django_tasktree.models.exact_char_field import ExactCharField
 from django_tasktree.models.instant_field import InstantField
 from django_tasktree.models.querysets import TreeRunManager
 from django_tasktree.states import RUN_FINAL, OnFailure, RunState
@@ -22,10 +23,10 @@ class TreeRun(models.Model):
     """One launch of a tree: what was launched, by whom, and how it stands."""
 
     id = models.UUIDField(_("ID"), primary_key=True, default=new_id, editable=False)
-    name = models.CharField(_("name"), max_length=200, blank=True)
-    definition = models.CharField(_("definition"), max_length=200, blank=True, db_index=True)
+    name = ExactCharField(_("name"), max_length=200, blank=True)
+    definition = ExactCharField(_("definition"), max_length=200, blank=True, db_index=True)
     params = models.JSONField(_("parameters"), default=dict, blank=True)
-    key = models.CharField(
+    key = ExactCharField(
         _("key"),
         max_length=200,
         null=True,
@@ -33,8 +34,8 @@ class TreeRun(models.Model):
         unique=True,
         help_text=_("Launching the same key again gives this run."),
     )
-    state = models.CharField(_("state"), max_length=10, choices=RunState.choices, default=RunState.STARTED)
-    on_failure = models.CharField(_("on failure"), max_length=8, choices=OnFailure.choices, default=OnFailure.CONTINUE)
+    state = ExactCharField(_("state"), max_length=10, choices=RunState.choices, default=RunState.STARTED)
+    on_failure = ExactCharField(_("on failure"), max_length=8, choices=OnFailure.choices, default=OnFailure.CONTINUE)
     max_active = models.PositiveIntegerField(
         _("at most active"), null=True, blank=True, help_text=_("How many of its nodes may be queued or running.")
     )

@@ -3,6 +3,7 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from django_tasktree.models.exact_char_field import ExactCharField
 from django_tasktree.models.instant_field import InstantField
 from django_tasktree.models.querysets import WorkerManager
 
@@ -14,9 +15,9 @@ class Worker(models.Model):
     """
 
     id = models.UUIDField(_("ID"), primary_key=True, editable=False)
-    hostname = models.CharField(_("name"), max_length=255)
+    hostname = ExactCharField(_("name"), max_length=255)
     pid = models.PositiveBigIntegerField(_("process ID"))
-    pool = models.CharField(_("pool"), max_length=100, blank=True)
+    pool = ExactCharField(_("pool"), max_length=100, blank=True)
     concurrency = models.PositiveIntegerField(_("concurrency"), null=True, blank=True)
     queues = models.JSONField(_("queues"), default=list, blank=True)
     #: The task ids of the messages that it has received and not ended; the sweep does not send these again.
