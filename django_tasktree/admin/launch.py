@@ -7,7 +7,7 @@ from typing import Any, cast
 from django.contrib import messages
 from django.contrib.admin import helpers
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -18,6 +18,7 @@ from django_tasktree.admin.page_context import page_context
 from django_tasktree.admin.read_only import Admin
 from django_tasktree.admin.rendering import run_title
 from django_tasktree.admin.row_choices import RowChoices, RowSelect, can_be_searched
+from django_tasktree.atomicity import atomic_with_runs
 from django_tasktree.exceptions import InvalidParameter, UnknownDefinition
 from django_tasktree.identifiers import as_uuid
 from django_tasktree.launching import prepare
@@ -118,7 +119,7 @@ class LaunchPages(Admin):
         name = form.definition.name
         try:
             # All or nothing: rows that the definition itself wrote too.
-            with transaction.atomic():
+            with atomic_with_runs(DEFAULT_DB_ALIAS):
                 prepared = prepare(name, form.params)
                 run = prepared.launch(key=key, launched_by=request.user, eta=form.cleaned_data["eta"]).run
                 if not existed:

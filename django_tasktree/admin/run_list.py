@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib.admin.views.main import ChangeList
 from django.db import connections
+from django.db.models import prefetch_related_objects
 from django.http import HttpRequest
 
 from django_tasktree.admin.local_dates import knows_local_dates
@@ -19,9 +20,10 @@ class RunList(ChangeList):
             self.date_hierarchy = None
 
     def get_results(self, request: HttpRequest) -> None:
-        """Load the page, and the progress of each of its runs."""
+        """Load the page, with the progress of each of its runs and who launched it."""
         super().get_results(request)
         runs: list[Any] = list(self.result_list)
+        prefetch_related_objects(runs, "launched_by")
         progress = progress_of_all(runs)
         for run in runs:
             run.listed_progress = progress[run.id]

@@ -46,10 +46,9 @@ class TreeRunAdmin(ComposePages, DashboardPage, CopyAndDelete, ReadOnlyAdmin):
         js = ["django_tasktree/list.js"]
 
     actions = [bulk_action(verb) for verb in (*verbs_of_runs(), COPY, DELETE)]
-    list_display = ["title", "state_badge", "progress", "started", "took", "launched_by"]
+    list_display = ["title", "state_badge", "progress", "started", "took", "launcher"]
     list_display_links = ["title"]
     list_filter = ["state", DefinitionFilter, LauncherFilter, "created_at"]
-    list_select_related = ["launched_by"]
     search_fields = ["name", "key"]
     search_help_text = _("Name, key, or the whole ID of a run, a node or a task")
     date_hierarchy = "created_at"
@@ -101,6 +100,11 @@ class TreeRunAdmin(ComposePages, DashboardPage, CopyAndDelete, ReadOnlyAdmin):
     def took(self, run: TreeRun) -> str:
         """Show how long it took."""
         return rendering.duration(run.duration)
+
+    @admin.display(description=_("launched by"), ordering="launched_by_id", empty_value="-")
+    def launcher(self, run: TreeRun) -> Any:
+        """Show who launched it, whom the list has loaded: users may be in another database."""
+        return run.launched_by
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Add the button that launches."""

@@ -17,6 +17,7 @@ CHECKS = (
     own_settings.lost_workers_are_told_from_living_ones,
     own_settings.results_outlive_their_runs,
     databases.one_alias_for_all,
+    databases.atomic_tasks_write_beside_their_nodes,
     databases.sqlite_waits_for_its_writer,
     databases.mysql_reads_what_is_committed,
     celery_settings.connections_are_kept,

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
+from celery import current_app
 from django.apps import apps
 from django.core import checks
 from django.core.checks import CheckMessage, Error
 from django.db import connections, router
+from django.db.models import Model
 
 from django_tasktree.models import NodeRun
 
@@ -22,6 +24,34 @@ def one_alias_for_all() -> Iterator[CheckMessage]:
             hint="Give all models of the app the same alias in db_for_write: each step is one transaction.",
             id="django_tasktree.E003",
         )
+
+
+def atomic_tasks_write_beside_their_nodes() -> Iterator[CheckMessage]:
+    """W009: a task's writes and its node's outcome are in two databases."""
+    elsewhere = sorted(
+        model._meta.label for model in _models_of_the_project() if router.db_for_write(model) != _alias()
+    )
+    tasks = sorted(name for name, task in current_app.tasks.items() if getattr(task, "atomic", False) is True)
+    if elsewhere and tasks:
+        yield checks.Warning(
+            f"Nodes are written to the database {_alias()!r}, and other models are not ({_some(elsewhere)}): what a "
+            f"task with atomic=True ({_some(tasks)}) writes there is not in one transaction with its node's outcome.",
+            hint="Let such tasks write to the database of the nodes alone, or leave atomic=True out and make them "
+            "idempotent.",
+            id="django_tasktree.W009",
+        )
+
+
+def _models_of_the_project() -> Iterator[type[Model]]:
+    """Yield the models that a task may well write to."""
+    for config in apps.get_app_configs():
+        if not config.name.startswith(("django.contrib.", "django_celery_", "django_tasktree")):
+            yield from config.get_models()
+
+
+def _some(names: list[str]) -> str:
+    """Name three of them at most."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def sqlite_waits_for_its_writer() -> Iterator[CheckMessage]:

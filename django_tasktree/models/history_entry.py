@@ -10,6 +10,7 @@ from django_tasktree.models.exact_char_field import ExactCharField
 from django_tasktree.models.instant_field import InstantField
 from django_tasktree.models.node_run import NodeRun
 from django_tasktree.models.tree_run import TreeRun
+from django_tasktree.models.user_key import UserKey, set_null_across_databases
 
 
 class Action(models.TextChoices):
@@ -44,12 +45,13 @@ class HistoryEntry(models.Model):
         help_text=_("Where it was asked of a node with its subtree."),
     )
     action = ExactCharField(_("action"), max_length=10, choices=Action.choices)
-    user = models.ForeignKey(
+    user = UserKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("user"),
         null=True,
         blank=True,
-        on_delete=models.SET_NULL,
+        on_delete=set_null_across_databases,
+        db_constraint=False,
         related_name="+",
     )
     actor = ExactCharField(

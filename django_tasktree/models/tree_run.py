@@ -13,6 +13,7 @@ from django_tasktree.identifiers import new_id
 from django_tasktree.models.exact_char_field import ExactCharField
 from django_tasktree.models.instant_field import InstantField
 from django_tasktree.models.querysets import TreeRunManager
+from django_tasktree.models.user_key import UserKey, set_null_across_databases
 from django_tasktree.states import RUN_FINAL, OnFailure, RunState
 
 if TYPE_CHECKING:
@@ -52,12 +53,13 @@ class TreeRun(models.Model):
     created_at = InstantField(_("created"), default=times.now)
     started_at = InstantField(_("started"), null=True, blank=True)
     finished_at = InstantField(_("finished"), null=True, blank=True)
-    launched_by = models.ForeignKey(
+    launched_by = UserKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("launched by"),
         null=True,
         blank=True,
-        on_delete=models.SET_NULL,
+        on_delete=set_null_across_databases,
+        db_constraint=False,
         related_name="+",
     )
 

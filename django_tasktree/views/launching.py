@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, router
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from django_tasktree.engine.moves import write_alias
+from django_tasktree.atomicity import atomic_with_runs
 from django_tasktree.exceptions import InvalidParameter
 from django_tasktree.launching import prepare
 from django_tasktree.parameter_errors import show_reasons
@@ -72,7 +72,7 @@ class TreeLaunchView(_Base):
     def form_valid(self, form: Any) -> HttpResponse:
         """Save the form, where it is a model's, and launch: both or neither."""
         try:
-            with transaction.atomic(using=write_alias()):
+            with atomic_with_runs(_database_of(form)):
                 if hasattr(form, "save"):
                     self.object = form.save()
                 self.tree_result = self.launch(form)
@@ -89,3 +89,9 @@ class TreeLaunchView(_Base):
         if self.request.user.is_authenticated:
             return reverse("tasktree:progress", args=[self.tree_result.id])
         return progress_link(self.tree_result)
+
+
+def _database_of(form: Any) -> str:
+    """Return the alias of the database that a form saves to."""
+    instance = getattr(form, "instance", None)
+    return DEFAULT_DB_ALIAS if instance is None else router.db_for_write(type(instance), instance=instance)

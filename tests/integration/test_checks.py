@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 from celery import shared_task
@@ -229,6 +230,22 @@ def test_w007_launch_views_without_urls(settings):
     assert any("LeadsThere leads to the progress page" in each for each in told)
     assert not any("LeadsElsewhere" in each for each in told)
     settings.ROOT_URLCONF = None
+    assert found() == {}
+
+
+class NodesApart:
+    def db_for_write(self, model, **hints):
+        return "runs" if model._meta.app_label == "django_tasktree" else "default"
+
+
+def test_w009_atomic_tasks_that_write_to_another_database(settings, monkeypatch):
+    monkeypatch.setattr(databases, "_config", lambda: {"ENGINE": "django.db.backends.postgresql"})
+    settings.DATABASE_ROUTERS = [NodesApart()]
+    message = found()["W009"]
+    assert "the database 'runs'" in message.msg
+    assert "sample.Effect" in message.msg
+    assert re.search(r"\(tests.sample.atomic_tasks.\w+, .*, .* and \d+ more\)", message.msg)
+    monkeypatch.setattr(databases, "current_app", SimpleNamespace(tasks={echo.name: echo}))
     assert found() == {}
 
 
