@@ -14,11 +14,12 @@ class TaskTreeConfig(AppConfig):
     def ready(self) -> None:
         """Listen to Celery, and import each installed app's ``trees`` module."""
         from django_tasktree import checks, copying, registry, result, sweeping, tree
-        from django_tasktree.worker import bootstep, forking, keeper, receivers, task
+        from django_tasktree.worker import bootstep, forking, keeper, open_transactions, receivers, task
 
         task.launch_callbacks = tree.launch_callbacks
         result.copy_run = copying.copy_run
         receivers.connect()
+        open_transactions.connect()
         forking.connect()
         bootstep.connect()
         keeper.sweep_if_due = sweeping.sweep_if_due

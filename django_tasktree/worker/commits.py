@@ -36,6 +36,19 @@ class Commits:
 
 
 @contextmanager
+def errors_logged_on_commit(alias: str) -> Iterator[None]:
+    """Let what the block registers with ``on_commit`` be robust: the commit has happened by then, and others follow.
+
+    Args:
+        alias: the database.
+    """
+    before = len(connections[alias].run_on_commit)
+    yield
+    entries: list[Any] = connections[alias].run_on_commit
+    entries[before:] = [(savepoint_ids, callback, True) for savepoint_ids, callback, _ in entries[before:]]
+
+
+@contextmanager
 def savepoints() -> Iterator[None]:
     """Keep a statement that fails in the block from spoiling the transactions that are open around it.
 

@@ -26,12 +26,13 @@ from django_tasktree.states import NodeState
 from django_tasktree.text import text_of
 from django_tasktree.worker import eager
 from django_tasktree.worker.arguments import fill_in
+from django_tasktree.worker.commits import errors_logged_on_commit
 from django_tasktree.worker.context import RunningNode, StopPropagation
 from django_tasktree.worker.follow import conclude, publish_after_commit
 from django_tasktree.worker.identity import worker_of
 from django_tasktree.worker.lost import give_up
 from django_tasktree.worker.message import HEADER
-from django_tasktree.worker.open_transactions import discard_connections, none_left_open
+from django_tasktree.worker.open_transactions import discard_connections, guard, none_left_open, roll_back_leftovers
 from django_tasktree.worker.publisher import send_retry
 from django_tasktree.worker.task_result import success_row
 
@@ -60,6 +61,8 @@ def run_attempt(
         Ignore: the message is a duplicate or void, or the body raised it.
         Exception: what the body raised, in a form that Celery can handle; the node's row has it by then.
     """
+    if not task.request.is_eager:
+        roll_back_leftovers(task.name, task.request.id, "before")
     _claim(task, ref)
     try:
         return _attempt(task, ref, partial(_run_body, task, args, kwargs, body))
@@ -221,9 +224,12 @@ def _run_in_transaction(
         alias: the database.
         committed: gets an entry once both are committed; what fails after that is no failure of the node.
     """
+    look = guard(f"what task {task.name} registered with on_commit")
     with transaction.atomic(using=alias):
-        value, outcome = run_body(node)
         transaction.on_commit(lambda: committed.append(True), using=alias)
+        with errors_logged_on_commit(alias):
+            value, outcome = run_body(node)
+        transaction.on_commit(look, using=alias)
         _succeed(task, node.ref, outcome, value, alias)
     return value
 

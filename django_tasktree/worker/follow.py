@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.dispatch import Signal
 
 from django_tasktree.engine.advance import advance
 from django_tasktree.engine.finish import finish
@@ -21,6 +23,7 @@ from django_tasktree.failures import describe
 from django_tasktree.signals import node_finished, run_finished, run_started
 from django_tasktree.states import NodeState, RunState
 from django_tasktree.worker.message import ref_of
+from django_tasktree.worker.open_transactions import rolled_back_after
 from django_tasktree.worker.publisher import publish
 
 logger = logging.getLogger(__name__)
@@ -134,13 +137,12 @@ def _after_commit(run_id: UUID, work: _Work) -> None:
 
 
 def _concluded(node: NodeRef, outcome: Outcome, work: _Work) -> None:
-    if node_finished.has_listeners():
-        node_finished.send_robust(sender=None, run_id=node.run_id, node_id=node.id, state=outcome.state)
+    _send(node_finished, run_id=node.run_id, node_id=node.id, state=outcome.state)
     _carry_on(node.run_id, work)
 
 
 def _launched(run_id: UUID, work: _Work) -> None:
-    run_started.send_robust(sender=None, run_id=run_id)
+    _send(run_started, run_id=run_id)
     _carry_on(run_id, work)
 
 
@@ -178,4 +180,11 @@ def _fail(dispatch: Dispatch, error: Exception) -> _Work:
 
 
 def _announce(run_id: UUID, ended: RunState) -> None:
-    run_finished.send_robust(sender=None, run_id=run_id, state=ended)
+    _send(run_finished, run_id=run_id, state=ended)
+
+
+def _send(signal: Signal, **values: Any) -> None:
+    """Call the receivers of a signal; nothing that they raise or leave open reaches what follows."""
+    if signal.has_listeners():
+        with rolled_back_after("a receiver of a signal"):
+            signal.send_robust(sender=None, **values)

@@ -12,14 +12,15 @@ from django_tasktree.worker.unknown_tasks import give_back
 
 def connect() -> None:
     """Listen to Celery, once per process."""
-    signals.task_prerun.connect(_on_prerun, dispatch_uid="django_tasktree", weak=False)
+    signals.task_postrun.connect(_on_postrun, dispatch_uid="django_tasktree", weak=False)
     signals.task_unknown.connect(_on_unknown, dispatch_uid="django_tasktree", weak=False)
     signals.task_revoked.connect(_on_revoked, dispatch_uid="django_tasktree", weak=False)
 
 
-def _on_prerun(task_id: str, task: Any, **_: Any) -> None:
+def _on_postrun(task_id: str, task: Any, **_: Any) -> None:
+    """Look at what ran after the task function: ``on_success``, ``after_return``, receivers of signals."""
     if not task.request.is_eager and HEADER in (task.request.headers or {}):
-        roll_back_leftovers(task.name, task_id)
+        roll_back_leftovers(task.name, task_id, "after")
 
 
 def _on_unknown(sender: Any, message: Any, name: str, id: str, **_: Any) -> None:  # noqa: A002  the signal's own word

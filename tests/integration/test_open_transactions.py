@@ -1,10 +1,15 @@
 """A transaction that a task function leaves open is rolled back, fails its node, and holds nothing of the engine."""
 
+from contextlib import contextmanager
+
 import pytest
+from celery.signals import task_prerun
 from django.db import connections, transaction
+from django_celery_results.models import TaskResult
 
 from django_tasktree import TaskTree
 from django_tasktree.exceptions import TransactionLeftOpen
+from django_tasktree.signals import node_finished, run_finished, run_started
 from django_tasktree.testing import run_tree
 from tests import simulation
 from tests.databases import active_alias
@@ -14,13 +19,22 @@ from tests.sample.tasks import echo
 
 TYPE = "django_tasktree.exceptions.TransactionLeftOpen"
 #: Inside a transaction a database refuses, or ignores, another one that Django does not know.
-WITHIN = [way for way in leaks.WAYS if way not in {"autocommit", "begin", "closed"}]
+WITHIN = ["atomic", "nested", "without a savepoint", "aborted"]
+
+
+@contextmanager
+def receiving(signal, receiver):
+    signal.connect(receiver, weak=False)
+    try:
+        yield
+    finally:
+        signal.disconnect(receiver)
 
 
 def leaking(task, way):
     """A tree with the task, a child for each end, and an independent node."""
     tree = TaskTree()
-    node = tree.add_task(task, [way])
+    node = tree.add_task(task, [] if task is leaks.write else [way])
     node.add_task(leaks.write)
     node.add_task(leaks.write, run_when="failure")
     tree.gather(echo, ["after"], run_when="always")
@@ -83,9 +97,7 @@ def test_within_the_transaction_of_an_atomic_task(world):
 
 
 def test_what_an_earlier_task_left_open_is_rolled_back_first(world, caplog):
-    # In a raw transaction on MySQL nothing tells the client that there is one: only the task's own statements do.
-    unseen = {"begin"} if connections[active_alias()].vendor == "mysql" else set()
-    for way in leaks.WAYS.keys() - unseen:
+    for way in leaks.WAYS:
         tree = TaskTree()
         node = tree.add_task(leaks.write)
         result = tree.apply_async()
@@ -95,7 +107,88 @@ def test_what_an_earlier_task_left_open_is_rolled_back_first(world, caplog):
         world.deliver(message, "w")
         assert clean(), way
         assert (result[node].state, result.state) == ("SUCCESS", "SUCCESS"), way
-        assert "was left open on database" in caplog.text
+        assert f"before task {leaks.write.name}[" in caplog.text
+        assert "left a transaction open on database" in caplog.text
+    assert set(Effect.objects.values_list("note", flat=True)) == {"kept"}
+
+
+def test_what_runs_before_the_task_leaves_open(world, caplog):
+    """Receivers of ``task_prerun`` run after this app's own."""
+    for way in leaks.WAYS:
+        tree, node = leaking(leaks.write, way)
+        with receiving(task_prerun, lambda way=way, **_: leaks.WAYS[way]()):
+            result = tree.apply_async()
+            world.deliver_all("w")
+        assert result[node].node.attempts == 1, way
+        assert (result[node].state, result.state) == ("SUCCESS", "SUCCESS"), way
+        assert clean(), way
+
+
+def test_what_runs_after_the_task_leaves_open(world, caplog):
+    for way in leaks.WAYS:
+        tree, node = leaking(leaks.leak_afterwards, way)
+        result = tree.apply_async()
+        caplog.clear()
+        world.deliver_all("w")
+        assert (result[node].state, result[node].node.attempts, result.state) == ("SUCCESS", 1, "SUCCESS"), way
+        assert f"what ran after task {leaks.leak_afterwards.name}[" in caplog.text
+        assert clean(), way
+    assert set(Effect.objects.values_list("note", flat=True)) == {"kept"}
+
+
+@pytest.mark.parametrize("signal", [node_finished, run_finished, run_started])
+def test_what_a_receiver_of_our_signals_leaves_open(world, caplog, signal):
+    for way in leaks.WAYS:
+        tree, node = leaking(leaks.write, way)
+        with receiving(signal, lambda way=way, **_: leaks.WAYS[way]()):
+            result = tree.apply_async()
+            world.deliver_all("w")
+        assert (result[node].state, result.state) == ("SUCCESS", "SUCCESS"), way
+        assert "a receiver of a signal left a transaction open" in caplog.text
+        assert clean(), way
+    assert set(Effect.objects.values_list("note", flat=True)) == {"kept"}
+
+
+def test_what_runs_on_commit_leaves_open(world, caplog):
+    for way in leaks.WAYS:
+        tree, node = leaking(leaks.leak_on_commit, way)
+        result = tree.apply_async()
+        caplog.clear()
+        world.deliver_all("w")
+        assert (result[node].state, result[node].node.attempts, result.state) == ("SUCCESS", 1, "SUCCESS"), way
+        assert "registered with on_commit left a transaction open" in caplog.text
+        assert clean(), way
+    assert set(Effect.objects.values_list("note", flat=True)) == {"kept"}
+
+
+def test_what_is_raised_on_commit_fails_nothing_that_is_committed(world, caplog):
+    tree = TaskTree()
+    node = tree.add_task(leaks.fail_on_commit)
+    node.add_task(leaks.write)
+    result = tree.apply_async()
+    world.deliver_all("w")
+    assert (result[node].state, result[node].node.attempts, result.state) == ("SUCCESS", 1, "SUCCESS")
+    assert "after the commit" in caplog.text
+    # What else was registered has run.
+    assert sorted(Effect.objects.values_list("note", flat=True)) == ["kept", "lost"]
+    assert TaskResult.objects.get(task_id=str(result[node].node.task_id)).status == "SUCCESS"
+
+
+@pytest.mark.parametrize(
+    "statement", [None, "COMMIT", "/* a comment */ commit", "CREATE TABLE ends_a_transaction (a INT)"]
+)
+def test_what_has_ended_is_not_left_open(world, statement):
+    if statement is not None and "TABLE" in statement and connections[active_alias()].vendor != "mysql":
+        pytest.skip("only MySQL ends a transaction there")
+    tree = TaskTree()
+    node = tree.add_task(leaks.begin_and_end, [statement])
+    result = tree.apply_async()
+    world.deliver_all("w")
+    if statement is not None and "TABLE" in statement:
+        with connections[active_alias()].cursor() as cursor:
+            cursor.execute("DROP TABLE ends_a_transaction")
+    assert (result[node].state, result.state) == ("SUCCESS", "SUCCESS")
+    assert clean()
     assert set(Effect.objects.values_list("note", flat=True)) == {"kept"}
 
 

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.db import DatabaseError, connections, transaction
 
-from django_tasktree import StopPropagation, task_with_callbacks
+from django_tasktree import CallbackTask, StopPropagation, task_with_callbacks
 from tests.databases import active_alias
 from tests.sample.models import Effect
 
@@ -56,6 +56,23 @@ def _begin():
     _write()
 
 
+def _autocommit_and_atomic():
+    transaction.set_autocommit(False, using=active_alias())
+    _atomic()
+
+
+def _commented_begin():
+    with connections[active_alias()].cursor() as cursor:
+        cursor.execute("/* from\na library */ begin")
+    _write()
+
+
+def _broken():
+    """The server, or a network, has ended the connection in the middle of the transaction."""
+    _atomic()
+    connections[active_alias()].connection.close()
+
+
 #: How a transaction can be left open.
 WAYS = {
     "atomic": _atomic,
@@ -64,7 +81,10 @@ WAYS = {
     "aborted": _aborted,
     "closed": _closed,
     "autocommit": _autocommit,
+    "autocommit and atomic": _autocommit_and_atomic,
     "begin": _begin,
+    "commented begin": _commented_begin,
+    "broken": _broken,
 }
 
 
@@ -99,6 +119,50 @@ def leak_and_retry(self, way):
 def leak_in_atomic(way):
     """Open a transaction within the one that the node has."""
     WAYS[way]()
+
+
+class LeaksAfterwards(CallbackTask):
+    """Leaves transactions open in what Celery calls when the task function has ended."""
+
+    abstract = True
+
+    def after_return(self, status, retval, task_id, args, kwargs, einfo):
+        WAYS[args[0]]()
+
+
+@task_with_callbacks(base=LeaksAfterwards)
+def leak_afterwards(way):
+    """Do nothing itself."""
+
+
+@task_with_callbacks(atomic=True)
+def leak_on_commit(way):
+    """Leave it open in what runs after the commit of the node."""
+    transaction.on_commit(WAYS[way], using=active_alias())
+
+
+@task_with_callbacks(atomic=True)
+def fail_on_commit():
+    """Raise in what runs after the commit of the node."""
+    transaction.on_commit(_raise, using=active_alias())
+    transaction.on_commit(_write, using=active_alias())
+
+
+def _raise():
+    raise ValueError("after the commit")
+
+
+@task_with_callbacks
+def begin_and_end(statement):
+    """End what a BEGIN has begun, by Django's own means, or another statement."""
+    connection = connections[active_alias()]
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        Effect.objects.using(active_alias()).create(note="kept")
+        if statement is None:
+            connection.commit()
+        else:
+            cursor.execute(statement)
 
 
 @shared_task
