@@ -6,6 +6,7 @@ import traceback
 from importlib import import_module
 from typing import Any
 
+from billiard.exceptions import Terminated, WorkerLostError
 from celery.utils.serialization import get_pickleable_exception
 from django.apps import apps
 
@@ -17,6 +18,8 @@ from django_tasktree.text import cut_in_the_middle, is_storable, text_of, type_n
 #: Longer messages and tracebacks are cut in the middle, so that neither the cause nor the place is lost.
 _LONGEST = 100_000
 _MOST_FRAMES = 100
+#: What Celery takes for the end of a process: it stops the whole worker, or records the task as lost or revoked.
+_ENDS_OF_PROCESSES = (MemoryError, Terminated, WorkerLostError)
 
 
 class WorkerTraceback(Exception):
@@ -57,14 +60,18 @@ def presentable(error: BaseException) -> Exception:
         error: what a task function raised.
 
     Returns:
-        The exception itself, unless one of its methods raises, a database can't store its traceback, or it is no
-        ``Exception``, which would end the worker's process.
+        The exception itself, unless one of its methods raises, a database can't store its traceback, or it would end
+        the worker's process: what is no ``Exception``, and some that are.
     """
-    if isinstance(error, Exception) and all(map(is_storable, _texts(error) or ["\x00"])):
+    if isinstance(error, Exception) and not isinstance(error, _ENDS_OF_PROCESSES) and _can_be_shown(error):
         return error
     described = describe(error)
     text = f"{described.type}: {described.message}" if described.message else described.type
     return Presentable(text, described)
+
+
+def _can_be_shown(error: Exception) -> bool:
+    return all(map(is_storable, _texts(error) or ["\x00"]))
 
 
 def _texts(error: Exception) -> list[str] | None:

@@ -46,6 +46,8 @@ if "TEST_VISIBILITY_TIMEOUT" in os.environ:
 if "TEST_TASKTREE" in os.environ:
     TASKTREE = json.loads(os.environ["TEST_TASKTREE"])
 CELERY_ACCEPT_CONTENT = os.environ.get("TEST_ACCEPT_CONTENT", "json").split(",")
+if "TEST_RESULT_BACKEND" in os.environ:
+    CELERY_RESULT_BACKEND = os.environ["TEST_RESULT_BACKEND"]
 if "TEST_SOFT_SHUTDOWN" in os.environ:
     CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = float(os.environ["TEST_SOFT_SHUTDOWN"])
 if "TEST_POOL" in os.environ:

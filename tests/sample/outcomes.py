@@ -4,6 +4,7 @@ import asyncio
 import sys
 from dataclasses import dataclass
 
+from billiard.exceptions import SoftTimeLimitExceeded, Terminated, TimeLimitExceeded, WorkerLostError
 from celery.exceptions import Ignore, Reject
 
 from django_tasktree import StopPropagation, current_node, task_with_callbacks
@@ -202,6 +203,11 @@ CASES = {
     "odd syntax error": fails(_syntax, SyntaxError, "bad"),
     "recursion": fails(_fall, RecursionError, "recursion"),
     "memory": raises(MemoryError),
+    "memory with a text": raises(lambda: MemoryError("a\x00b"), r"a\x00b"),
+    "lost worker": raises(lambda: WorkerLostError("of a pool of its own"), "of a pool of its own"),
+    "terminated": raises(lambda: Terminated(15), "15"),
+    "soft time limit": raises(lambda: SoftTimeLimitExceeded("its own"), "its own"),
+    "hard time limit": raises(lambda: TimeLimitExceeded(5), "5"),
     "cancelled": raises(asyncio.CancelledError),
     "generator exit": raises(GeneratorExit),
     "no exception": raises(lambda: NeitherKind("a\x00b"), r"a\x00b"),
@@ -234,6 +240,11 @@ def deep_kwarg():
 
 @task_with_callbacks
 def hostile(name):
+    return CASES[name].act()
+
+
+@task_with_callbacks(ignore_result=True)
+def hostile_ignored(name):
     return CASES[name].act()
 
 
