@@ -11,8 +11,10 @@ from celery import Task, current_app
 from celery.canvas import Signature
 from django.db.models import TextChoices
 from django.utils.module_loading import autodiscover_modules
+from kombu import Exchange, Queue
 
 from django_tasktree.exceptions import InvalidOption, NotACitizen, UnknownTask
+from django_tasktree.message_options import check_values
 from django_tasktree.schedule import message_times
 from django_tasktree.states import OnWorkerLost
 
@@ -142,7 +144,8 @@ def valid_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Check the options of a message; returns those that are set, their times as instants.
 
     Raises:
-        InvalidOption: one does not exist or is no time, or ``eta`` and ``countdown`` are both given.
+        InvalidOption: one does not exist or has a wrong value, or ``eta`` and ``countdown`` are both given.
+        InvalidText: a text is too long, or holds a character that can't be sent.
     """
     for name in options:
         if name not in OPTIONS:
@@ -150,9 +153,10 @@ def valid_options(options: Mapping[str, Any]) -> dict[str, Any]:
     _check_loss_options(options)
     if options.get("eta") is not None and options.get("countdown") is not None:
         raise InvalidOption("a node takes eta= or countdown=, not both")
-    queue = options.get("queue")
-    named = options if queue is None or isinstance(queue, str) else {**options, "queue": queue.name}
-    return message_times({name: value for name, value in named.items() if value is not None})
+    # Celery also takes objects of kombu's.
+    given = {name: value.name if isinstance(value, (Queue, Exchange)) else value for name, value in options.items()}
+    check_values(given)
+    return message_times({name: value for name, value in given.items() if value is not None})
 
 
 def _check_loss_options(options: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django_tasktree.identifiers import as_uuid
 from django_tasktree.models import TreeRun
 from django_tasktree.registry import all_definitions
+from django_tasktree.text import is_storable
 
 #: Stands for runs that no definition made; no definition can have this name, since names are not empty.
 _NONE = ""
@@ -34,7 +35,10 @@ class DefinitionFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """Choose the runs."""
-        return queryset if self.value() is None else queryset.filter(definition=self.value())
+        value = self.value()
+        if value is None:
+            return queryset
+        return queryset.filter(definition=value) if is_storable(value) else queryset.none()
 
 
 class LauncherFilter(admin.SimpleListFilter):

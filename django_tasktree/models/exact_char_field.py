@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 from django.db.models.lookups import IContains
 
+from django_tasktree.text import check_storable
+
 if TYPE_CHECKING:
     # The stubs of Django know what a row gives and takes for its own class: ``str``, or ``str | None``.
     ExactCharField = models.CharField
@@ -20,6 +22,11 @@ else:
         def db_parameters(self, connection: Any) -> dict[str, Any]:
             """Add the collation of this database."""
             return super().db_parameters(connection) | {"collation": exact_collation(connection)}
+
+        def get_prep_value(self, value: Any) -> Any:
+            """Refuse what no row can hold, also in a query: databases differ in what they say to it."""
+            text = super().get_prep_value(value)
+            return check_storable(f"the value of {self.name}", text) if isinstance(text, str) else text
 
 
 def exact_collation(connection: Any) -> str | None:

@@ -8,7 +8,7 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from django_tasktree.atomicity import atomic_with_runs
-from django_tasktree.exceptions import InvalidParameter
+from django_tasktree.exceptions import InvalidParameter, InvalidText
 from django_tasktree.launching import prepare
 from django_tasktree.parameter_errors import show_reasons
 from django_tasktree.registry import get_definition
@@ -76,8 +76,8 @@ class TreeLaunchView(_Base):
                 if hasattr(form, "save"):
                     self.object = form.save()
                 self.tree_result = self.launch(form)
-        except InvalidParameter as error:
-            if not show_reasons(form, error):
+        except (InvalidParameter, InvalidText) as error:
+            if isinstance(error, InvalidText) or not show_reasons(form, error):
                 form.add_error(None, str(error))
             return self.form_invalid(form)
         return HttpResponseRedirect(self.get_success_url())

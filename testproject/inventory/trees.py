@@ -24,7 +24,14 @@ def inventory(path: Path, manifest: Path | None = None, hidden: bool = False) ->
 
 def _existing_directory(path: Path) -> Path:
     top = path.expanduser().resolve()
-    if not top.is_dir():
-        reason = f"{str(path)!r} is not a directory" if top.exists() else f"there is no directory {str(path)!r}"
+    try:
+        is_directory, exists = top.is_dir(), top.exists()
+    except OSError as exc:
+        # A name that is too long, a directory that must not be read.
+        is_directory = False
+        reason = f"{str(path)!r} can't be opened: {exc.strerror}"
+    else:
+        reason = f"{str(path)!r} is not a directory" if exists else f"there is no directory {str(path)!r}"
+    if not is_directory:
         raise InvalidParameter(f"parameter 'path' of tree 'inventory': {reason}", {"path": reason})
     return top

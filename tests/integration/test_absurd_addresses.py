@@ -10,8 +10,6 @@ from django_tasktree import TaskTree
 from django_tasktree.models import NodeRun
 from tests.sample.tasks import echo
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
 #: Percent-encoded: half of a surrogate pair is no UTF-8, and a browser sends what it is given.
 ABSURD = {
     "5,000 digits": "9" * 5000,
@@ -47,14 +45,14 @@ VIEWS = {"status": ["format"], "children": ["parent", "after", "limit"], "progre
 
 
 @pytest.fixture
-def result(eager):
+def result(eager, database):
     tree = TaskTree()
     tree.add_task(echo, ["a"]).add_task(echo, ["b"])
     return tree.apply_async()
 
 
 @pytest.fixture
-def root(client):
+def root(client, database):
     client.force_login(User.objects.create_superuser("root"))
     client.raise_request_exception = False
     return client

@@ -5,6 +5,7 @@ from django.apps import apps
 from django.db import connections, models
 
 from django_tasktree import TaskTree
+from django_tasktree.exceptions import InvalidText
 from django_tasktree.models import NodeRun, TreeRun
 from tests.sample.tasks import echo
 
@@ -51,6 +52,13 @@ def test_search_ignores_case(database):
         assert TreeRun.objects.filter(name__icontains=found).get() == run
     assert TreeRun.objects.filter(key__icontains="oRDERS_").get() == run
     assert not TreeRun.objects.filter(key__icontains="order_").exists()
+
+
+@pytest.mark.parametrize("text", ["a\x00", "a\ud800"], ids=["nul", "surrogate"])
+def test_queries_refuse_what_no_row_can_hold(database, text):
+    for lookup in ({"key": text}, {"key__in": ["a", text]}, {"key__gt": text}):
+        with pytest.raises(InvalidText, match="the value of key holds"):
+            TreeRun.objects.filter(**lookup).exists()
 
 
 def test_every_short_text_is_exact():
