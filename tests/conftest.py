@@ -1,11 +1,13 @@
 """Fixtures that more than one tier of tests uses."""
 
+import os
 import signal
 
+import hypothesis
 import pytest
 
 from testproject.celery import app as celery_app
-from tests import celery_settings, databases, services, workers
+from tests import celery_settings, databases, emptying, services, workers
 
 pytest_plugins = ["django_tasktree.testing.pytest_plugin"]
 
@@ -79,7 +81,14 @@ def stack(request, prefork_workers, transactional_db, app):
         yield worker
 
 
+# A busy machine is no defect: examples have no time limit.
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("ci", parent=hypothesis.settings.get_profile("suite"), print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+
+
 def pytest_configure():
+    emptying.install()
     # A shell ignores SIGINT in what it runs in the background, and every process that this one starts would too.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

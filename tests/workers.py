@@ -14,9 +14,9 @@ from django.db import connections
 from kombu import Connection
 
 from tests import celery_settings
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent
-START_TIMEOUT = 60
 
 
 def database_url(alias):
@@ -48,7 +48,7 @@ class Worker:
             )
 
     def wait_until_ready(self):
-        deadline = time.monotonic() + START_TIMEOUT
+        deadline = time.monotonic() + PATIENCE
         while " ready." not in self.log.read_text(errors="replace"):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the worker did not start:\n{self.log.read_text(errors='replace')[-4000:]}")
@@ -59,7 +59,7 @@ class Worker:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(timeout=20)
+                self.process.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 self.kill()
 
@@ -67,7 +67,7 @@ class Worker:
         """SIGKILL the worker and its pool processes."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(timeout=20)
+            self.process.wait(timeout=PATIENCE)
 
 
 def environment(alias, broker_url, queue, **more):

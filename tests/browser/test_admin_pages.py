@@ -10,11 +10,11 @@ from django.urls import reverse
 from django_tasktree import TaskTree, register_tree, registry
 from django_tasktree.admin import launch_fields
 from django_tasktree.models import NodeRun, TreeRun
+from tests.patience import PATIENCE
 from tests.sample.tasks import echo, fail, wait_for_file
 
 pytestmark = [
     pytest.mark.worker,
-    pytest.mark.timeout(200),
     pytest.mark.django_db(transaction=True),
     # The server of the tests reads what the worker writes in one database.
     pytest.mark.parametrize("stack", ["sqlite-filesystem"], indirect=True),
@@ -59,7 +59,7 @@ def test_retry_what_failed(stack, user, visitor, tmp_path):
     tree = TaskTree("a failure")
     tree.add_task(fail, ["no luck"]).add_task(echo, ["below"])
     result = tree.apply_async()
-    assert result.wait(60) == "FAILURE"
+    assert result.wait(PATIENCE) == "FAILURE"
     page = visitor.log_in().page
     visitor.go(run_page(result))
     page.click(".tasktree-errors a >> text=show in the tree")
@@ -73,7 +73,7 @@ def test_retry_what_failed(stack, user, visitor, tmp_path):
     assert "2 nodes run again" in page.inner_text("#content")
     page.click("input[value=Retry]")
     assert "Retry: 1 run; 2 nodes run again." in page.inner_text(".messagelist")
-    result.wait(60)
+    result.wait(PATIENCE)
     assert NodeRun.objects.get(id=result.children[0].id).attempts == 2
 
 
@@ -240,7 +240,7 @@ def test_graph_and_timeline(stack, user, visitor):
         top.add_task(echo, [number])
     top.gather(echo, [top.outputs])
     result = tree.apply_async()
-    result.wait(60)
+    result.wait(PATIENCE)
     page = visitor.log_in().page
     visitor.go(run_page(result))
     page.get_by_role("tab", name="Tree").focus()
@@ -313,7 +313,7 @@ def test_axe_finds_no_serious_fault(stack, user, visitor, scheme):
         top.add_task(echo, ["x"])
     top.add_task(fail, ["no luck"])
     result = tree.apply_async()
-    result.wait(60)
+    result.wait(PATIENCE)
     page = visitor.log_in().page
     page.emulate_media(color_scheme=scheme)
     faults = []

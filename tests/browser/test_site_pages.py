@@ -10,7 +10,6 @@ from tests.sample.tasks import echo, wait_for_file
 
 pytestmark = [
     pytest.mark.worker,
-    pytest.mark.timeout(200),
     pytest.mark.django_db(transaction=True),
     pytest.mark.parametrize("stack", ["sqlite-filesystem"], indirect=True),
 ]

@@ -11,9 +11,9 @@ from django_tasktree import TaskTree
 from django_tasktree.exceptions import BrokenReference
 from django_tasktree.order import Order
 from tests.compat.canvases import Maker
+from tests.patience import PATIENCE
 
 pytestmark = [pytest.mark.worker, pytest.mark.parametrize("stack", ["postgresql-redis"], indirect=True)]
-TIMEOUT = 60
 #: How many canvases are launched together and then joined, so that waiting costs little.
 ROUND = 10
 
@@ -47,7 +47,7 @@ def _check_order(tree, log, whose):
             assert lines.index(earlier) < lines.index(later), f"{whose}: {earlier} before {later}"
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32))
 def test_random_canvases(stack, tmp_path_factory, seed):
     logs = tmp_path_factory.mktemp("logs")
@@ -57,8 +57,8 @@ def test_random_canvases(stack, tmp_path_factory, seed):
     ours = [tree.apply_async() for tree in trees]
     for seed, their_result, tree, our_result in zip(seeds, theirs, trees, ours, strict=True):
         with allow_join_result():
-            expected = their_result.get(timeout=TIMEOUT)
-        assert our_result.wait(TIMEOUT) == "SUCCESS"
+            expected = their_result.get(timeout=PATIENCE)
+        assert our_result.wait(PATIENCE) == "SUCCESS"
         assert our_result[_named(tree)["end"]].get() == expected, seed
         _check_order(tree, logs / f"{seed}-celery", f"Celery, seed {seed}")
         _check_order(tree, logs / f"{seed}-ours", f"ours, seed {seed}")

@@ -6,13 +6,13 @@ from celery.result import allow_join_result
 
 from django_tasktree import TaskTree
 from django_tasktree.models import NodeRun
+from tests.patience import PATIENCE
 from tests.sample.tasks import add, echo, errback, errback_with_all, fail, note, note_and_fail, total
 
 pytestmark = [
     pytest.mark.worker,
     pytest.mark.parametrize("stack", ["postgresql-redis", "postgresql-rabbitmq"], indirect=True),
 ]
-TIMEOUT = 60
 
 
 def _last(tree, result):
@@ -20,13 +20,13 @@ def _last(tree, result):
     node = tree
     while node.children:
         node = node.children[-1]
-    return result[node].get(TIMEOUT)
+    return result[node].get(PATIENCE)
 
 
 def _run(canvas, state="SUCCESS"):
     tree = TaskTree.from_canvas(canvas)
     result = tree.apply_async()
-    assert result.wait(TIMEOUT) == state
+    assert result.wait(PATIENCE) == state
     return tree, result
 
 
@@ -66,7 +66,7 @@ def test_a_body_that_runs_after_a_failure(stack):
     tree = TaskTree.from_canvas(group(fail.si("member"), echo.si("fine")))
     body = tree.gather(echo, [tree.outcomes], run_when="always")
     result = tree.apply_async()
-    assert result.wait(TIMEOUT) == "FAILURE"
+    assert result.wait(PATIENCE) == "FAILURE"
     assert [(told["state"], told["result"]) for told in result[body].get()] == [("FAILURE", None), ("SUCCESS", "fine")]
 
 
@@ -96,9 +96,9 @@ def test_chunks_and_maps_give_what_celery_gives(stack):
         echo.map([1, 2, 3]),
     ):
         with allow_join_result():
-            expected = signature.apply_async().get(timeout=TIMEOUT)
+            expected = signature.apply_async().get(timeout=PATIENCE)
         result = TaskTree.from_canvas(signature).apply_async()
-        joined = result.join(TIMEOUT)
+        joined = result.join(PATIENCE)
         assert (joined if isinstance(signature, group) else joined[0]) == expected
     assert _last(*_run(chain(add.chunks([(1, 2), (3, 4)], 1), echo.s()))) == [[3], [7]]
 

@@ -4,11 +4,11 @@ import pytest
 
 from django_tasktree import TaskTree, join_tree, run_with_callbacks
 from django_tasktree.models import NodeRun
+from tests.patience import PATIENCE
 from tests.sample import tasks
 from tests.sample.tasks import MakeDirectory, Report, mkdir, report
 
 pytestmark = pytest.mark.worker
-TIMEOUT = 60
 
 
 def test_directories_are_made_in_order(stack, tmp_path):
@@ -19,7 +19,7 @@ def test_directories_are_made_in_order(stack, tmp_path):
     task11 = task1.add_task(mkdir, args=[str(tmp_path / "d1" / "1")])
     task110 = task11.add_task(mkdir, args=[str(tmp_path / "d1" / "1" / "0")])
     async_result = tree.apply_async()
-    assert async_result.wait(TIMEOUT) == "SUCCESS"
+    assert async_result.wait(PATIENCE) == "SUCCESS"
     assert (tmp_path / "d1" / "1" / "0").is_dir()
     assert async_result.join() == [str(tmp_path / "d0"), str(tmp_path / "d1")]
     assert [async_result[node].get() for node in (task0, task10, task11, task110)]
@@ -33,13 +33,13 @@ def test_returned_objects_bear_async_result(stack):
     task11 = task1.add_task(report, args=["11"])
     task11.add_task(report, args=["110"])
     async_result = tree.apply_async()
-    task0_result, task1_result = async_result.join(TIMEOUT)
-    task10_result, task11_result = task1_result.async_result.join(TIMEOUT)
-    (task110_result,) = task11_result.async_result.join(TIMEOUT)
+    task0_result, task1_result = async_result.join(PATIENCE)
+    task10_result, task11_result = task1_result.async_result.join(PATIENCE)
+    (task110_result,) = task11_result.async_result.join(PATIENCE)
     names = [r.name for r in (task0_result, task1_result, task10_result, task11_result, task110_result)]
     assert names == ["0", "1", "10", "11", "110"]
     assert isinstance(task0_result, Report)
-    assert task0_result.async_result.join(TIMEOUT) == []
+    assert task0_result.async_result.join(PATIENCE) == []
 
 
 def test_callback_inside_kwargs(stack, tmp_path):
@@ -47,7 +47,7 @@ def test_callback_inside_kwargs(stack, tmp_path):
     node = tree.add_task(mkdir, kwargs={"path": str(tmp_path / "1"), "callback": mkdir.si(str(tmp_path / "1" / "2"))})
     node.add_task(mkdir, args=[str(tmp_path / "1" / "3")])
     result = tree.apply_async()
-    assert result.wait(TIMEOUT) == "SUCCESS"
+    assert result.wait(PATIENCE) == "SUCCESS"
     # Callbacks come before the nodes that were added, as there.
     assert [child.get() for child in result[node].children] == [str(tmp_path / "1" / "2"), str(tmp_path / "1" / "3")]
 
@@ -57,7 +57,7 @@ def test_class_based_task(stack, tmp_path):
     task0 = tree.add_task(MakeDirectory, args=[str(tmp_path / "0")])
     task01 = task0.add_task(MakeDirectory, kwargs={"path": str(tmp_path / "0" / "1")})
     result = tree.apply_async()
-    assert result[task01].get(TIMEOUT) == str(tmp_path / "0" / "1")
+    assert result[task01].get(PATIENCE) == str(tmp_path / "0" / "1")
     assert result[task01].name == "tests.sample.tasks.MakeDirectory"
 
 
@@ -70,7 +70,7 @@ def test_push_and_pop(stack, tmp_path):
     popped = tree.pop()
     assert popped.args == (path, "X")
     tree.push(tasks.append, args=[path, "3"])
-    assert tree.apply_and_join(timeout=TIMEOUT) == ["1", "2", "3"]
+    assert tree.apply_and_join(timeout=PATIENCE) == ["1", "2", "3"]
     assert (tmp_path / "log").read_text() == "123"
 
 
@@ -80,28 +80,28 @@ def test_join_tree_follows_the_first_children(stack):
     tree.add_task(tasks.echo, args=["second root"])
     first.add_task(tasks.echo, args=[2])
     first.add_task(tasks.echo, args=["second child"])
-    assert join_tree(tree.apply_async(), timeout=TIMEOUT) == [1, 2]
+    assert join_tree(tree.apply_async(), timeout=PATIENCE) == [1, 2]
 
 
 def test_callback_outside_trees(stack):
     cb1 = report.subtask(args=["cb1"])
     cb2 = report.subtask(args=["cb2"])
     async_result = report.delay("main", callback=[cb1, cb2])
-    main_result = async_result.wait(TIMEOUT)
-    cb1_result, cb2_result = main_result.async_result.join(TIMEOUT)
+    main_result = async_result.wait(PATIENCE)
+    cb1_result, cb2_result = main_result.async_result.join(PATIENCE)
     assert [main_result.name, cb1_result.name, cb2_result.name] == ["main", "cb1", "cb2"]
 
 
 def test_a_single_callback_outside_trees(stack):
     result = tasks.echo.delay("main", callback=tasks.echo.si("after"))
-    assert result.get(TIMEOUT) == "main"
-    assert result.async_result.join(TIMEOUT) == ["after"]
+    assert result.get(PATIENCE) == "main"
+    assert result.async_result.join(PATIENCE) == ["after"]
 
 
 def test_callback_of_a_direct_call(stack):
     value = report("here", callback=report.si("there"))
     assert value.name == "here"
-    assert [r.name for r in value.async_result.join(TIMEOUT)] == ["there"]
+    assert [r.name for r in value.async_result.join(PATIENCE)] == ["there"]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -13,6 +13,7 @@ from django_tasktree.engine.settle import settle
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import NodeState
 from tests.integration.engine.trees import SUCCESS, persist, ref, tree_of
+from tests.patience import PATIENCE
 from tests.sample.tasks import echo
 
 
@@ -58,7 +59,7 @@ def test_two_last_siblings_finish_at_once(database, gathers):
     def sibling(message):
         def body():
             list(finish(message, SUCCESS).dispatches)
-            barrier.wait(30)
+            barrier.wait(PATIENCE)
             return settle(message.run_id, message.parent_id)
 
         return body
@@ -97,7 +98,7 @@ def test_the_settler_that_marks_last_loses(database, monkeypatch):
 
     def look_then_wait(*args):
         seen = real_look(*args)
-        looked.wait(30)
+        looked.wait(PATIENCE)
         return seen
 
     monkeypatch.setattr(settle_module, "_look", look_then_wait)
@@ -112,7 +113,7 @@ def test_two_workers_claim_one_node(database):
 
     def claimer(worker):
         def body():
-            barrier.wait(30)
+            barrier.wait(PATIENCE)
             return claim(message, worker)
 
         return body
@@ -127,7 +128,7 @@ def test_two_launches_with_one_key_at_once(database):
     barrier = threading.Barrier(2)
 
     def launch():
-        barrier.wait(30)
+        barrier.wait(PATIENCE)
         return persist(tree_of([], []), key="nightly")[0]
 
     launched = in_threads(database, launch, launch)
@@ -152,7 +153,7 @@ def test_a_launch_waits_for_a_commit_with_the_same_key(database):
         return launched
 
     def loser():
-        assert inserted.wait(30)
+        assert inserted.wait(PATIENCE)
         launched = persist(tree_of([]), key="k")[0]
         go_on.set()
         return launched

@@ -15,6 +15,7 @@ from django_tasktree.models import NodeRun
 from tests.concurrency.test_siblings import in_threads
 from tests.integration.engine.trees import SUCCESS, ref
 from tests.integration.steering.play import end, play, queued, states, take
+from tests.patience import PATIENCE
 from tests.sample.tasks import echo
 
 
@@ -33,7 +34,7 @@ def _holding(alias, function, entered, leave):
         with transaction.atomic(using=alias):
             outcome = function()
             entered.set()
-            assert leave.wait(30)
+            assert leave.wait(PATIENCE)
         return outcome
 
     return body
@@ -61,7 +62,7 @@ def test_two_retries_at_once_the_first_to_lock_the_run_wins(servers):
     entered, leave = threading.Event(), threading.Event()
 
     def second():
-        assert entered.wait(30)
+        assert entered.wait(PATIENCE)
         threading.Timer(0.2, leave.set).start()
         return _refused(result.retry)
 
@@ -82,7 +83,7 @@ def test_add_task_against_finish_the_child_is_committed_while_finish_waits(serve
     node = result.children[0]
 
     def finisher():
-        assert entered.wait(30)
+        assert entered.wait(PATIENCE)
         threading.Timer(0.2, leave.set).start()
         return [dispatch.id for dispatch in finish(message, SUCCESS).dispatches]
 
@@ -102,7 +103,7 @@ def test_revoke_against_finish_the_revoke_commits_while_finish_runs(servers):
     entered, leave = threading.Event(), threading.Event()
 
     def revoker():
-        assert entered.wait(30)
+        assert entered.wait(PATIENCE)
         threading.Timer(0.2, leave.set).start()
         return result.revoke()
 
@@ -121,7 +122,7 @@ def test_skip_against_finish_one_of_them_wins(servers, monkeypatch):
     barrier = threading.Barrier(2)
 
     def worker():
-        barrier.wait(30)
+        barrier.wait(PATIENCE)
         if not claim(message, "w"):
             return "too late"
         try:
@@ -131,7 +132,7 @@ def test_skip_against_finish_one_of_them_wins(servers, monkeypatch):
         return "finished"
 
     def skipper():
-        barrier.wait(30)
+        barrier.wait(PATIENCE)
         return _refused(lambda: node.skip("given"))
 
     worked, refused = in_threads(servers, worker, skipper)
@@ -151,13 +152,13 @@ def test_skip_against_claim_the_skip_has_looked_first(servers, monkeypatch):
 
     def unsettle_later(*args):
         entered.set()
-        assert leave.wait(30)
+        assert leave.wait(PATIENCE)
         unsettle(*args)
 
     monkeypatch.setattr(skip_node_module, "unsettle", unsettle_later)
 
     def worker():
-        assert entered.wait(30)
+        assert entered.wait(PATIENCE)
         threading.Timer(0.2, leave.set).start()
         return claim(message, "w")
 
@@ -176,7 +177,7 @@ def test_a_limit_holds_when_two_places_become_free_at_once(servers):
 
     def ending(message):
         def body():
-            barrier.wait(30)
+            barrier.wait(PATIENCE)
             end(message)
 
         return body

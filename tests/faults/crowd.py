@@ -15,6 +15,7 @@ from django.db.models import Count
 from django_tasktree import TaskTree
 from django_tasktree.models import NodeRun
 from tests import databases, services, workers
+from tests.patience import PATIENCE
 from tests.sample.atomic_tasks import brief_effect
 from tests.sample.models import Effect
 
@@ -82,13 +83,6 @@ class Crowd:
         logs = workers.log_dir().glob(f"{self.queue}-*.log")
         return sum(path.read_text(errors="replace").count(text) for path in logs)
 
-    def until(self, condition, seconds=120):
-        """Wait for a condition."""
-        end = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < end, "the condition did not come true"
-            time.sleep(0.05)
-
     def stop(self):
         self.shut_down()
         for worker in self._retired:
@@ -142,7 +136,7 @@ def a_generator():
 
 def assert_survived(result):
     """Every node has succeeded, and what each wrote is there exactly once."""
-    assert result.wait(180) == "SUCCESS", result.progress()
+    assert result.wait(PATIENCE) == "SUCCESS", result.progress()
     total = NodeRun.objects.filter(run_id=result.id).count()
     assert result.progress().by_state == {"SUCCESS": total}
     counts = Effect.objects.order_by().values_list("node").annotate(n=Count("*"))

@@ -16,9 +16,8 @@ from django.core.management import call_command
 from django.db import connections
 from kombu import Connection
 
+from tests.patience import PATIENCE
 from tests.services import REQUIRED, Service
-
-START_TIMEOUT = 60
 
 
 def _program(name, place="/usr/bin"):
@@ -43,7 +42,7 @@ def _free_port():
 
 
 def _wait_for(answers):
-    deadline = time.monotonic() + START_TIMEOUT
+    deadline = time.monotonic() + PATIENCE
     while not answers():
         if time.monotonic() > deadline:
             raise TimeoutError("the server does not answer")

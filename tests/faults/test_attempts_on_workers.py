@@ -9,11 +9,11 @@ from django.utils import timezone
 from django_tasktree import TaskTree, task_with_callbacks
 from django_tasktree.exceptions import NodeFailed, NodeNotRun
 from django_tasktree.models import NodeAttempt, NodeRun
+from tests.patience import PATIENCE
 from tests.sample import tasks
 from tests.sample.tasks import CustomError
 
 pytestmark = pytest.mark.worker
-TIMEOUT = 60
 
 
 @task_with_callbacks(name="tests.only_here")
@@ -27,7 +27,7 @@ def run(task, *args, **options):
     node = tree.add_task(task, list(args), **options)
     after = {when: node.add_task(tasks.echo, [when], run_when=when) for when in ("success", "failure", "always")}
     result = tree.apply_async()
-    state = result.wait(TIMEOUT)
+    state = result.wait(PATIENCE)
     ran = {when for when, child in after.items() if result[child].successful()}
     return result[node].node, ran, state, result[node]
 
@@ -43,7 +43,7 @@ def test_failure_reraises_the_tasks_own_exception(stack):
     assert (row.state, ran, state) == ("FAILURE", {"failure", "always"}, "FAILURE")
     assert row.error_type == "tests.sample.tasks.CustomError"
     with pytest.raises(CustomError, match="no luck") as caught:
-        handle.get(TIMEOUT)
+        handle.get(PATIENCE)
     assert "in fail" in str(caught.value.__cause__)
     assert isinstance(handle.get(propagate=False), CustomError)
 
@@ -172,7 +172,7 @@ def test_a_body_that_adds_nodes(stack):
     tree = TaskTree()
     tree.add_task(tasks.grow, [2, 3])
     result = tree.apply_async()
-    assert result.wait(TIMEOUT) == "SUCCESS"
+    assert result.wait(PATIENCE) == "SUCCESS"
     # Two, four and eight nodes below the first, and a gather node under each that has any.
     assert result.progress().total == 1 + 2 + 4 + 8 + 7
     assert NodeRun.objects.get(parent=result.children[0].id, is_gather=True).result == "15"

@@ -14,7 +14,7 @@ from django_tasktree.worker.message import HEADER
 from tests import services, workers
 from tests.sample.tasks import echo, flaky
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture(params=["redis", "amqp"])

@@ -10,6 +10,7 @@ from tests import services, simulation
 from tests.databases import active, active_alias
 from tests.faults.crowd import crowd
 from tests.faults.private_servers import private_postgresql
+from tests.patience import PATIENCE, until
 from tests.sample.tasks import echo, sleep_acks_late
 
 
@@ -47,7 +48,6 @@ def test_the_node_stays_queued(world, monkeypatch, task, error):
 
 
 @pytest.mark.worker
-@pytest.mark.timeout(400)
 @pytest.mark.django_db(transaction=True, databases="__all__")
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_the_database_is_away_for_longer_than_claims_are_tried(app, pool):
@@ -65,11 +65,11 @@ def test_the_database_is_away_for_longer_than_claims_are_tried(app, pool):
             tree.add_task(echo, [number], on_worker_lost="fail", countdown=2)
         result = tree.apply_async()
         keys = [str(key) for key in NodeRun.objects.filter(run_id=result.id).values_list("task_id", flat=True)]
-        workers.until(lambda: all(workers.deliveries(key) for key in keys))
+        until(lambda: all(workers.deliveries(key) for key in keys))
         assert Worker.objects.count() == 1
         server.stop()
-        workers.until(lambda: workers.logged("could not be claimed") >= len(keys))
+        until(lambda: workers.logged("could not be claimed") >= len(keys))
         server.start()
         server.connect_again()
-        assert result.wait(120) == "SUCCESS"
+        assert result.wait(PATIENCE) == "SUCCESS"
         assert set(NodeRun.objects.filter(run_id=result.id).values_list("attempts", flat=True)) == {1}

@@ -18,8 +18,6 @@ from django_tasktree.sweeping import sweep
 from tests import simulation
 from tests.sample.tasks import echo, fail, flaky, grow
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture
 def world(database, app):

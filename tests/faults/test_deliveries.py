@@ -1,6 +1,5 @@
 """Messages that come twice, in any order, too late, or while workers shut down: each attempt's body runs once."""
 
-import time
 from datetime import timedelta
 
 import pytest
@@ -11,13 +10,13 @@ from django_tasktree import TaskTree
 from django_tasktree.models import NodeAttempt, NodeRun
 from tests import services
 from tests.faults.crowd import crowd, pause
+from tests.patience import PATIENCE, until
 from tests.sample import doubling
 from tests.sample.counted_tasks import counted, counted_retry, counted_sleep, counted_sleep_acks_late
 from tests.sample.models import Effect
 
 pytestmark = [
     pytest.mark.worker,
-    pytest.mark.timeout(200),
     pytest.mark.django_db(transaction=True, databases="__all__"),
 ]
 
@@ -45,16 +44,9 @@ def bodies_by_attempt():
 
 
 def assert_once_each(result):
-    assert result.wait(120) == "SUCCESS"
+    assert result.wait(PATIENCE) == "SUCCESS"
     attempts = sum(NodeRun.objects.filter(run_id=result.id).values_list("attempts", flat=True))
     assert bodies_by_attempt() == [1] * attempts
-
-
-def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to this"
-        time.sleep(0.05)
 
 
 def test_every_message_twice_and_in_any_order(app, broker, monkeypatch):

@@ -8,12 +8,12 @@ from django_tasktree import TaskTree, task_with_callbacks
 from django_tasktree.models import NodeAttempt, NodeRun, Worker
 from tests import services
 from tests.faults.crowd import crowd
+from tests.patience import PATIENCE, until
 from tests.sample.classes import dies_early
 from tests.sample.tasks import echo, wait_for_file, wait_for_file_acks_late
 
 pytestmark = [
     pytest.mark.worker,
-    pytest.mark.timeout(300),
     pytest.mark.django_db(transaction=True, databases="__all__"),
 ]
 BROKERS = [services.REDIS, services.RABBITMQ]
@@ -34,12 +34,12 @@ def test_a_message_for_new_code_waits_for_it(app, broker):
         node.add_task(echo, ["after"])
         result = tree.apply_async()
         # Again and again, but not in a busy loop; and the sweep adds no message to the one that is held.
-        workers.until(lambda: workers.logged("its message is given back") >= 3)
+        until(lambda: workers.logged("its message is given back") >= 3)
         assert result[node].state == "QUEUED"
         assert workers.logged("its message is given back") < 10
         workers.environment["TEST_NEW_CODE"] = "1"
         workers.start()
-        assert result.wait(60) == "SUCCESS"
+        assert result.wait(PATIENCE) == "SUCCESS"
         assert (result[node].get(), result[node].node.attempts) == ("value", 1)
 
 
@@ -49,7 +49,7 @@ def test_a_task_that_no_worker_ever_knows_fails_in_time(app):
         tree = TaskTree()
         node = tree.add_task(new_task, ["value"])
         result = tree.apply_async()
-        assert result.wait(60) == "FAILURE"
+        assert result.wait(PATIENCE) == "FAILURE"
         row = result[node].node
         assert (row.error_type, row.attempts) == ("celery.exceptions.NotRegistered", 0)
         assert "'tests.only_in_new_code' is not registered on worker" in row.error_message
@@ -67,13 +67,13 @@ def test_a_shutdown_that_ends_bodies_loses_their_attempts(app, tmp_path, broker,
         again = tree.add_task(task, [str(tmp_path / "go")])
         once = tree.add_task(task, [str(tmp_path / "go")], on_worker_lost="fail")
         result = tree.apply_async()
-        workers.until(lambda: NodeRun.objects.filter(state="STARTED").count() == 2)
+        until(lambda: NodeRun.objects.filter(state="STARTED").count() == 2)
         worker = workers.workers.pop()
         worker.process.send_signal(signal.SIGQUIT)
-        worker.process.wait(60)
+        worker.process.wait(PATIENCE)
         workers.start()
         (tmp_path / "go").touch()
-        assert result.wait(60) == "FAILURE"
+        assert result.wait(PATIENCE) == "FAILURE"
         assert (result[again].state, result[again].node.attempts) == ("SUCCESS", 2)
         assert NodeAttempt.objects.get(node=result[again].id).outcome == "LOST"
         row = result[once].node
@@ -90,7 +90,7 @@ def test_a_message_that_always_dies_before_its_task_begins_fails_the_node(app, p
         tree = TaskTree()
         node = tree.add_task(dies_early, ["value"])
         result = tree.apply_async()
-        assert result.wait(60) == "FAILURE"
+        assert result.wait(PATIENCE) == "FAILURE"
         row = result[node].node
         assert (row.error_type, row.attempts) == ("builtins.ConnectionError", 0)
         assert "died before the task began (delivery 2 of 2): the result backend is away" in row.error_message

@@ -24,6 +24,7 @@ from tests import services, simulation, workers
 from tests.faults.crowd import crowd
 from tests.faults.private_servers import PrivateRabbitMQ, PrivateRedis, private
 from tests.integration.sweeping.scenes import age, launched, started
+from tests.patience import PATIENCE, until
 from tests.sample.tasks import echo, wait_for_file
 
 SERVERS = [PrivateRedis, PrivateRabbitMQ]
@@ -89,7 +90,6 @@ def dispatches(run_id):
 
 
 @pytest.mark.worker
-@pytest.mark.timeout(300)
 @pytest.mark.django_db(transaction=True, databases="__all__")
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 @pytest.mark.parametrize("server_class", SERVERS, ids=["redis", "rabbitmq"])
@@ -108,13 +108,13 @@ def test_a_worker_beats_while_its_broker_hangs(app, tmp_path, server_class, pool
         # Nobody consumes that queue, so the sweep asks how long it is.
         tree.add_task(echo, ["never"], queue=f"{workers.queue}-nobody")
         result = tree.apply_async()
-        workers.until(lambda: result[running].state == "STARTED")
+        until(lambda: result[running].state == "STARTED")
         with stopped(server):
             for _ in range(12):
                 last = Worker.objects.get().last_seen
-                workers.until(lambda last=last: Worker.objects.get().last_seen > last)
+                until(lambda last=last: Worker.objects.get().last_seen > last)
         (tmp_path / "go").touch()
-        workers.until(lambda: result[running].state == "SUCCESS")
+        until(lambda: result[running].state == "SUCCESS")
         assert result[running].node.attempts == 1
         result.revoke()
 
@@ -128,12 +128,12 @@ def locked(alias, rows):
         with transaction.atomic(using=alias):
             list(rows.using(alias).select_for_update())
             taken.set()
-            done.wait(120)
+            done.wait(PATIENCE)
         connections[alias].close()
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert taken.wait(60)
+    assert taken.wait(PATIENCE)
     try:
         yield
     finally:

@@ -1,7 +1,6 @@
 """The rows of real workers, of each pool: there while they live, gone when they have shut down."""
 
 import signal
-import time
 from datetime import timedelta
 
 import pytest
@@ -13,11 +12,11 @@ from django_tasktree.models import NodeRun, Worker
 from tests import databases, services, workers
 from tests.faults.crowd import pause
 from tests.faults.private_servers import private_postgresql
+from tests.patience import PATIENCE, until
 from tests.sample.tasks import echo, sleep
 
 pytestmark = [
     pytest.mark.worker,
-    pytest.mark.timeout(200),
     pytest.mark.django_db(transaction=True, databases="__all__"),
 ]
 OFTEN = '{"HEARTBEAT_INTERVAL": 0.2, "SWEEP": false}'
@@ -51,14 +50,6 @@ def start(broker):
         worker.kill()
 
 
-def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not come to this"
-        time.sleep(0.05)
-    return found
-
-
 def hearts():
     """The rows of this file's workers: those that other tests share may live on in the same database."""
     return Worker.objects.filter(hostname__startswith="heart")
@@ -85,10 +76,10 @@ def test_a_worker_has_a_row_from_its_start_to_its_end(broker, start, pool, concu
         tree = TaskTree()
         tree.add_task(echo, ["a"])
         result = tree.apply_async()
-        assert result.wait(60) == "SUCCESS"
+        assert result.wait(PATIENCE) == "SUCCESS"
         assert NodeRun.objects.get(run_id=result.id).worker_id == row.id
         worker.process.terminate()
-        assert worker.process.wait(60) is not None
+        assert worker.process.wait(PATIENCE) is not None
         assert not hearts().exists()
 
 
@@ -106,7 +97,7 @@ def test_it_beats_while_its_pool_is_busy_and_while_it_shuts_down(start, pool, co
         worker.process.send_signal(signal.SIGTERM)
         assert beats_go_on(row)
         assert result.children[0].state == "STARTED"
-        worker.process.wait(60)
+        worker.process.wait(PATIENCE)
         assert (result.state, hearts().exists()) == ("SUCCESS", False)
 
 
@@ -141,9 +132,9 @@ def test_a_database_that_is_away_stalls_nothing(start, pool, concurrency):
         assert log.count("the heartbeat of this worker failed") == log.count("the heartbeat of this worker works again")
         tree = TaskTree()
         tree.add_task(echo, ["a"])
-        assert tree.apply_async().wait(60) == "SUCCESS"
+        assert tree.apply_async().wait(PATIENCE) == "SUCCESS"
         worker.process.terminate()
-        worker.process.wait(60)
+        worker.process.wait(PATIENCE)
         assert not hearts().exists()
         connections[database.alias].close()
 
@@ -153,7 +144,7 @@ def test_a_worker_shuts_down_though_its_database_is_away(start):
         worker = start(database.alias)
         database.stop()
         worker.process.terminate()
-        assert worker.process.wait(60) is not None
+        assert worker.process.wait(PATIENCE) is not None
         database.start()
         database.connect_again()
         assert hearts().count() == 1

@@ -9,11 +9,11 @@ from django_tasktree.models import Lease, NodeRun, Worker
 from django_tasktree.worker.follow import publish_now
 from tests import services
 from tests.faults.crowd import crowd
+from tests.patience import PATIENCE, until
 from tests.sample.tasks import wait_for_file, wait_for_file_acks_late
 
 pytestmark = [
     pytest.mark.worker,
-    pytest.mark.timeout(300),
     pytest.mark.django_db(transaction=True, databases="__all__"),
 ]
 BROKERS = [services.REDIS, services.RABBITMQ]
@@ -28,13 +28,13 @@ def beats(workers, times):
     """Wait for so many heartbeats of the only worker."""
     for _ in range(times):
         last = Worker.objects.get().last_seen
-        workers.until(lambda last=last: Worker.objects.get().last_seen > last)
+        until(lambda last=last: Worker.objects.get().last_seen > last)
 
 
 def sweeps(workers, times):
     for _ in range(times):
         last = Lease.objects.values_list("until", flat=True).first()
-        workers.until(lambda last=last: Lease.objects.values_list("until", flat=True).first() != last)
+        until(lambda last=last: Lease.objects.values_list("until", flat=True).first() != last)
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
@@ -47,13 +47,13 @@ def test_a_copy_in_the_same_worker_does_not_end_the_body(app, tmp_path, broker, 
         node = tree.add_task(task, [str(tmp_path / "go")], on_worker_lost="fail")
         result = tree.apply_async()
         handle = result[node]
-        workers.until(lambda: handle.state == "STARTED")
+        until(lambda: handle.state == "STARTED")
         send_again(handle)
-        workers.until(lambda: workers.deliveries(handle.node.task_id) == 2)
+        until(lambda: workers.deliveries(handle.node.task_id) == 2)
         beats(workers, 5)
         assert handle.state == "STARTED"
         (tmp_path / "go").touch()
-        assert result.wait(60) == "SUCCESS"
+        assert result.wait(PATIENCE) == "SUCCESS"
         assert handle.node.attempts == 1
 
 
@@ -64,13 +64,13 @@ def test_a_body_can_be_terminated_after_a_copy_has_ended(app, tmp_path):
         node = tree.add_task(wait_for_file, [str(tmp_path / "go")])
         result = tree.apply_async()
         handle = result[node]
-        workers.until(lambda: handle.state == "STARTED")
+        until(lambda: handle.state == "STARTED")
         send_again(handle)
-        workers.until(lambda: workers.logged("duplicate, void or early") == 1)
+        until(lambda: workers.logged("duplicate, void or early") == 1)
         beats(workers, 2)
         result.revoke(terminate=True)
-        workers.until(lambda: workers.logged("Terminating") + workers.logged("Terminated") > 0)
-        assert result.wait(60) == "REVOKED"
+        until(lambda: workers.logged("Terminating") + workers.logged("Terminated") > 0)
+        assert result.wait(PATIENCE) == "REVOKED"
 
 
 @pytest.mark.parametrize("broker", BROKERS, ids=["redis", "rabbitmq"])
@@ -85,12 +85,12 @@ def test_prefetched_messages_are_not_sent_again(app, tmp_path, broker):
         result = tree.apply_async()
         rows = NodeRun.objects.filter(run_id=result.id)
         keys = [str(key) for key in rows.values_list("task_id", flat=True)]
-        workers.until(lambda: set(keys) == set(Worker.objects.get().holds))
+        until(lambda: set(keys) == set(Worker.objects.get().holds))
         beats(workers, 4)
         sweeps(workers, 8)
         assert [workers.deliveries(key) for key in keys] == [1] * 4
         for number in range(4):
             (tmp_path / f"go-{number}").touch()
-        assert result.wait(60) == "SUCCESS"
+        assert result.wait(PATIENCE) == "SUCCESS"
         assert set(rows.values_list("attempts", "resent")) == {(1, 0)}
-        workers.until(lambda: Worker.objects.get().holds == [])
+        until(lambda: Worker.objects.get().holds == [])

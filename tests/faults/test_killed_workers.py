@@ -8,7 +8,6 @@ from tests.faults.crowd import a_generator, a_tree_of, assert_survived, crowd, p
 
 pytestmark = [
     pytest.mark.worker,
-    pytest.mark.timeout(400),
     pytest.mark.django_db(transaction=True, databases="__all__"),
 ]
 

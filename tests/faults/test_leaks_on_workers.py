@@ -6,12 +6,12 @@ from django_tasktree import TaskTree
 from django_tasktree.models import NodeRun, Worker
 from tests import services
 from tests.faults.crowd import crowd
+from tests.patience import PATIENCE, until
 from tests.sample import leaks
 from tests.sample.models import Effect
 
 pytestmark = [
     pytest.mark.worker,
-    pytest.mark.timeout(300),
     pytest.mark.django_db(transaction=True, databases="__all__"),
 ]
 STACKS = [("postgresql", services.REDIS), ("mariadb", services.RABBITMQ)]
@@ -36,8 +36,8 @@ def test_the_worker_goes_on(app, alias, broker, pool):
         other = TaskTree()
         other.add_task(leaks.write)
         result, beside = tree.apply_async(), other.apply_async()
-        assert result.wait(60) == "FAILURE"
-        assert beside.wait(120) == "SUCCESS"
+        assert result.wait(PATIENCE) == "FAILURE"
+        assert beside.wait(PATIENCE) == "SUCCESS"
         assert {result[node].node.error_type for node in leaking} == {"django_tasktree.exceptions.TransactionLeftOpen"}
         assert {result[node].state for node in kept} == {"SUCCESS"}
         assert set(NodeRun.objects.values_list("attempts", flat=True)) == {1}
@@ -45,4 +45,4 @@ def test_the_worker_goes_on(app, alias, broker, pool):
         assert Effect.objects.filter(note="kept").count() == len(kept) + 1
         name = workers.workers[0].hostname
         last = beats(name)
-        workers.until(lambda: beats(name) > last)
+        until(lambda: beats(name) > last)

@@ -5,12 +5,12 @@ import pytest
 from django_tasktree import TaskTree
 from tests import services
 from tests.faults.crowd import crowd
+from tests.patience import PATIENCE
 from tests.quorum import quorum_queue
 from tests.sample.tasks import echo, flaky_soon
 
 pytestmark = [
     pytest.mark.worker,
-    pytest.mark.timeout(300),
     pytest.mark.django_db(transaction=True, databases="__all__"),
 ]
 
@@ -25,7 +25,7 @@ def test_delays_of_less_than_a_second(app):
         retried = tree.add_task(flaky_soon, [1, 0.2])
         delayed = tree.add_task(echo, ["delayed"], countdown=0.5)
         result = tree.apply_async()
-        assert result.wait(60) == "SUCCESS"
+        assert result.wait(PATIENCE) == "SUCCESS"
         assert result[retried].node.attempts == 2
         assert result[delayed].get() == "delayed"
         assert workers.logged("countdown must be a positive number") == 0

@@ -10,11 +10,11 @@ from tests import services
 from tests.databases import active
 from tests.faults.crowd import QUICK, a_generator, a_tree_of, assert_survived, crowd, pause
 from tests.faults.private_servers import PrivateRabbitMQ, PrivateRedis, private, private_postgresql
+from tests.patience import PATIENCE, until
 from tests.sample.tasks import wait_for_file
 
 pytestmark = [
     pytest.mark.worker,
-    pytest.mark.timeout(400),
     pytest.mark.django_db(transaction=True, databases="__all__"),
 ]
 
@@ -76,16 +76,16 @@ def test_the_database_is_away_for_longer_than_workers_may_be_silent(app, tmp_pat
         for _ in range(3):
             tree.add_task(wait_for_file, [str(tmp_path / "go")], on_worker_lost="fail")
         result = tree.apply_async()
-        workers.until(lambda: result.progress().by_state.get("STARTED") == 3)
+        until(lambda: result.progress().by_state.get("STARTED") == 3)
         server.stop()
         pause(2 * QUICK["WORKER_LOST_AFTER"])
         server.start()
         server.connect_again()
         # Passes of the sweep, by workers that have all beaten again.
         for _ in range(3):
-            until = Lease.objects.get().until
-            workers.until(lambda until=until: Lease.objects.get().until > until)
+            held = Lease.objects.get().until
+            until(lambda held=held: Lease.objects.get().until > held)
         assert result.progress().by_state == {"STARTED": 3}
         (tmp_path / "go").touch()
-        assert result.wait(60) == "SUCCESS"
+        assert result.wait(PATIENCE) == "SUCCESS"
         assert set(NodeRun.objects.filter(run_id=result.id).values_list("attempts", flat=True)) == {1}

@@ -8,13 +8,13 @@ from django_tasktree.models import Worker
 from tests import services
 from tests.faults.crowd import crowd
 from tests.integration.test_awkward_outcomes import check, check_all
+from tests.patience import PATIENCE
 from tests.sample import outcomes
 from tests.sample.outcomes import CASES
 from tests.sample.tasks import echo
 
 pytestmark = [
     pytest.mark.worker,
-    pytest.mark.timeout(600),
     pytest.mark.django_db(transaction=True, databases="__all__"),
 ]
 TASKS = {"stored": outcomes.hostile, "atomic": outcomes.hostile_atomic, "ignored": outcomes.hostile_ignored}
@@ -38,7 +38,7 @@ def test_each_ends_its_attempt(app, alias, broker, pool, backend, settings):
         nodes = {(kind, name): tree.add_task(task, [name]) for kind, task in TASKS.items() for name in CASES}
         after = [node.add_task(echo, ["after"], run_when="always") for node in nodes.values()]
         result = tree.apply_async()
-        assert result.wait(240) == "FAILURE", result.progress()
+        assert result.wait(PATIENCE) == "FAILURE", result.progress()
         assert {result[node].state for node in after} == {"SUCCESS"}
 
         def look(key):

@@ -6,11 +6,11 @@ from django_tasktree import TaskTree
 from django_tasktree.models import Worker
 from tests import services
 from tests.faults.crowd import crowd
+from tests.patience import PATIENCE, until
 from tests.sample.tasks import echo
 
 pytestmark = [
     pytest.mark.worker,
-    pytest.mark.timeout(300),
     pytest.mark.django_db(transaction=True, databases="__all__"),
 ]
 
@@ -24,8 +24,8 @@ def test_heartbeats_go_on_through_many_forks(app, pool):
         for number in range(20):
             tree.add_task(echo, [number])
         result = tree.apply_async()
-        assert result.wait(120) == "SUCCESS"
+        assert result.wait(PATIENCE) == "SUCCESS"
         for _ in range(3):
             last = Worker.objects.get().last_seen
-            workers.until(lambda last=last: Worker.objects.get().last_seen > last)
+            until(lambda last=last: Worker.objects.get().last_seen > last)
         assert workers.logged("failed") == 0

@@ -4,7 +4,6 @@ import os
 from contextlib import suppress
 from datetime import timedelta
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -27,8 +26,6 @@ from django_tasktree.worker.follow import conclude
 from django_tasktree.worker.message import read_header
 from tests import simulation
 from tests.sample.tasks import echo, fail, flaky
-
-pytestmark = [pytest.mark.timeout(600)]
 
 WHEN = st.sampled_from(["success", "failure", "always"])
 #: Task, below what (the tree, or the node of that number), when it runs, whether it gathers, what its failure means.
@@ -281,7 +278,6 @@ def test_any_order(database, app):
             settings=settings(
                 max_examples=int(os.environ.get("TEST_EXAMPLES", "20")),
                 stateful_step_count=30,
-                deadline=None,
                 suppress_health_check=list(HealthCheck),
                 print_blob=True,
             ),

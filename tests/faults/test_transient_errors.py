@@ -18,11 +18,10 @@ from django_tasktree.engine.moves import write_alias
 from django_tasktree.engine.transient import is_transient, persist
 from django_tasktree.models import NodeRun, TreeRun
 from tests import simulation
+from tests.patience import PATIENCE
 from tests.sample.atomic_tasks import effect
 from tests.sample.models import Effect
 from tests.sample.tasks import echo, fail, flaky
-
-pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
@@ -178,7 +177,7 @@ def test_a_real_deadlock(database):
             with transaction.atomic(using=database):
                 TreeRun.objects.filter(id=first).update(name="x")
                 if len(tries) <= 2:
-                    barrier.wait(30)
+                    barrier.wait(PATIENCE)
                 TreeRun.objects.filter(id=second).update(name="y")
 
         persist(both)

@@ -11,10 +11,10 @@ from django.utils import timezone
 from django_tasktree import TaskTree
 from django_tasktree.states import RunWhen
 from tests import documents
+from tests.patience import PATIENCE
 from tests.sample.tasks import echo, fail, ignore, stop
 
 PAGE = documents.DOCS / "conditions.rst"
-TIMEOUT = 60
 
 
 def as_cell(states):
@@ -446,7 +446,7 @@ def test_it_ends_as_the_table_says(case, database, eager):
 @pytest.mark.parametrize("stack", ["postgresql-redis"], indirect=True)
 @CASES
 def test_it_ends_so_on_a_worker(case, stack):
-    assert case.run(lambda result: result.wait(TIMEOUT)) == case.row[1:]
+    assert case.run(lambda result: result.wait(PATIENCE)) == case.row[1:]
 
 
 @pytest.mark.parametrize(("marker", "cases"), [("one node", ONE_NODE), ("several nodes", SEVERAL)])

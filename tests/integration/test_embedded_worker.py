@@ -13,6 +13,7 @@ from django.db import connection
 from django_tasktree import TaskTree
 from django_tasktree.worker.embedded import WorkerDied, embedded_worker
 from tests import services, workers
+from tests.patience import PATIENCE
 from tests.sample import tasks
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,7 +38,7 @@ def test_it_runs_a_growing_tree(app, broker, pool, concurrency):
             tree = TaskTree()
             root = tree.add_task(tasks.grow, [2, 2])
             result = tree.apply_async()
-            assert result.wait(timeout=60) == "SUCCESS"
+            assert result.wait(timeout=PATIENCE) == "SUCCESS"
             assert result[root].children[-1].get() == 7
             assert result[root].node.worker == worker.hostname
             assert worker.alive
@@ -57,7 +58,7 @@ def test_what_runs_is_waited_for(app):
 def test_a_failure_of_a_task_is_not_logged_a_second_time(app, caplog):
     with embedded_worker(app), caplog.at_level(logging.WARNING):
         result = (tree := TaskTree()).add_task(tasks.fail) and tree.apply_async()
-        assert result.wait(timeout=30) == "FAILURE"
+        assert result.wait(timeout=PATIENCE) == "FAILURE"
     assert "it broke" not in caplog.text
     logging.getLogger("celery.app.trace").error("afterwards")
     assert "afterwards" in caplog.text
@@ -125,5 +126,5 @@ except KeyboardInterrupt:
 
 def test_ctrl_c_reaches_the_main_thread(tmp_path):
     env = workers.environment("default", "memory://", "tests-ctrl-c", TESTPROJECT_VAR=str(tmp_path))
-    done = subprocess.run([sys.executable, "-c", _CTRL_C], env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", _CTRL_C], env=env, capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout.startswith("interrupted"), done.stderr

@@ -14,6 +14,7 @@ from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.progress import Progress
 from django_tasktree.waiting import wait_for
 from tests.integration.engine.trees import persist, tree_of
+from tests.patience import PATIENCE
 from tests.sample import tasks
 from tests.sample.tasks import CustomError, add, echo
 
@@ -91,7 +92,7 @@ def test_what_lies_below_a_skipped_node_is_told_at_once(eager):
     below = tree.add_task(tasks.fail).add_task(echo).add_task(echo)
     result = tree.apply_async()
     with pytest.raises(NodeNotRun, match="PENDING"):
-        result[below].get(timeout=30)
+        result[below].get(timeout=PATIENCE)
 
 
 def test_a_node_of_another_tree_is_unknown(finished):
@@ -128,7 +129,7 @@ def test_the_end_is_told_at_once(waiting, monkeypatch):
     monkeypatch.setattr("django_tasktree.waiting._pause", lambda *_: 60)
     waiter = threading.Thread(target=wait_for, args=(look, None, "it"))
     waiter.start()
-    assert started.wait(10)
+    assert started.wait(PATIENCE)
     while waiter.is_alive():
         run_finished.send(sender=None)
         waiter.join(0.01)

@@ -5,6 +5,7 @@ import pytest
 from django_tasktree import TaskTree
 from django_tasktree.models import NodeRun, TreeRun
 from tests.databases import ActiveDatabase
+from tests.patience import PATIENCE
 from tests.sample.tasks import echo
 
 
@@ -19,7 +20,7 @@ def test_handles_read_from_the_database_of_the_writes(replica, eager):
     tree = TaskTree()
     node = tree.add_task(echo, [1])
     result = tree.apply_async()
-    assert result.join(timeout=10) == [1]
+    assert result.join(timeout=PATIENCE) == [1]
     assert result.progress().done == 1
     assert result[node].get() == 1
 

@@ -21,6 +21,7 @@ from django_tasktree.management.display.views import LiveView, PlainView, QuietV
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.registry import Registry
 from tests import workers
+from tests.patience import PATIENCE
 from tests.sample import tasks
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -288,7 +289,7 @@ def manage(tmp_path, *args, **options):
 
 
 def test_one_process_runs_the_demo_and_ctrl_c_leaves_it_to_the_next(tmp_path):
-    manage(tmp_path, "migrate", "-v0").communicate(timeout=60)
+    manage(tmp_path, "migrate", "-v0").communicate(timeout=PATIENCE)
     source = tmp_path / "source"
     for number in range(500):
         (source / f"d{number}").mkdir(parents=True)
@@ -298,11 +299,11 @@ def test_one_process_runs_the_demo_and_ctrl_c_leaves_it_to_the_next(tmp_path):
     while "queued" not in (line := process.stdout.readline()) or line.startswith("0 "):
         assert line, process.stderr.read()
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
     assert "leaves undone waits until another one runs" in err
     process = manage(tmp_path, *command)
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert "This key was launched before" in out
     assert "files          500" in out

@@ -1,17 +1,17 @@
 """In-process runs leave the rows that a real worker leaves: every column but keys, times and the worker's name."""
 
 import re
-import time
+from contextlib import suppress
 
 import pytest
 
 from django_tasktree import TaskTree
 from django_tasktree.models import NodeAttempt, NodeRun, TreeRun
 from tests.integration.test_conditions import ONE_NODE, SEVERAL
+from tests.patience import PATIENCE, until
 from tests.sample import tasks
 from tests.sample.tasks import add, echo, fail, total
 
-TIMEOUT = 20
 SHAPES = {}
 #: Of these only whether they are set is compared.
 TIMES = {"created_at", "queued_at", "started_at", "finished_at", "eta", "deadline"}
@@ -180,11 +180,11 @@ def compare(build, run_tree, tmp_path):
         trees.append(build(tmp_path / way))
     process = rows_of(run_tree(trees[1]).id, tmp_path / "process")
     result = trees[0].apply_async()
-    result.wait(TIMEOUT)
+    result.wait(PATIENCE)
     # Where a failure stops a run, its last nodes are only settled after its end.
-    deadline = time.monotonic() + TIMEOUT
-    while (worker := rows_of(result.id, tmp_path / "worker")) != process and time.monotonic() < deadline:
-        time.sleep(0.05)
+    with suppress(AssertionError):
+        until(lambda: rows_of(result.id, tmp_path / "worker") == process)
+    worker = rows_of(result.id, tmp_path / "worker")
     assert process.keys() == worker.keys()
     for name, columns in worker.items():
         assert process[name] == columns, name

@@ -8,9 +8,10 @@ from django.db import connections
 
 from django_tasktree import TaskTree
 from django_tasktree.models import NodeRun
+from tests.patience import PATIENCE
 from tests.sample.tasks import collect_garbage, echo
 
-pytestmark = [pytest.mark.worker, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.worker]
 STACK = pytest.mark.parametrize("stack", ["postgresql-redis"], indirect=True)
 #: A pool process may grow by caches that fill up once; a leak of even one row's text a node would be far more.
 ALLOWED_GROWTH = 24 * 2**20
@@ -52,7 +53,7 @@ def warm_up():
     tree = TaskTree()
     for _ in range(12):
         tree.add_task(collect_garbage)
-    assert tree.apply_async().wait(60) == "SUCCESS"
+    assert tree.apply_async().wait(PATIENCE) == "SUCCESS"
 
 
 @STACK

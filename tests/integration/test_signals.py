@@ -1,7 +1,6 @@
 """The signals of runs and nodes: after commit, with the right arguments, and harmless."""
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -10,10 +9,10 @@ from django.db import connections, transaction
 
 from django_tasktree import TaskTree, TreeResult
 from django_tasktree.signals import node_finished, run_finished, run_started
+from tests.patience import PATIENCE, until
 from tests.sample import tasks
 from tests.sample.tasks import echo, fail, flaky, ignore, stop
 
-TIMEOUT = 60
 SIGNALS = {"run_started": run_started, "run_finished": run_finished, "node_finished": node_finished}
 
 
@@ -186,11 +185,9 @@ def test_on_a_worker(stack, told, told_file):
     with transaction.atomic(using="postgresql"):
         result = tree.apply_async()
         path = told_file(result.id)
-    assert result.wait(TIMEOUT) == "FAILURE"
+    assert result.wait(PATIENCE) == "FAILURE"
     # The end of a run is told a moment after it was written.
-    deadline = time.monotonic() + TIMEOUT
-    while "run_finished" not in path.read_text() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: "run_finished" in path.read_text())
     assert [json.loads(line) for line in path.read_text().splitlines()] == [
         ["node_finished", str(result[one].id), "SUCCESS"],
         ["node_finished", str(result[two].id), "FAILURE"],

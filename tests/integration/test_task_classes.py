@@ -4,6 +4,7 @@ import pytest
 
 from django_tasktree import TaskTree
 from tests import simulation
+from tests.patience import PATIENCE
 from tests.sample import classes
 from tests.sample.tasks import echo
 
@@ -86,7 +87,7 @@ def test_an_argument_named_self_outside_trees(app, transactional_db):
         world.start_worker("w")
         result = classes.takes_self.apply_async(kwargs={"self": 1, "other": 2})
         world.deliver_all("w")
-        assert result.get(timeout=10) == [1, 2]
+        assert result.get(timeout=PATIENCE) == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from django.test import TestCase, TransactionTestCase
 from django_tasktree import TaskTree, TreeResult, current_node, task_with_callbacks
 from django_tasktree.models import NodeAttempt, NodeRun, TreeRun
 from django_tasktree.testing import run_tree
+from tests.patience import PATIENCE
 from tests.sample import tasks
 from tests.sample.tasks import CustomError, echo
 
@@ -297,9 +298,9 @@ def test_importing_the_package_needs_no_pytest():
         "os.environ['DJANGO_SETTINGS_MODULE'] = 'testproject.settings'; django.setup();"
         "import django_tasktree.testing"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
 
 
 def test_the_plugin_needs_no_settings():
     code = "import django_tasktree.testing.pytest_plugin"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env={"PATH": ""})
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE, env={"PATH": ""})

@@ -17,6 +17,7 @@ from django_tasktree.launching import launch_definition
 from django_tasktree.models import HistoryEntry, NodeRun, TreeRun
 from django_tasktree.worker import follow
 from tests import services, simulation, workers
+from tests.patience import PATIENCE
 from tests.sample.models import Effect
 from tests.sample.tasks import add, echo, fail
 
@@ -83,9 +84,9 @@ def test_on_real_workers(app, user, tmp_path):
         worker = workers.Worker(tmp_path / "worker.log", env).wait_until_ready()
         try:
             result = launched(user)
-            assert result.join(timeout=240)
+            assert result.join(timeout=PATIENCE)
             failed = launched(user, fail)
-            failed.wait(timeout=240)
+            failed.wait(timeout=PATIENCE)
             assert failed.state == "FAILURE"
         finally:
             worker.stop()

@@ -13,6 +13,7 @@ from django.db import connections
 
 from django_tasktree import StopPropagation, current_node, run_with_callbacks, task_with_callbacks
 from tests.databases import active_alias
+from tests.patience import PATIENCE
 from tests.sample import atomic_tasks, classes, counted_tasks, leaks, outcomes  # noqa: F401  workers import this module alone
 
 
@@ -109,7 +110,7 @@ def retry_at(self, eta):
 @task_with_callbacks
 def wait_for_file(path):
     """Go on when a test says so."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while not Path(path).exists():
         if time.monotonic() > end:
             raise TimeoutError(path)

@@ -96,7 +96,7 @@ def complete(source):
         source.add_task(echo)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(drawn=TREES)
 def test_what_is_accepted_is_what_has_finished(drawn):
     tree, nodes = build(drawn)
@@ -111,7 +111,7 @@ def test_what_is_accepted_is_what_has_finished(drawn):
                 assert accepts(tree, node, getattr(source, kind)) == wanted, (node, source, kind)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(drawn=TREES, seed=st.integers(0, 999))
 def test_what_is_accepted_has_finished_in_any_run(drawn, seed):
     """No model of what is needed, only runs: nodes end one by one, in random order."""

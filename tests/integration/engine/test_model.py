@@ -159,7 +159,6 @@ def _end(message, outcome):
 class TestAgainstTheModel:
     @settings(
         max_examples=80,
-        deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
     @given(top=TREES, seed=st.integers(0, 2**16))

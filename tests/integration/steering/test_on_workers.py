@@ -9,17 +9,14 @@ import pytest
 from django_tasktree import TaskTree
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.models import NodeRun
+from tests.patience import PATIENCE, until
 from tests.sample import tasks
 
 pytestmark = pytest.mark.worker
-TIMEOUT = 60
 
 
 def _wait_for(node, state):
-    deadline = time.monotonic() + TIMEOUT
-    while (now := NodeRun.objects.get(id=node.id).state) != state:
-        assert time.monotonic() < deadline, f"{node} is {now}, not {state}"
-        time.sleep(0.02)
+    until(lambda: NodeRun.objects.get(id=node.id).state == state, f"{node} {state}")
 
 
 def test_what_failed_runs_again(stack, tmp_path):
@@ -29,10 +26,10 @@ def test_what_failed_runs_again(stack, tmp_path):
     done.add_task(tasks.needs, [str(marker)]).add_task(tasks.echo, ["after"])
     tree.gather(tasks.echo, [tree.outcomes])
     result = tree.apply_async()
-    assert result.wait(TIMEOUT) == "FAILURE"
+    assert result.wait(PATIENCE) == "FAILURE"
     marker.touch()
     result.retry()
-    assert result.wait(TIMEOUT) == "SUCCESS"
+    assert result.wait(PATIENCE) == "SUCCESS"
     assert log.read_text() == "x\n"
     assert result.children[1].get() == [{"state": "SUCCESS", "result": str(log), "error": None}]
 
@@ -50,7 +47,7 @@ def test_a_paused_run_starts_nothing_and_goes_on(stack, tmp_path):
     _wait_for(result.children[0], "SUCCESS")
     assert result.progress().by_state == {"SUCCESS": 1, "PENDING": 20}
     result.resume()
-    assert result.wait(TIMEOUT) == "SUCCESS"
+    assert result.wait(PATIENCE) == "SUCCESS"
 
 
 def test_messages_that_come_during_a_pause_lose_nothing(stack):
@@ -64,7 +61,7 @@ def test_messages_that_come_during_a_pause_lose_nothing(stack):
             result.pause()
             time.sleep(0.05)
             result.resume()
-    assert result.wait(TIMEOUT) == "SUCCESS"
+    assert result.wait(PATIENCE) == "SUCCESS"
     assert set(NodeRun.objects.filter(run_id=result.id).values_list("attempts", flat=True)) == {1}
 
 
@@ -87,7 +84,7 @@ def test_a_run_that_starts_later(stack):
     tree.add_task(tasks.echo, ["late"])
     result = tree.apply_async(countdown=0.5)
     assert result.state == "DRAFT"
-    assert result.wait(TIMEOUT) == "SUCCESS"
+    assert result.wait(PATIENCE) == "SUCCESS"
     assert result.run.started_at >= result.run.eta
 
 
@@ -96,7 +93,7 @@ def test_a_deadline_ends_a_run(stack, tmp_path):
     tree = TaskTree()
     tree.add_task(tasks.wait_for_file, [str(go_on)]).add_task(tasks.echo, ["never"])
     result = tree.apply_async(deadline=timedelta(seconds=1))
-    assert result.wait(TIMEOUT) == "FAILURE"
+    assert result.wait(PATIENCE) == "FAILURE"
     assert "deadline" in result.run.error_message
     go_on.touch()
     _wait_for(result.children[0], "SUCCESS")
@@ -109,7 +106,7 @@ def test_a_limit_of_one_lets_no_two_bodies_overlap(stack, tmp_path):
     tree = TaskTree(max_active=1)
     for number in range(10):
         tree.add_task(tasks.in_and_out, [str(log), number])
-    assert tree.apply_async().wait(TIMEOUT) == "SUCCESS"
+    assert tree.apply_async().wait(PATIENCE) == "SUCCESS"
     lines = [line.split() for line in log.read_text().splitlines()]
     assert [what for what, _ in lines] == ["in", "out"] * 10
     assert all(lines[at][1] == lines[at + 1][1] for at in range(0, 20, 2))
@@ -124,6 +121,6 @@ def test_a_node_is_added_while_the_run_goes_on(stack, tmp_path):
     added = result.add_task(tasks.echo, ["new"])
     below = result[node].add_task(tasks.echo, ["below"])
     go_on.touch()
-    assert result.wait(TIMEOUT) == "SUCCESS"
+    assert result.wait(PATIENCE) == "SUCCESS"
     assert (added.get(), below.get()) == ("new", "below")
     assert next(child for child in result.children if child.node.is_gather).get() == [None, "new"]

@@ -16,6 +16,7 @@ from django_tasktree.engine.workers import WorkerSpec
 from django_tasktree.models import Lease
 from django_tasktree.sweeping import passes, sweep_if_due
 from django_tasktree.sweeping.swept import Swept
+from tests.patience import PATIENCE
 
 
 def let_pass(seconds):
@@ -83,7 +84,7 @@ def test_many_workers_at_once(database, exists):
     taken = []
 
     def race():
-        barrier.wait(30)
+        barrier.wait(PATIENCE)
         taken.append(lease.take(uuid4()))
         connections[database].close()
 

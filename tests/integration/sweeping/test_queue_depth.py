@@ -1,7 +1,5 @@
 """How many messages wait in a queue of a real broker."""
 
-import time
-
 import pytest
 from celery import Celery
 from celery.app.routes import Router, prepare
@@ -10,6 +8,7 @@ from kombu import Queue
 from django_tasktree.sweeping.queues import Queues, Target, target_of
 from django_tasktree.worker.publisher import unreachable
 from tests import services, workers
+from tests.patience import until
 from tests.sample.tasks import echo
 
 NOBODY_ANSWERS = {"redis": "redis://127.0.0.1:1/0", "rabbitmq": "amqp://guest:guest@127.0.0.1:1//"}
@@ -33,9 +32,7 @@ def depth_of(app, queue):
 
 def until_there_are(app, queue, expected):
     """A server may take a moment to put into a queue what it was sent."""
-    end = time.monotonic() + 30
-    while depth_of(app, queue) != expected:
-        assert time.monotonic() < end, depth_of(app, queue)
+    until(lambda: depth_of(app, queue) == expected, lambda: f"{depth_of(app, queue)} messages, not {expected}")
 
 
 def test_it_counts_what_waits(broker, app):

@@ -6,11 +6,12 @@ import sys
 
 import pytest
 
+from tests.patience import PATIENCE
+
 ZONES = ["Asia/Tokyo", "America/New_York"]
 SETTINGS = [(use_tz, enable_utc) for use_tz in (True, False) for enable_utc in (True, False)]
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("use_tz", "enable_utc"), SETTINGS)
 @pytest.mark.parametrize("zone", ZONES)
 def test_times_mean_the_same(zone, use_tz, enable_utc):
@@ -23,5 +24,5 @@ def test_times_mean_the_same(zone, use_tz, enable_utc):
         "TEST_ENABLE_UTC": str(int(enable_utc)),
     }
     command = [sys.executable, "-m", "tests.integration.times.zone_cases"]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-3000:]}"
