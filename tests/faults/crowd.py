@@ -83,6 +83,10 @@ class Crowd:
         logs = workers.log_dir().glob(f"{self.queue}-*.log")
         return sum(path.read_text(errors="replace").count(text) for path in logs)
 
+    def retire(self, worker):
+        """See to it that a worker which somebody has shut down is gone in the end."""
+        self._retired.append(worker)
+
     def stop(self):
         self.shut_down()
         for worker in self._retired:

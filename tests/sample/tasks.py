@@ -14,7 +14,14 @@ from django.db import connections
 from django_tasktree import StopPropagation, current_node, run_with_callbacks, task_with_callbacks
 from tests.databases import active_alias
 from tests.patience import PATIENCE
-from tests.sample import atomic_tasks, classes, counted_tasks, leaks, outcomes  # noqa: F401  workers import this module alone
+from tests.sample import (  # noqa: F401  workers import this module alone
+    atomic_tasks,
+    classes,
+    counted_tasks,
+    leaks,
+    outcomes,
+    storm_tasks,
+)
 
 
 class CustomError(Exception):

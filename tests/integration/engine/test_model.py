@@ -1,7 +1,6 @@
 """Random trees of random outcomes against a simple model of the rules: every node must end as the model says."""
 
 import random
-from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,21 +15,8 @@ from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import NodeState
 from django_tasktree.worker.message import ref_of
 from tests.integration.engine.trees import persist
+from tests.model import STATES, Model, Shape
 from tests.sample.tasks import echo
-
-
-@dataclass
-class Shape:
-    """A node as the model sees it."""
-
-    run_when: str = "success"
-    gather: bool = False
-    outcome: str = "SUCCESS"
-    allow_failure: bool = False
-    on_failure: str = "continue"
-    parent: "Shape | None" = None
-    children: list["Shape"] = field(default_factory=list)
-    state: str = "PENDING"
 
 
 def _assemble(drawn):
@@ -56,67 +42,6 @@ NODES = st.tuples(
     st.integers(0, 1000),
 )
 TREES = st.lists(NODES, max_size=25).map(_assemble)
-FAILED = ("FAILURE", "REVOKED")
-STATES = {"STOP": "SUCCESS", "IGNORE": "SKIPPED"}
-
-
-class Model:
-    """The rules, as a reader of the documentation would write them down: slow, and without any bookkeeping."""
-
-    def __init__(self, top):
-        self.top = top
-        self.end(top)
-
-    def end(self, node):
-        """Let a body end."""
-        node.state = STATES.get(node.outcome, node.outcome)
-        for child in self.tasks(node):
-            self.decide(child, "failure" if node.state in FAILED else "success")
-        if node.outcome == "STOP":
-            for child in node.children:
-                child.state = "SKIPPED"
-        stops = [above for above in self.upwards(node) if above.on_failure == "stop"]
-        if node.state in FAILED and not node.allow_failure and stops:
-            for below in self.subtree(stops[-1]):
-                if below.state in ("PENDING", "QUEUED"):
-                    below.state = "REVOKED"
-        while any(self.decide_gathers(parent) for parent in self.subtree(self.top)):
-            pass
-
-    def decide(self, child, happened):
-        if child.state == "PENDING" and child.parent.state != "SKIPPED":
-            child.state = "QUEUED" if child.run_when in (happened, "always") else "SKIPPED"
-
-    def decide_gathers(self, parent):
-        """Decide gather nodes once all else under their parent has settled; tells whether there were any."""
-        waiting = [child for child in parent.children if child.state == "PENDING" and child.gather]
-        if not waiting or not self.has_run(parent) or not all(map(self.settled, self.tasks(parent))):
-            return False
-        happened = "failure" if self.failed(parent) else "success"
-        for gather in waiting:
-            self.decide(gather, happened)
-        return True
-
-    def settled(self, node):
-        if node.state in ("PENDING", "QUEUED"):
-            return False
-        return not self.has_run(node) or all(map(self.settled, node.children))
-
-    def failed(self, node):
-        own = node.state in FAILED and not node.allow_failure
-        return own or any(map(self.failed, node.children))
-
-    def has_run(self, node):
-        return node.state in ("SUCCESS", *FAILED)
-
-    def tasks(self, node):
-        return [child for child in node.children if not child.gather]
-
-    def upwards(self, node):
-        return [] if node is None else [node, *self.upwards(node.parent)]
-
-    def subtree(self, node):
-        return [node, *(below for child in node.children for below in self.subtree(child))]
 
 
 def execute(top, seed):

@@ -1,0 +1,170 @@
+"""Random trees whose ends are known beforehand."""
+
+import json
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from django_tasktree import TaskTree
+from tests.model import Model, Shape
+from tests.sample import leaks, outcomes
+from tests.sample.storm_tasks import storm, storm_atomic, storm_late
+
+#: What a body does, and how its node ends.
+LEAKS = {f"leak {way}": "FAILURE" for way in leaks.WAYS}
+#: These take the most time of their workers.
+_HEAVY = {"huge message", "recursion", "nested too deep", "adds what is too deep"}
+AWKWARD = {
+    f"raise {name}": "FAILURE"
+    for name, case in outcomes.CASES.items()
+    if case.type and name not in _HEAVY and not name.startswith("reject")
+}
+ENDS = {
+    "succeeds": "SUCCESS",
+    "atomic": "SUCCESS",
+    "late": "SUCCESS",
+    "grows": "SUCCESS",
+    "retries": "SUCCESS",
+    "once": "SUCCESS",
+    "stops": "STOP",
+    "fails": "FAILURE",
+    **LEAKS,
+    **AWKWARD,
+}
+_KINDS = ["succeeds"] * 8 + ["atomic"] * 5 + ["late"] * 3 + ["once", "grows", "retries", "stops"] + ["fails"] * 2
+_TASKS = {"atomic": storm_atomic, "late": storm_late}
+
+
+@dataclass
+class Planned(Shape):
+    """A node of a planned tree.
+
+    Attributes:
+        label: its name within the run; those that a body adds have none.
+        kind: what its body does.
+        seconds: how long its body takes.
+    """
+
+    label: str = ""
+    kind: str = "succeeds"
+    seconds: float = 0.0
+
+
+@dataclass
+class Run:
+    """A launched run.
+
+    Attributes:
+        key: the key of its launch.
+        top: the root of its plan.
+        steered: whether verbs change it while it runs.
+        id: of the run; None where the launch failed.
+    """
+
+    key: str
+    top: Planned
+    steered: bool
+    id: UUID | None = None
+    nodes: dict[str, Planned] = field(default_factory=dict)
+
+
+def a_run(choose, key, size, *, steered):
+    """Plan a run.
+
+    Args:
+        choose: random choices.
+        key: the key of its launch.
+        size: how many nodes it has at its beginning.
+        steered: whether verbs will change it.
+    """
+    top = Planned(outcome="SUCCESS")
+    run = Run(key, top, steered)
+    placed = [top]
+    for number in range(size):
+        parent = choose.choice(placed[-12:])
+        node = _a_node(choose, f"n{number}", parent)
+        parent.children.append(node)
+        run.nodes[node.label] = node
+        # Below gather nodes too.
+        placed.append(node)
+    return run
+
+
+def _a_node(choose, label, parent):
+    kind = choose.choice(_KINDS)
+    if choose.random() < 0.08:
+        kind = choose.choice([*LEAKS, *AWKWARD])
+    gather = choose.random() < 0.15
+    when = choose.choice(["success", "success", "success", "failure", "always"])
+    if choose.random() < 0.7:
+        # Most of the tree is reached.
+        when = choose.choice(["always", "failure" if parent.outcome == "FAILURE" else "success"])
+    if parent.parent is None and not gather and when == "failure":
+        when = "always"  # refused for root nodes
+    seconds = choose.choice([0] * 8 + [0.05, 0.3, 2])
+    node = Planned(
+        when, gather, ENDS[kind], choose.random() < 0.1, parent=parent, label=label, kind=kind, seconds=seconds
+    )
+    if kind == "grows":
+        node.children = [Planned(outcome="SUCCESS", parent=node, label="grown") for _ in range(2)]
+    return node
+
+
+def build(run, choose):
+    """Make the tree of a plan."""
+    tree = TaskTree(run.key, max_active=choose.choice([None, None, None, 3]))
+    built = {id(run.top): tree}
+    for planned in run.nodes.values():
+        parent = built[id(planned.parent)]
+        add = parent.gather if planned.gather else parent.add_task
+        options = {"on_worker_lost": "fail"} if planned.kind == "once" else {}
+        built[id(planned)] = add(
+            _TASKS.get(planned.kind, storm),
+            kwargs={
+                "label": planned.label,
+                "kind": planned.kind,
+                "seconds": planned.seconds,
+                "given": _given(parent, planned),
+            },
+            run_when=planned.run_when,
+            allow_failure=planned.allow_failure,
+            **options,
+        )
+    return tree
+
+
+def _given(parent, planned):
+    """A gather node is given the results below its parent; a node that follows a success may be given that."""
+    if planned.gather:
+        return parent.outputs
+    if planned.run_when == "success" and planned.parent.parent is not None and _has_token(planned.parent):
+        return parent.output
+    return None
+
+
+def _has_token(planned):
+    return planned.outcome in ("SUCCESS", "STOP") and planned.kind != "once"
+
+
+def expected(run, rows):
+    """Foretell the final states of a run that nobody steers.
+
+    Args:
+        run: the plan.
+        rows: the run's rows by label; a node that must not run twice may have been lost.
+
+    Returns:
+        States by label.
+    """
+    for label, planned in run.nodes.items():
+        planned.state = "PENDING"
+        if planned.kind == "once" and rows[label].error_type.endswith("WorkerLostError"):
+            planned.outcome = "FAILURE"
+    model = Model(run.top)
+    while queued := [planned for planned in model.subtree(run.top) if planned.state == "QUEUED"]:
+        for planned in queued:
+            model.end(planned)
+    return {label: planned.state for label, planned in run.nodes.items()}
+
+
+def label_of(row):
+    return json.loads(row.kwargs)["label"]

@@ -1,0 +1,54 @@
+"""What people do to runs in a storm: verbs on runs and nodes, and growth."""
+
+from collections import Counter
+
+from django.db import DatabaseError, InterfaceError
+
+from django_tasktree import NodeResult, TreeResult
+from django_tasktree.exceptions import NotPossible
+from django_tasktree.models import NodeRun
+from tests.sample.storm_tasks import storm
+
+_OF_RUNS = ["pause", "resume", "resume", "revoke", "retry"]
+_OF_NODES = ["pause", "resume", "skip", "retry", "rerun", "revoke", "add", "add"]
+
+
+class Hands:
+    """Somebody who steers runs at random.
+
+    Attributes:
+        done: how often each verb was carried out.
+    """
+
+    def __init__(self, choose):
+        self.choose = choose
+        self.done = Counter()
+
+    def steer(self, run_id):
+        """Do something to a run or to one of its nodes."""
+        nodes = list(NodeRun.objects.filter(run_id=run_id).values_list("id", flat=True))
+        if self.choose.random() < 0.3:
+            self._do(self.choose.choice(_OF_RUNS), TreeResult(run_id), "runs")
+        elif nodes:
+            self._do(self.choose.choice(_OF_NODES), NodeResult(self.choose.choice(nodes)), "nodes")
+
+    def release(self, run_id):
+        """Resume whatever is held, so that the run can end."""
+        self._do("resume", TreeResult(run_id), None)
+        for key in NodeRun.objects.filter(run_id=run_id).values_list("id", flat=True):
+            self._do("resume", NodeResult(key), None)
+
+    def _do(self, verb, handle, counted):
+        try:
+            if verb == "add":
+                handle.add_task(storm, kwargs={"label": "added", "kind": "succeeds", "seconds": 0}, run_when="always")
+            else:
+                getattr(handle, verb)()
+        except NotPossible:
+            return
+        except (DatabaseError, InterfaceError):
+            # It fell to an outage; whether it was carried out nobody knows.
+            self.done["interrupted"] += 1
+            return
+        if counted:
+            self.done[f"{verb} of {counted}"] += 1

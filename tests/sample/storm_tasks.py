@@ -1,0 +1,77 @@
+"""Task functions of the storm: each writes a line into a file when it starts and when it ends."""
+
+import json
+import os
+import time
+
+from django_tasktree import StopPropagation, current_node, task_with_callbacks
+from tests.databases import active_alias
+from tests.sample import leaks, outcomes
+from tests.sample.models import Effect
+
+
+class Broken(Exception):
+    """What these bodies raise."""
+
+
+class Again(Exception):
+    """Asks for another attempt."""
+
+
+def note(what, node, attempt, given=None):
+    """Append a line; one write to a file opened for appending is never mixed with another."""
+    line = json.dumps([what, str(node.id), attempt, time.monotonic(), given]) + "\n"
+    file = os.open(os.environ["TEST_JOURNAL"], os.O_WRONLY | os.O_APPEND)
+    try:
+        os.write(file, line.encode())
+    finally:
+        os.close(file)
+
+
+def tokens(given):
+    """Take the tokens out of what other nodes returned."""
+    return sorted(item["token"] for item in given) if isinstance(given, list) else given and given["token"]
+
+
+def act(task, kind, seconds, given):
+    node, attempt = current_node(), f"{task.request.id} {task.request.retries}"
+    note("start", node, attempt, tokens(given))
+    time.sleep(seconds)
+    if kind == "retries" and task.request.retries < 2:
+        note("end", node, attempt)
+        raise task.retry(exc=Again(), countdown=0)
+    if kind == "grows":
+        for _ in range(2):
+            node.add_task(storm, kwargs={"label": "grown", "kind": "succeeds", "seconds": 0})
+    if kind == "atomic":
+        Effect.objects.using(active_alias()).create(node=node.id, note="storm")
+    note("end", node, attempt)
+    return finish(kind, {"token": attempt})
+
+
+def finish(kind, value):
+    if kind == "fails":
+        raise Broken("as planned")
+    if kind == "stops":
+        raise StopPropagation(value)
+    way, _, name = kind.partition(" ")
+    if way == "leak":
+        leaks.WAYS[name]()
+    if way == "raise":
+        return outcomes.CASES[name].act()
+    return value
+
+
+@task_with_callbacks(bind=True, max_retries=5)
+def storm(self, label, kind, seconds, given=None):
+    return act(self, kind, seconds, given)
+
+
+@task_with_callbacks(bind=True, max_retries=5, acks_late=True)
+def storm_late(self, label, kind, seconds, given=None):
+    return act(self, kind, seconds, given)
+
+
+@task_with_callbacks(bind=True, max_retries=5, atomic=True)
+def storm_atomic(self, label, kind, seconds, given=None):
+    return act(self, kind, seconds, given)
