@@ -21,9 +21,9 @@ set_null_across_databases.lazy_sub_objs = True  # type: ignore[attr-defined]
 class UserOfAnotherDatabase(ForwardManyToOneDescriptor):  # type: ignore[type-arg]
     """Reads the user from where the project keeps users; None where there is no such user any more."""
 
-    def get_queryset(self, **_hints: Any) -> Any:
+    def get_queryset(self, **options: Any) -> Any:
         """Ask the routers for the user's database without a hint at the row, whose database is Django's default."""
-        queryset = super().get_queryset()  # type: ignore[call-arg]
+        queryset = super().get_queryset(**options)
         return queryset.using(router.db_for_read(queryset.model))
 
     def __get__(self, instance: Any, cls: Any = None) -> Any:

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 from celery.exceptions import Retry
+from kombu import serialization
 
 from django_tasktree import TaskTree
 from django_tasktree.engine.specs import NodeRef
@@ -43,26 +44,38 @@ def test_a_launch_leaves_its_nodes_queued_and_warns(dead_broker, caplog, nodes):
     assert str(result.id) in record.getMessage()
 
 
+@pytest.fixture
+def broken_serializer():
+    """One that is registered as ``broken``, and encodes nothing."""
+
+    def encode(_value):
+        raise ValueError("broken")
+
+    serialization.register("broken", encode, None, "application/x-broken")
+    yield
+    serialization.unregister("broken")
+
+
 @pytest.mark.django_db(transaction=True)
-def test_a_message_that_can_not_be_made_fails_its_node(app, caplog):
+def test_a_message_that_can_not_be_made_fails_its_node(app, caplog, broken_serializer):
     tree = TaskTree()
-    bad = tree.add_task(echo, [1], serializer="no-such-serializer")
+    bad = tree.add_task(echo, [1], serializer="broken")
     after = bad.add_task(echo, ["after"], run_when="failure")
     never = bad.add_task(echo, ["never"])
     result = tree.apply_async()
     assert result[bad].state == "FAILURE"
-    assert "no-such-serializer" in result[bad].node.error_message
+    assert "broken" in result[bad].node.error_message
     assert result[never].state == "SKIPPED"
     assert result[after].state == "QUEUED"
     assert NodeRun.objects.get(id=result[after].id).attempts == 0
 
 
-def test_a_chain_of_unsendable_messages_costs_no_stack(app, caplog):
+def test_a_chain_of_unsendable_messages_costs_no_stack(app, caplog, broken_serializer):
     caplog.set_level(logging.CRITICAL)
     tree = TaskTree()
-    tree.push(echo, serializer="no-such-serializer")
+    tree.push(echo, serializer="broken")
     for _ in range(300):
-        tree.push(echo, serializer="no-such-serializer", run_when="failure")
+        tree.push(echo, serializer="broken", run_when="failure")
     assert tree.apply_async().state == "FAILURE"
 
 
