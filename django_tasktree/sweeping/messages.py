@@ -1,8 +1,8 @@
 """Send messages that were lost again.
 
 A message counts as lost where its queue is empty; or where a message that was sent later to the same queue has been
-delivered already, for queues are first in, first out. A message that a living worker says it holds is not lost. All
-the same two messages may be under way for one attempt; the second to arrive is void.
+delivered already, for queues are first in, first out. A message that a living worker says it holds is not lost, for a
+limited time. All the same two messages may be under way for one attempt; the second to arrive is void.
 """
 
 import logging
@@ -89,12 +89,15 @@ class _Judge:
         grace = timedelta(seconds=settings.resend_after)
         if target.queue is not None and self._delivered_last(target) > found.since + grace:
             return True
-        return depth is None and times.elapsed(found.since, self._now) > timedelta(
-            seconds=settings.resend_blindly_after
-        )
+        return depth is None and self._is_older(found, settings.resend_blindly_after)
+
+    def _is_older(self, found: Waiting, seconds: float) -> bool:
+        return times.elapsed(found.since, self._now) > timedelta(seconds=seconds)
 
     def _is_held(self, found: Waiting) -> bool:
-        """Return whether a living worker has the message, and waits for a free process."""
+        """Return whether a living worker has the message, and waits for a free process; not for ever."""
+        if self._is_older(found, settings.resend_blindly_after):
+            return False
         if self._held is None:
             self._held = held_task_ids(self._now)
         return str(found.dispatch.task_id) in self._held

@@ -47,5 +47,11 @@ class KeeperStep(bootsteps.StartStopStep):
             pool=str(getattr(worker.pool_cls, "__module__", worker.pool_cls)).rsplit(".", 1)[-1],
             concurrency=worker.concurrency,
             queues=sorted(worker.app.amqp.queues.consume_from),
-            holds=held_for_row(),
+            holds=held_for_row(_processes(worker)),
         )
+
+
+def _processes(worker: Any) -> int:
+    """Return how many tasks a worker runs at once; the autoscaler changes that."""
+    pool = getattr(worker, "pool", None)
+    return int(getattr(pool, "num_processes", None) or worker.concurrency or 1)

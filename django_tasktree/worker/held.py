@@ -39,9 +39,28 @@ def held_task_ids() -> set[str]:
     return {request.id for request in held_requests()}
 
 
-def held_for_row() -> list[str]:
-    """Return the task ids that the worker's row shows: those of the oldest requests."""
-    return list(islice(dict.fromkeys(request.id for request in held_requests()), MOST_HELD))
+def held_for_row(processes: int) -> list[str]:
+    """Return the task ids that the worker's row shows: those of the oldest requests that have a reason to wait.
+
+    A pool with a free process starts at once what there is. What waits there all the same may wait for ever: a pool
+    can lose jobs, or start nothing any more, when one of its processes is killed. It is not shown, so that the sweep
+    sends it again.
+
+    Args:
+        processes: how many tasks the pool runs at once.
+    """
+    is_busy = len(state.active_requests) >= processes
+    waiting = (request.id for request in held_requests() if is_busy or _has_started(request) or _is_limited(request))
+    return list(islice(dict.fromkeys(waiting), MOST_HELD))
+
+
+def _has_started(request: Any) -> bool:
+    return request.worker_pid is not None
+
+
+def _is_limited(request: Any) -> bool:
+    """Return whether a message waits for the rate limit of its task."""
+    return bool(request.task.rate_limit)
 
 
 def restore_entry(task_id: str) -> None:

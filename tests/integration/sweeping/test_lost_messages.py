@@ -54,6 +54,18 @@ def test_a_message_that_a_living_worker_holds_is_not_sent_again(world):
     assert labels(world.receive_all()) == ["one"]
 
 
+def test_what_a_worker_holds_for_too_long_is_sent_again(world, settings):
+    """Its pool may have stopped for good; a second message does no harm."""
+    settings.TASKTREE = {"RESEND_BLINDLY_AFTER": HOUR}
+    (node,) = launched("one")
+    world.receive_all()
+    for wait, resent_now in ((HOUR - 1, 0), (2, 1), (HOUR - 1, 0), (2, 1)):
+        age(node, wait)
+        beat(replace(world.hosts["w"], holds=[str(node.node.task_id)]))
+        assert sweep(world.app).resent == resent_now
+        world.receive_all()
+
+
 def test_a_message_that_waits_in_its_queue_is_not_sent_again(world):
     (node,) = launched("a")
     age(node, 10 * HOUR)

@@ -1,0 +1,42 @@
+"""Which messages a worker says it holds: those that have a reason to wait."""
+
+from types import SimpleNamespace
+
+import pytest
+from celery.worker import state
+
+from django_tasktree.worker import held
+
+
+@pytest.fixture
+def requests(monkeypatch):
+    """A running body, a message that waits for a process, and one that waits for its rate limit."""
+    kept = [
+        SimpleNamespace(id=name, worker_pid=pid, has_ended=False, task=SimpleNamespace(rate_limit=limit))
+        for name, pid, limit in (("runs", 5, None), ("waits", None, None), ("limited", None, "1/m"))
+    ]
+    monkeypatch.setattr(held, "held_requests", lambda: kept)
+
+
+@pytest.mark.parametrize(
+    ("active", "processes", "expected"),
+    [
+        (2, 2, ["runs", "waits", "limited"]),
+        (3, 2, ["runs", "waits", "limited"]),
+        (1, 2, ["runs", "limited"]),
+        (0, 1, ["runs", "limited"]),
+    ],
+)
+def test_what_is_told(requests, monkeypatch, active, processes, expected):
+    monkeypatch.setattr(state, "active_requests", set(range(active)))
+    assert held.held_for_row(processes) == expected
+
+
+def test_no_more_than_the_row_can_hold(monkeypatch):
+    kept = [
+        SimpleNamespace(id=str(number), worker_pid=1, has_ended=False, task=SimpleNamespace(rate_limit=None))
+        for number in range(held.MOST_HELD + 5)
+    ]
+    monkeypatch.setattr(held, "held_requests", lambda: kept)
+    told = held.held_for_row(1)
+    assert (len(told), told[0]) == (held.MOST_HELD, "0")
