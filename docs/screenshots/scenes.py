@@ -151,6 +151,7 @@ def _workers(running: TreeResult) -> None:
             concurrency=4,
             queues=["celery", "mail"] if number == 1 else ["celery"],
             started_at=now - timedelta(hours=5 * number),
+            beating_since=now - timedelta(hours=5 * number),
             # A picture takes a while to be taken.
             last_seen=now + timedelta(seconds=20) - silent if number < 4 else now - silent,
         )
