@@ -39,7 +39,8 @@ def connect() -> None:
 def _on_connection(connection: Any, **_: Any) -> None:
     _begun.discard(connection)
     if connection.vendor == "mysql" and _watch not in connection.execute_wrappers:
-        connection.execute_wrappers.append(_watch)
+        # The first, since Django's execute_wrapper() takes the last one away: a block of it may connect anew.
+        connection.execute_wrappers.insert(0, _watch)
 
 
 def _watch(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:

@@ -206,6 +206,25 @@ def test_a_callers_own_transaction_stays(database, way):
     assert Effect.objects.count() == 2
 
 
+def test_a_connection_that_is_made_anew_keeps_its_wrappers(database):
+    """Django's ``execute_wrapper`` takes the last wrapper away, whichever that is."""
+
+    def wrapper(execute, *statement):
+        return execute(*statement)
+
+    connection = connections[database]
+    for _ in range(3):
+        connection.close()
+        before = [each for each in connection.execute_wrappers if each is wrapper]
+        connection.execute_wrappers.clear()
+        with connection.execute_wrapper(wrapper):
+            Effect.objects.count()
+            connection.close()
+            Effect.objects.count()
+        assert before == [each for each in connection.execute_wrappers if each is wrapper] == []
+    assert len(connection.execute_wrappers) == (connection.vendor == "mysql")
+
+
 def test_the_error_names_the_task_and_the_remedy():
     text = str(TransactionLeftOpen.by("shop.pay", ["default"]))
     assert "'shop.pay'" in text
