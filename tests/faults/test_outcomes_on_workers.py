@@ -50,8 +50,8 @@ def test_each_ends_its_attempt(app, alias, broker, pool, backend, settings):
         assert Worker.objects.filter(hostname=workers.workers[0].hostname).count() == 1
         if backend == "django-db" and not settings:
             stored = dict(TaskResult.objects.values_list("task_id", "status"))
-            told = {
+            states = {
                 key: stored.get(str(result[node].node.task_id)) for key, node in nodes.items() if key[0] == "stored"
             }
-            wrong = {key: state for key, state in told.items() if state != result[nodes[key]].state}
+            wrong = {key: state for key, state in states.items() if state != result[nodes[key]].state}
             assert not wrong

@@ -214,7 +214,7 @@ class Machine(RuleBasedStateMachine):
         assert wrong is None, wrong
 
     def order(self, row):
-        """Tell what would be wrong about this node's starting now."""
+        """Return what would be wrong about this node's starting now."""
         if row.parent is not None:
             # Nothing but stops revokes nodes here: one that is revoked has had no outcome.
             if row.parent.state not in (NodeState.SUCCESS, NodeState.FAILURE):

@@ -176,8 +176,7 @@ def test_who_asked_is_escaped_and_cut(database):
         run = launched()
         run.pause(by=by)
         run.resume(by=by)
-        told = set(HistoryEntry.objects.filter(run=run.id, action="pause").values_list("actor", flat=True))
-        (actor,) = told
+        (actor,) = set(HistoryEntry.objects.filter(run=run.id, action="pause").values_list("actor", flat=True))
         assert actor in (r"a\x00b", r"a\ud800b", "x" * (LONG_NAME_LENGTH - 1) + "…")
 
 
@@ -228,7 +227,7 @@ def browser(client):
 
 @pytest.mark.parametrize("text", [*UNSTORABLE.values(), LONG], ids=["nul", "surrogate", "long"])
 def test_forms_of_the_admin_say_why(database, browser, text):
-    """A browser sends no half surrogates; whoever else does gets a page, too."""
+    """A browser sends no half surrogates; another client that does gets a page, too."""
     launch = reverse("admin:django_tasktree_treerun_launch_definition", args=["say"])
     for fields in ({"param-word": text}, {"param-word": "x", "key": text}):
         answer = browser.post(launch, encoded(fields), content_type=FORM)

@@ -27,7 +27,7 @@ def requests(monkeypatch):
         (0, 1, ["runs", "limited"]),
     ],
 )
-def test_what_is_told(requests, monkeypatch, active, processes, expected):
+def test_what_is_shown(requests, monkeypatch, active, processes, expected):
     monkeypatch.setattr(state, "active_requests", set(range(active)))
     assert held.held_for_row(processes) == expected
 
@@ -38,5 +38,5 @@ def test_no_more_than_the_row_can_hold(monkeypatch):
         for number in range(held.MOST_HELD + 5)
     ]
     monkeypatch.setattr(held, "held_requests", lambda: kept)
-    told = held.held_for_row(1)
-    assert (len(told), told[0]) == (held.MOST_HELD, "0")
+    shown = held.held_for_row(1)
+    assert (len(shown), shown[0]) == (held.MOST_HELD, "0")

@@ -78,14 +78,14 @@ class Storm:
 
     def report(self):
         """Return what happened: names and numbers."""
-        told = Counter(self.counted)
-        told.update({f"action: {name}": number for name, number in self.hands.done.items()})
-        told["runs"] = TreeRun.objects.count()
-        told["nodes"] = NodeRun.objects.count()
-        told["bodies that were started"] = self.journal.read_text().count('["start"')
-        told["attempts lost, and made again"] = NodeAttempt.objects.filter(outcome="LOST").count()
-        told["messages sent again"] = sum(NodeRun.objects.values_list("resent", flat=True))
-        return told
+        figures = Counter(self.counted)
+        figures.update({f"action: {name}": number for name, number in self.hands.done.items()})
+        figures["runs"] = TreeRun.objects.count()
+        figures["nodes"] = NodeRun.objects.count()
+        figures["bodies that were started"] = self.journal.read_text().count('["start"')
+        figures["attempts lost, and made again"] = NodeAttempt.objects.filter(outcome="LOST").count()
+        figures["messages sent again"] = sum(NodeRun.objects.values_list("resent", flat=True))
+        return figures
 
     def connect_again(self):
         connections[self.faults.alias].close()
