@@ -49,8 +49,11 @@ def held_for_row(processes: int) -> list[str]:
     Args:
         processes: how many tasks the pool runs at once.
     """
-    is_busy = len(state.active_requests) >= processes
-    waiting = (request.id for request in held_requests() if is_busy or _has_started(request) or _is_limited(request))
+    held = held_requests()
+    # Celery clears its set when the broker's connection is lost, and knows the tasks that are no nodes.
+    running = {id(request) for request in (*state.active_requests, *filter(_has_started, held))}
+    is_busy = len(running) >= processes
+    waiting = (request.id for request in held if is_busy or _has_started(request) or _is_limited(request))
     return list(islice(dict.fromkeys(waiting), MOST_HELD))
 
 

@@ -19,16 +19,17 @@ def requests(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("active", "processes", "expected"),
+    ("others", "processes", "expected"),
     [
-        (2, 2, ["runs", "waits", "limited"]),
+        (1, 2, ["runs", "waits", "limited"]),
         (3, 2, ["runs", "waits", "limited"]),
-        (1, 2, ["runs", "limited"]),
-        (0, 1, ["runs", "limited"]),
+        (0, 2, ["runs", "limited"]),
+        # The broker's connection was lost meanwhile.
+        (0, 1, ["runs", "waits", "limited"]),
     ],
 )
-def test_what_is_shown(requests, monkeypatch, active, processes, expected):
-    monkeypatch.setattr(state, "active_requests", set(range(active)))
+def test_what_is_shown(requests, monkeypatch, others, processes, expected):
+    monkeypatch.setattr(state, "active_requests", [object() for _ in range(others)])
     assert held.held_for_row(processes) == expected
 
 
