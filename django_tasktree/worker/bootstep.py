@@ -30,7 +30,7 @@ class KeeperStep(bootsteps.StartStopStep):
 
     def create(self, worker: Any) -> Any:
         """Make the keeper of a worker."""
-        return Keeper(worker.app, lambda: self._describe(worker))
+        return Keeper(worker.app, lambda: self._describe(worker), lambda: _pool_pids(worker))
 
     def include(self, parent: Any) -> bool:
         """Stand before all other steps, the pool too; Celery's own order knows only what a step itself needs."""
@@ -55,3 +55,9 @@ def _processes(worker: Any) -> int:
     """Return how many tasks a worker runs at once; the autoscaler changes that."""
     pool = getattr(worker, "pool", None)
     return int(getattr(pool, "num_processes", None) or worker.concurrency or 1)
+
+
+def _pool_pids(worker: Any) -> list[int]:
+    """Return the processes of a prefork pool; no other pool has any."""
+    pool = getattr(getattr(worker, "pool", None), "_pool", None)
+    return [process.pid for process in list(getattr(pool, "_pool", None) or ()) if process.pid]

@@ -5,6 +5,7 @@ time, takes the place of the first, and its end removes the entry although the f
 clears its set of reserved requests when the broker's connection is lost. So the requests themselves are kept here.
 """
 
+import os
 from itertools import count, islice
 from threading import Lock
 from typing import Any
@@ -35,8 +36,8 @@ def held_requests() -> list[Any]:
 
 
 def held_task_ids() -> set[str]:
-    """Return the task ids of the requests that have not ended."""
-    return {request.id for request in held_requests()}
+    """Return the task ids of the requests that have not ended, and whose process has not either."""
+    return {request.id for request in held_requests() if not _has_lost_its_process(request)}
 
 
 def held_for_row(processes: int) -> list[str]:
@@ -51,7 +52,8 @@ def held_for_row(processes: int) -> list[str]:
     """
     held = held_requests()
     # Celery clears its set when the broker's connection is lost, and knows the tasks that are no nodes.
-    running = {id(request) for request in (*state.active_requests, *filter(_has_started, held))}
+    started = [*state.active_requests, *filter(_has_started, held)]
+    running = {id(request) for request in started if not _has_lost_its_process(request)}
     is_busy = len(running) >= processes
     waiting = (request.id for request in held if is_busy or _has_started(request) or _is_limited(request))
     return list(islice(dict.fromkeys(waiting), MOST_HELD))
@@ -59,6 +61,22 @@ def held_for_row(processes: int) -> list[str]:
 
 def _has_started(request: Any) -> bool:
     return request.worker_pid is not None
+
+
+def _has_lost_its_process(request: Any) -> bool:
+    """Return whether the process that runs a body has exited, whatever Celery knows: its main thread may hang."""
+    return request.worker_pid is not None and has_exited(request.worker_pid)
+
+
+def has_exited(pid: int) -> bool:
+    """Return whether a child process has exited; False where the system can't tell, or the process is this one."""
+    if pid == os.getpid() or not hasattr(os, "waitid"):
+        return False
+    try:
+        # Its exit status stays there for Celery.
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
 
 
 def _is_limited(request: Any) -> bool:

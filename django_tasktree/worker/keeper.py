@@ -7,7 +7,7 @@ would stop consuming while a query runs or a database is away.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError
@@ -38,20 +38,23 @@ class Keeper:
 
     Args:
         app: the worker's Celery application.
-        describe: tells what the worker is at this moment.
+        describe: returns what the worker is at this moment.
+        pool_pids: returns the processes of the worker's pool.
 
     Attributes:
         stopping: set when the worker shuts down; a pass of the sweep that is under way ends early.
     """
 
-    def __init__(self, app: Any, describe: Callable[[], WorkerSpec]) -> None:
+    def __init__(
+        self, app: Any, describe: Callable[[], WorkerSpec], pool_pids: Callable[[], Sequence[int]] = tuple
+    ) -> None:
         self.app = app
         self.describe = describe
         self.stopping = threading.Event()
         self._beaten = threading.Event()
         self._next_beat = 0.0
         self._troubles: set[str] = set()
-        self._dropped = Dropped(app)
+        self._dropped = Dropped(app, pool_pids)
         self._series = Series()
         self._threads = [
             threading.Thread(target=self._keep_heartbeat, name="tasktree-heartbeat", daemon=True),

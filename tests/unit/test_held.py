@@ -1,11 +1,15 @@
 """Which messages a worker says it holds: those that have a reason to wait."""
 
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 from celery.worker import state
 
 from django_tasktree.worker import held
+from tests.patience import until
 
 
 @pytest.fixture
@@ -13,7 +17,7 @@ def requests(monkeypatch):
     """A running body, a message that waits for a process, and one that waits for its rate limit."""
     kept = [
         SimpleNamespace(id=name, worker_pid=pid, has_ended=False, task=SimpleNamespace(rate_limit=limit))
-        for name, pid, limit in (("runs", 5, None), ("waits", None, None), ("limited", None, "1/m"))
+        for name, pid, limit in (("runs", os.getpid(), None), ("waits", None, None), ("limited", None, "1/m"))
     ]
     monkeypatch.setattr(held, "held_requests", lambda: kept)
 
@@ -29,15 +33,49 @@ def requests(monkeypatch):
     ],
 )
 def test_what_is_shown(requests, monkeypatch, others, processes, expected):
-    monkeypatch.setattr(state, "active_requests", [object() for _ in range(others)])
+    monkeypatch.setattr(state, "active_requests", [SimpleNamespace(worker_pid=None) for _ in range(others)])
     assert held.held_for_row(processes) == expected
 
 
 def test_no_more_than_the_row_can_hold(monkeypatch):
     kept = [
-        SimpleNamespace(id=str(number), worker_pid=1, has_ended=False, task=SimpleNamespace(rate_limit=None))
+        SimpleNamespace(id=str(number), worker_pid=os.getpid(), has_ended=False, task=SimpleNamespace(rate_limit=None))
         for number in range(held.MOST_HELD + 5)
     ]
     monkeypatch.setattr(held, "held_requests", lambda: kept)
     shown = held.held_for_row(1)
     assert (len(shown), shown[0]) == (held.MOST_HELD, "0")
+
+
+@pytest.fixture
+def exited():
+    """A child process that has exited, and whose parent has not asked for its status."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    until(lambda: held.has_exited(child.pid))
+    yield child
+    child.wait()
+
+
+def test_a_process_that_has_exited(exited):
+    assert exited.returncode is None
+    assert exited.wait() == 0
+    assert held.has_exited(exited.pid)
+
+
+def test_a_process_that_lives():
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert not held.has_exited(child.pid)
+    child.communicate(b"\n")
+    assert not held.has_exited(os.getpid())
+
+
+def test_a_body_whose_process_has_exited_runs_no_more(exited, monkeypatch):
+    """Celery's main thread may hang, and then does not notice."""
+    kept = [
+        SimpleNamespace(id=name, worker_pid=pid, has_ended=False, task=SimpleNamespace(rate_limit=None))
+        for name, pid in (("gone", exited.pid), ("waits", None))
+    ]
+    monkeypatch.setattr(held, "held_requests", lambda: kept)
+    assert held.held_task_ids() == {"waits"}
+    monkeypatch.setattr(state, "active_requests", [kept[0]])
+    assert "waits" not in held.held_for_row(1)
