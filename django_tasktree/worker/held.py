@@ -37,7 +37,11 @@ def held_requests() -> list[Any]:
 
 def held_task_ids() -> set[str]:
     """Return the task ids of the requests that have not ended, and whose process has not either."""
-    return {request.id for request in held_requests() if not _has_lost_its_process(request)}
+    return {request.id for request in _living_requests()}
+
+
+def _living_requests() -> list[Any]:
+    return [request for request in held_requests() if not _has_lost_its_process(request)]
 
 
 def held_for_row(processes: int) -> list[str]:
@@ -50,13 +54,23 @@ def held_for_row(processes: int) -> list[str]:
     Args:
         processes: how many tasks the pool runs at once.
     """
-    held = held_requests()
+    held = _living_requests()
     # Celery clears its set when the broker's connection is lost, and knows the tasks that are no nodes.
-    started = [*state.active_requests, *filter(_has_started, held)]
-    running = {id(request) for request in started if not _has_lost_its_process(request)}
+    others = [request for request in _active_requests() if not _has_lost_its_process(request)]
+    running = {id(request) for request in (*others, *filter(_has_started, held))}
     is_busy = len(running) >= processes
     waiting = (request.id for request in held if is_busy or _has_started(request) or _is_limited(request))
     return list(islice(dict.fromkeys(waiting), MOST_HELD))
+
+
+def _active_requests() -> list[Any]:
+    """Copy Celery's set, to which the main thread adds meanwhile."""
+    while True:
+        try:
+            return list(state.active_requests)
+        except RuntimeError:
+            # It has changed during the iteration.
+            continue
 
 
 def _has_started(request: Any) -> bool:

@@ -78,4 +78,20 @@ def test_a_body_whose_process_has_exited_runs_no_more(exited, monkeypatch):
     monkeypatch.setattr(held, "held_requests", lambda: kept)
     assert held.held_task_ids() == {"waits"}
     monkeypatch.setattr(state, "active_requests", [kept[0]])
-    assert "waits" not in held.held_for_row(1)
+    assert held.held_for_row(1) == []
+
+
+def test_celerys_set_may_change_meanwhile(monkeypatch):
+    class Changing:
+        looks = 0
+
+        def __iter__(self):
+            Changing.looks += 1
+            yield SimpleNamespace(worker_pid=None)
+            if Changing.looks == 1:
+                raise RuntimeError("Set changed size during iteration")
+
+    monkeypatch.setattr(state, "active_requests", Changing())
+    monkeypatch.setattr(held, "held_requests", list)
+    assert held.held_for_row(1) == []
+    assert Changing.looks == 2
