@@ -68,7 +68,7 @@ def _active_requests() -> list[Any]:
     while True:
         try:
             return list(state.active_requests)
-        except RuntimeError:
+        except RuntimeError:  # noqa: PERF203
             # It has changed during the iteration.
             continue
 
