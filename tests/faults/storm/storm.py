@@ -102,7 +102,8 @@ class Storm:
 
     def _open(self):
         with self._outages("looks"):
-            return TreeRun.objects.open().count()
+            # Those that are steered may be paused for long.
+            return TreeRun.objects.open().exclude(key__in=[run.key for run in self.runs if run.steered]).count()
         return _OPEN
 
     def _steer(self):
