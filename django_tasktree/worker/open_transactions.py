@@ -20,8 +20,9 @@ from django_tasktree.worker.context import StopPropagation
 
 logger = logging.getLogger(__name__)
 
-_COMMENTS = r"(\s|/\*.*?\*/|(--|#)[^\n]*\n)*"
-_BEGIN = re.compile(rf"{_COMMENTS}(BEGIN|START\s+TRANSACTION)\b", re.IGNORECASE | re.DOTALL)
+# Each comment can be read in one way only, so that no statement takes long to match.
+_COMMENTS = r"(?:\s|/\*(?:[^*]|\*(?!/))*\*/|(?:--|#)[^\n]*\n)*"
+_BEGIN = re.compile(rf"{_COMMENTS}(BEGIN|START\s+TRANSACTION)\b", re.IGNORECASE)
 #: https://www.postgresql.org/docs/current/libpq-status.html#LIBPQ-PQTRANSACTIONSTATUS: active, in a transaction, in a
 #: failed transaction.
 _IN_TRANSACTION = (1, 2, 3)

@@ -11,6 +11,7 @@ from django_tasktree import TaskTree
 from django_tasktree.exceptions import TransactionLeftOpen
 from django_tasktree.signals import node_finished, run_finished, run_started
 from django_tasktree.testing import run_tree
+from django_tasktree.worker import open_transactions
 from tests import simulation
 from tests.databases import active_alias
 from tests.sample import leaks
@@ -223,6 +224,24 @@ def test_a_connection_that_is_made_anew_keeps_its_wrappers(database):
             Effect.objects.count()
         assert before == [each for each in connection.execute_wrappers if each is wrapper] == []
     assert len(connection.execute_wrappers) == (connection.vendor == "mysql")
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("BEGIN", True),
+        ("  start\n transaction read only", True),
+        ("/* a */ /* b * c\n */ -- d\n # e\n begin", True),
+        ("SELECT 1 /* BEGIN */", False),
+        ("/* BEGIN */ SELECT 1", False),
+        ("beginning", False),
+        # In time that grows with the length of the statement.
+        ("/* a */" * 5000 + "SELECT 1", False),
+        ("/*" * 5000, False),
+    ],
+)
+def test_which_statements_begin_a_transaction(statement, expected):
+    assert bool(open_transactions._BEGIN.match(statement)) is expected
 
 
 def test_the_error_names_the_task_and_the_remedy():
