@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from django.db import InterfaceError, InternalError, OperationalError, connections
+from django.db import InterfaceError, InternalError, OperationalError, ProgrammingError, connections
 
 from django_tasktree.conf import settings
 from django_tasktree.engine.moves import write_alias
@@ -110,6 +110,9 @@ def is_deadlock(exc: BaseException) -> bool:
 def persist(act: Callable[[], _Result]) -> _Result:
     """Repeat something while it fails with an error that may go away, for at most ``DATABASE_RETRY_FOR`` seconds.
 
+    A ``ProgrammingError`` is worth one more try, on a new connection: a task function may have left another schema,
+    role or database on the old one.
+
     Inside a transaction, which such an error ends, it is done once: the code that began the transaction must repeat it.
 
     Args:
@@ -117,6 +120,7 @@ def persist(act: Callable[[], _Result]) -> _Result:
 
     Raises:
         OperationalError, InterfaceError, InternalError: the last error, when time is up.
+        ProgrammingError: the statement is refused on a new connection, too.
     """
     return persist_knowing(lambda _: act())
 
@@ -149,10 +153,17 @@ def persist_knowing(act: Callable[[bool], _Result], when: Callable[[BaseExceptio
         return act(False)
     end = time.monotonic() + (0 if getattr(_thread, "never_repeats", False) else settings.database_retry_for)
     pause = _FIRST_PAUSE
-    again = False
+    again = renewed = False
     while True:
         try:
             return act(again)
+        except ProgrammingError as exc:
+            if renewed or when is not may_go_away:
+                raise
+            logger.warning("the database refused a statement (%s); it is tried on a new connection", str(exc).strip())
+            connection.close()
+            again = renewed = True
+            continue
         except _FAILURES as exc:
             if not when(exc) or time.monotonic() + pause > end:
                 raise

@@ -14,7 +14,7 @@ from tests import simulation
 from tests.databases import active_alias
 from tests.sample.atomic_tasks import effect
 from tests.sample.models import Effect
-from tests.sample.tasks import echo, make_connection_read_only
+from tests.sample.tasks import change_session, echo
 
 #: What each database says when it can't write for a while: a statement ran into its time limit, the disk or the memory
 #: is full, the server is read-only after a failover, it is shutting down.
@@ -38,6 +38,23 @@ HOPELESS = {
     "postgresql": [errors.ProgramLimitExceeded, errors.StatementTooComplex],
     "mysql": [1054, 1153, 1366],
     "sqlite": ["no such column: x"],
+}
+
+#: What a task function may do to its connection, so that the server refuses what the engine writes.
+SESSIONS = {
+    "postgresql": [
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+        "SET statement_timeout = 1",
+        "SET search_path = nowhere",
+        "SET ROLE pg_monitor",
+    ],
+    "mysql": [
+        "SET SESSION TRANSACTION READ ONLY",
+        "LOCK TABLES django_migrations READ",
+        "LOCK TABLES django_tasktree_noderun READ",
+        "USE information_schema",
+    ],
+    "sqlite": ["PRAGMA query_only = 1"],
 }
 
 
@@ -118,12 +135,15 @@ def test_what_will_never_be_written_fails_at_once(world):
         assert row.error_type == "django.db.utils.OperationalError"
 
 
-def test_a_connection_that_a_body_has_made_read_only(world):
-    """A real refusal of the server; the next connection is as the settings say."""
-    if connections[active_alias()].vendor == "sqlite":
-        pytest.skip("SQLite's connections have no such state")
-    tree = TaskTree()
-    node = tree.add_task(make_connection_read_only, on_worker_lost="fail")
-    result = tree.apply_async()
-    world.deliver_all("w")
-    assert (result[node].node.state, result[node].node.attempts, result.state) == ("SUCCESS", 1, "SUCCESS")
+def test_a_session_that_a_task_function_has_changed(world):
+    """Real refusals of the server; the next connection is as the settings say."""
+    for statement in causes(SESSIONS):
+        tree = TaskTree()
+        node = tree.add_task(change_session, [statement], on_worker_lost="fail")
+        below = node.add_task(echo, ["below"])
+        result = tree.apply_async()
+        world.deliver_all("w")
+        row = result[node].node
+        assert (row.state, row.attempts, result[below].state, result.state) == ("SUCCESS", 1, "SUCCESS", "SUCCESS"), (
+            statement
+        )

@@ -304,16 +304,15 @@ def errback_with_all(request, exc, traceback, *, log):
 if "TEST_RECEIVERS" in os.environ:
     from tests.sample import receivers as receivers
 
+
+@task_with_callbacks
+def change_session(statement):
+    """Leave this process's connection in another state."""
+    with connections[active_alias()].cursor() as cursor:
+        cursor.execute(statement)
+
+
 if "TEST_DOUBLING" in os.environ:
     from tests.sample import doubling
 
     doubling.install()
-
-
-@task_with_callbacks
-def make_connection_read_only():
-    """Leave this process's connection as a server is after a failover: it refuses to write."""
-    connection = connections[active_alias()]
-    scope = "CHARACTERISTICS AS " if connection.vendor == "postgresql" else ""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET SESSION {scope}TRANSACTION READ ONLY")
