@@ -10,6 +10,7 @@ from celery import shared_task
 
 from django_tasktree import purging, steering
 from django_tasktree.canvas.tasks import each, each_starred, errback, fork  # noqa: F401  Celery finds tasks here
+from django_tasktree.engine.purge import Purged
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.launching import launch_definition
 from django_tasktree.purging import old_runs, purge_runs, retention
@@ -58,7 +59,7 @@ def purge(days: float | None = None, keep_failed: bool = False, task_results: bo
         task_results: delete Celery's TaskResult rows of their nodes too.
 
     Returns:
-        The numbers of runs and nodes that were deleted.
+        The numbers of runs and nodes that were deleted, and of runs that were kept: the log says why.
 
     Raises:
         ValueError: there is neither an age nor a retention.
@@ -66,16 +67,22 @@ def purge(days: float | None = None, keep_failed: bool = False, task_results: bo
     age = retention() if days is None else timedelta(days=days)
     if age is None:
         raise ValueError("django_tasktree.purge needs days=…, or the setting TASKTREE['RETENTION']")
-    runs = nodes = 0
+    runs = nodes = kept = 0
     for step in purge_runs(old_runs(age, keep_failed=keep_failed), task_results=task_results):
-        runs, nodes = runs + step.runs, nodes + step.nodes
-    return {"runs": runs, "nodes": nodes}
+        runs, nodes, kept = runs + step.runs, nodes + step.nodes, kept + len(step.kept)
+        _log_kept(step)
+    return {"runs": runs, "nodes": nodes, "kept": kept}
 
 
 @shared_task(name="django_tasktree.delete_runs", ignore_result=True)
 def delete_runs(run_ids: list[str]) -> None:
-    """Delete runs that are too large for whoever asked to wait; what is lost on the way is to be asked for again."""
-    purging.delete_runs([UUID(run_id) for run_id in run_ids])
+    """Delete large runs in the background. If the message is lost, ask again."""
+    _log_kept(purging.delete_runs([UUID(run_id) for run_id in run_ids]))
+
+
+def _log_kept(purged: Purged) -> None:
+    for kept in purged.kept:
+        logger.warning("run %s is not deleted: %s", kept.run_id, kept.reason, exc_info=kept.error)
 
 
 @shared_task(name="django_tasktree.start_due", ignore_result=True)

@@ -12,7 +12,7 @@ from testproject.settings import VAR_DIR, filesystem_broker
 from tests import services
 from tests.quorum import quorum_queue
 
-INSTALLED_APPS = [*PROJECT_APPS, "tests.sample"]
+INSTALLED_APPS = [*PROJECT_APPS, "tests.sample", "tests.orders"]
 DATABASE_ROUTERS = ["tests.databases.ActiveDatabase"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 

@@ -2,10 +2,12 @@
 
 # ruff: noqa: ARG002  Django's signatures
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.contrib.admin.utils import model_ngettext
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -16,7 +18,7 @@ from django_tasktree.engine.specs import Effect
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.number_texts import number_text
-from django_tasktree.purging import delete_runs
+from django_tasktree.purging import delete_runs, what_goes_with
 from django_tasktree.registry import all_definitions
 from django_tasktree.result import TreeResult
 from django_tasktree.states import RUN_OPEN
@@ -86,7 +88,13 @@ class CopyAndDelete(ControlPages):
         if verb is DELETE and row.state in RUN_OPEN:
             raise NotPossible(_("Run %(run)s has not ended: revoke it first.") % {"run": row.pk})
         number = NodeRun.objects.filter(run_id=row.pk).count()
-        return Effect(), [ngettext("%(number)s node", "%(number)s nodes", number) % {"number": number_text(number)}]
+        lines = [ngettext("%(number)s node", "%(number)s nodes", number) % {"number": number_text(number)}]
+        if verb is DELETE:
+            lines += [
+                f"{number_text(count)} {model_ngettext(model, count)}"  # type: ignore[arg-type]
+                for model, count in what_goes_with(row.pk).items()
+            ]
+        return Effect(), lines
 
     def act(self, request: HttpRequest, verb: Verb, row: Any, options: dict[str, Any]) -> Effect:
         """Launch it again, or delete it."""
@@ -107,10 +115,24 @@ class CopyAndDelete(ControlPages):
     def _delete(self, request: HttpRequest, row: Any) -> None:
         if row.state in RUN_OPEN:
             raise NotPossible(_("Run %(run)s has not ended: revoke it first.") % {"run": row.pk})
-        self.log_deletions(request, TreeRun.objects.filter(pk=row.pk))
+        self._refuse_without_permission(request, what_goes_with(row.pk))
         if NodeRun.objects.filter(run_id=row.pk)[: AT_ONCE + 1].count() > AT_ONCE:
             delete_later.delay([str(row.pk)])
             text = _("“%(run)s” is large: a worker deletes it.") % {"run": self.title_of(row)}
             messages.info(request, text)
         else:
-            delete_runs([row.pk])
+            for kept in delete_runs([row.pk]).kept:
+                raise NotPossible(
+                    _("Run %(run)s can't be deleted: %(reason)s") % {"run": row.pk, "reason": kept.reason}
+                ) from kept.error
+        rows: Any = [row]
+        self.log_deletions(request, rows)
+
+    def _refuse_without_permission(self, request: HttpRequest, models: Iterable[Any]) -> None:
+        """As Django's admin: whoever deletes a row must be allowed to delete what goes with it."""
+        for model in models:
+            if not self.admin_site.is_registered(model):
+                continue
+            if not self.admin_site.get_model_admin(model).has_delete_permission(request):
+                text = _("Your account does not have permission to delete what goes with it: %(objects)s.")
+                raise NotPossible(text % {"objects": model_ngettext(model, 2)})

@@ -1,29 +1,34 @@
-"""purge: delete runs that ended long ago, with their nodes, in batches that hold no long locks and need little memory.
+"""purge: delete runs that ended long ago, the oldest first.
 
-A run that is being purged is marked first, so that nobody retries half of it; the run itself goes last. What a crash
-leaves half-purged, the next purge finishes.
+Each run goes as a whole or not at all; small runs share a transaction. A run that cannot be deleted is reported, and
+keeps no other one from being deleted.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count, F, ProtectedError, Q, QuerySet, RestrictedError
 
 from django_tasktree.conf import settings
-from django_tasktree.engine import sql
+from django_tasktree.engine.deletion import Beside, delete_runs, kept_by
+from django_tasktree.engine.dependents import OF_RUNS, Dependents
 from django_tasktree.engine.moves import nodes, write_alias
 from django_tasktree.engine.subtree import in_batches
-from django_tasktree.engine.transient import persist
-from django_tasktree.models import HistoryEntry, NodeAttempt, NodeRun, TreeRun
+from django_tasktree.engine.transient import is_timeout, may_go_away, persist
+from django_tasktree.models import TreeRun
 from django_tasktree.states import RUN_FINAL, RunState
 
-#: So many keys are read at once; a batch of them is deleted at a time.
-_KEYS = 50_000
+#: Runs are deleted together as long as they have fewer nodes than this.
+_SMALL = 10_000
+
+
+#: When a run ended, and its key.
+Position = tuple[datetime, UUID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,29 @@ class Old:
         ended = TreeRun.objects.using(write_alias()).filter(state__in=self.states & RUN_FINAL)
         return ended.filter(finished_at__lt=self.before)
 
+    def pages(self, after: Position | None = None) -> Iterator[list[tuple[UUID, Position]]]:
+        """Read the keys of these runs, the oldest first.
+
+        Args:
+            after: where an earlier purge has ended.
+
+        Yields:
+            The keys of at most ``BATCH_SIZE`` runs, each with its position.
+        """
+        size = settings.batch_size
+        while True:
+            runs = self.runs()
+            if after is not None:
+                at, key = after
+                runs = runs.filter(Q(finished_at=at, id__gt=key) | Q(finished_at__gt=at))
+            rows: Any = runs.order_by("finished_at", "id").values_list("finished_at", "id")[:size]
+            page = [(key, (at, key)) for at, key in rows]
+            if page:
+                yield page
+            if len(page) < size:
+                return
+            after = page[-1][1]
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
@@ -59,13 +87,42 @@ class Chosen:
         may_go = RUN_FINAL | {RunState.DRAFT}
         return TreeRun.objects.using(write_alias()).filter(id__in=self.ids, state__in=may_go)
 
+    def pages(self, after: Position | None = None) -> Iterator[list[tuple[UUID, Position | None]]]:  # noqa: ARG002
+        """Give the keys of these runs, in batches."""
+        for batch in in_batches(iter(self.ids)):
+            yield [(key, None) for key in batch]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A run that was not deleted.
+
+    Attributes:
+        run_id: its key.
+        reason: why, in one line.
+        error: what was raised; None where rows of other apps keep it, by ``on_delete``.
+    """
+
+    run_id: UUID
+    reason: str
+    error: Exception | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What one step has deleted."""
+    """What one step has done.
+
+    Attributes:
+        runs: how many runs it has deleted.
+        nodes: how many nodes these had.
+        kept: the runs that it could not delete.
+        until: how far the purge has got.
+    """
 
     runs: int = 0
     nodes: int = 0
+    kept: tuple[Kept, ...] = ()
+    until: Position | None = None
 
 
 def count_old(old: Old) -> dict[str, tuple[int, int]]:
@@ -80,87 +137,78 @@ def count_old(old: Old) -> dict[str, tuple[int, int]]:
     return {state: (number, in_runs.get(state, 0)) for state, number in sorted(runs.items())}
 
 
-def purge(old: Old | Chosen, beside: Callable[[list[UUID]], None] | None = None) -> Iterator[Purged]:
+def purge(
+    old: Old | Chosen,
+    beside: Beside | None = None,
+    after: Position | None = None,
+    interrupts: tuple[type[Exception], ...] = (),
+) -> Iterator[Purged]:
     """Delete runs, the oldest first; each step is a transaction of its own, after which the caller may stop.
 
     Args:
         old: which runs.
         beside: called with the task ids of all attempts at the nodes of a batch, before these are deleted.
+        after: where an earlier purge has ended.
+        interrupts: exceptions that are not about a run, and end the purge.
+
+    Raises:
+        OperationalError, InterfaceError: the database itself is in trouble.
     """
-    while some := list(old.runs().order_by("finished_at").values_list("id", flat=True)[: settings.batch_size]):
-        # Small runs together, a large one by itself.
-        groups = [some] if _are_small(some) else [[run_id] for run_id in some]
-        for group in groups:
-            yield from _purge_group(old, group, beside)
+    for page in old.pages(after):
+        positions = dict(page)
+        for group in _groups(list(positions)):
+            for step in _purge_group(partial(_purge_together, old, beside=beside), group, interrupts):
+                yield replace(step, until=positions[group[-1]])
 
 
-def _are_small(run_ids: list[UUID]) -> bool:
-    return nodes().filter(run_id__in=run_ids).order_by()[:_KEYS].count() < _KEYS
+def _groups(run_ids: list[UUID]) -> Iterator[list[UUID]]:
+    """Keep small runs together, and a large one by itself."""
+    small = nodes().filter(run_id__in=run_ids).order_by()[:_SMALL].count() < _SMALL
+    yield from [run_ids] if small else ([run_id] for run_id in run_ids)
 
 
 def _purge_group(
-    old: Old | Chosen, run_ids: list[UUID], beside: Callable[[list[UUID]], None] | None
+    act: Callable[[list[UUID]], Purged], run_ids: list[UUID], interrupts: tuple[type[Exception], ...]
 ) -> Iterator[Purged]:
-    marked = _mark(old, run_ids)
-    for batch in _batches(marked):
-        yield Purged(nodes=persist(partial(delete_nodes, batch, beside)))
-    if marked:
-        persist(partial(_delete_runs, marked))
-        yield Purged(runs=len(marked))
-
-
-def _mark(old: Old | Chosen, run_ids: list[UUID]) -> list[UUID]:
-    """Claim runs for deletion, but for those that were reopened at this moment."""
-    some = old.runs().filter(id__in=run_ids)
-    persist(lambda: some.update(purging=True))
-    return list(some.filter(purging=True).values_list("id", flat=True))
-
-
-def _batches(run_ids: list[UUID]) -> Iterator[list[UUID]]:
-    """The keys of runs' nodes, the newest first: children mostly come after their parents."""
-    newest = nodes().filter(run_id__in=run_ids).order_by("-id").values_list("id", flat=True)
-    while keys := list(newest[:_KEYS]):
-        yield from in_batches(iter(keys))
-
-
-def delete_nodes(ids: list[UUID], beside: Callable[[list[UUID]], None] | None = None) -> int:
-    """Delete nodes with their attempts, in one transaction.
-
-    Args:
-        ids: their keys.
-        beside: see :func:`purge`.
-
-    Returns:
-        How many there were.
-    """
-    attempts = NodeAttempt.objects.using(write_alias()).filter(node__in=ids)
-    if beside is not None:
-        some = nodes().filter(id__in=ids).values_list("task_id", flat=True)
-        beside([*some, *attempts.values_list("task_id", flat=True)])
-    keys = ", ".join(["%s"] * len(ids))
-    with transaction.atomic(using=write_alias()):
-        sql.execute(f"DELETE FROM {_table(NodeAttempt)} WHERE node_id IN ({keys})", *ids)  # noqa: S608
-        sql.execute(f"UPDATE {_table(HistoryEntry)} SET node_id = NULL WHERE node_id IN ({keys})", *ids)  # noqa: S608
-        _let_go_of(ids, keys)
-        return sql.execute(f"DELETE FROM {_table(NodeRun)} WHERE id IN ({keys})", *ids)  # noqa: S608
-
-
-def _let_go_of(ids: list[UUID], keys: str) -> None:
-    """Take children from their parents: of other batches, if there are any; MariaDB looks at each row for itself."""
-    statement = f"UPDATE {_table(NodeRun)} SET parent_id = NULL WHERE parent_id IN ({keys})"  # noqa: S608
-    if sql.connection().vendor == "mysql":
-        sql.execute(statement, *ids)
+    """Delete runs together, or one by one where that fails: one of them is the cause."""
+    try:
+        purged = persist(partial(act, run_ids))
+    except interrupts:
+        raise
+    except Exception as exc:
+        # Receivers and constraints may raise whatever they like.
+        if may_go_away(exc) and not is_timeout(exc):
+            raise
+        if len(run_ids) == 1:
+            yield Purged(kept=(_kept(run_ids[0], exc),))
+            return
     else:
-        sql.execute(f"{statement} AND id NOT IN ({keys})", *ids, *ids)
+        yield purged
+        return
+    for run_id in run_ids:
+        yield from _purge_group(act, [run_id], interrupts)
 
 
-def _delete_runs(run_ids: list[UUID]) -> None:
-    keys = ", ".join(["%s"] * len(run_ids))
+def _kept(run_id: UUID, exc: Exception) -> Kept:
+    if isinstance(exc, (ProtectedError, RestrictedError)):
+        return Kept(run_id, kept_by(exc))
+    return Kept(run_id, f"{type(exc).__name__}: {exc}", exc)
+
+
+def _purge_together(old: Old | Chosen, run_ids: list[UUID], beside: Beside | None) -> Purged:
     with transaction.atomic(using=write_alias()):
-        TreeRun.objects.using(write_alias()).filter(copy_of__in=run_ids).update(copy_of=None)
-        HistoryEntry.objects.using(write_alias()).filter(run__in=run_ids).delete()
-        sql.execute(f"DELETE FROM {_table(TreeRun)} WHERE id IN ({keys})", *run_ids)  # noqa: S608
+        ids = _lock(old, run_ids)
+        protected = Dependents(OF_RUNS, ids).protected()
+        ids = [run_id for run_id in ids if run_id not in protected]
+        number = delete_runs(ids, beside) if ids else 0
+    kept = (
+        Kept(run_id, f"it is referenced through the protected foreign key {name}") for run_id, name in protected.items()
+    )
+    return Purged(len(ids), number, tuple(kept))
 
 
-def _table(model: Any) -> str:
-    return str(model._meta.db_table)
+def _lock(old: Old | Chosen, run_ids: list[UUID]) -> list[UUID]:
+    """Let nobody change these runs until the end of the transaction; leave out those that were reopened."""
+    some = old.runs().filter(id__in=run_ids)
+    some.update(revision=F("revision") + 1)
+    return list(some.values_list("id", flat=True))

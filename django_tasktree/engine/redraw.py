@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 from django.db.models import F
 
+from django_tasktree.engine.deletion import delete_nodes
 from django_tasktree.engine.insert import insert_nodes
 from django_tasktree.engine.moves import nodes, write_alias
-from django_tasktree.engine.purge import delete_nodes
 from django_tasktree.engine.specs import NodeSpec, RunSpec
-from django_tasktree.engine.subtree import in_batches
 from django_tasktree.models import TreeRun
 from django_tasktree.states import RunState
 
@@ -23,9 +22,12 @@ def redraw(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> bool:
         specs: the nodes, each parent before its children.
 
     Returns:
-        False where it is no draft, or is being deleted: somebody was first.
+        False where it is no draft any more: somebody was first.
+
+    Raises:
+        NotPossible: rows of other apps keep one of its nodes.
     """
-    drafts = TreeRun.objects.using(write_alias()).filter(id=run_spec.id, state=RunState.DRAFT, purging=False)
+    drafts = TreeRun.objects.using(write_alias()).filter(id=run_spec.id, state=RunState.DRAFT)
     changed = drafts.update(
         name=run_spec.name,
         on_failure=run_spec.on_failure,
@@ -36,8 +38,6 @@ def redraw(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> bool:
     )
     if not changed:
         return False
-    keys = list(nodes().filter(run_id=run_spec.id).values_list("id", flat=True))
-    for batch in in_batches(iter(keys)):
-        delete_nodes(batch)
+    delete_nodes(list(nodes().filter(run_id=run_spec.id).values_list("id", flat=True)))
     insert_nodes(run_spec.id, specs, roots_ready=True)
     return True

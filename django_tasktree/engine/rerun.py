@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.db.models import Count, F
 
+from django_tasktree.engine.deletion import delete_nodes
 from django_tasktree.engine.moves import nodes
 from django_tasktree.engine.reach import may_run
 from django_tasktree.engine.release import make_ready
@@ -25,7 +26,8 @@ def rerun(run_id: UUID, top: UUID) -> Effect:
         top: the node.
 
     Raises:
-        NotPossible: the node has not ended, or bodies run among what depends on it.
+        NotPossible: the node has not ended, or bodies run among what depends on it, or rows of other apps keep a node
+            that would have to go.
     """
     run = lock_run(run_id)
     row = nodes().get(id=top)
@@ -78,6 +80,5 @@ def _remove_grown(run_id: UUID, affected: list[UUID]) -> set[UUID]:
         gone = nodes().filter(parent__in=batch, grown=True).order_by().values_list("parent_id").annotate(n=Count("*"))
         for parent_id, number in list(gone):
             nodes().filter(id=parent_id).update(child_count=F("child_count") - number)
-    for batch in in_batches(iter(removed)):
-        nodes().filter(id__in=batch).delete()
+    delete_nodes(list(removed))
     return removed

@@ -26,7 +26,7 @@ def lock_run(run_id: UUID) -> TreeRun:
 
     Raises:
         RunNotFound: there is none.
-        NotPossible: it has not been launched, or is being purged.
+        NotPossible: it has not been launched.
     """
     runs = TreeRun.objects.using(write_alias()).filter(id=run_id)
     if not runs.update(revision=F("revision") + 1):
@@ -34,8 +34,6 @@ def lock_run(run_id: UUID) -> TreeRun:
     run: TreeRun = runs.get()
     if run.state == RunState.DRAFT:
         raise NotPossible(f"run {run_id} is a draft: launch it first")
-    if run.purging:
-        raise NotPossible(f"run {run_id} is being purged: launch it anew")
     return run
 
 

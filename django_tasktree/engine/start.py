@@ -14,7 +14,7 @@ def start(run_id: UUID) -> bool:
     """Let a run that was only written down begin; the caller lets it advance after commit.
 
     Returns:
-        False where it is no draft, or is being deleted: somebody was first.
+        False where it is no draft any more: somebody was first.
     """
-    drafts = TreeRun.objects.using(write_alias()).filter(id=run_id, state=RunState.DRAFT, purging=False)
+    drafts = TreeRun.objects.using(write_alias()).filter(id=run_id, state=RunState.DRAFT)
     return drafts.update(state=RunState.STARTED, started_at=times.now(), revision=F("revision") + 1) == 1

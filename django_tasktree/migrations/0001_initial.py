@@ -390,7 +390,6 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("revision", models.PositiveIntegerField(default=0, verbose_name="revision")),
-                ("purging", models.BooleanField(default=False, editable=False, verbose_name="being deleted")),
                 (
                     "created_at",
                     django_tasktree.models.instant_field.InstantField(

@@ -46,7 +46,6 @@ class TreeRun(models.Model):
         _("error message"), blank=True, help_text=_("Why it was ended before all of its nodes had.")
     )
     revision = models.PositiveIntegerField(_("revision"), default=0)
-    purging = models.BooleanField(_("being deleted"), default=False, editable=False)
     copy_of = models.ForeignKey(
         "self", verbose_name=_("copy of"), null=True, blank=True, on_delete=models.SET_NULL, related_name="copies"
     )

@@ -13,6 +13,7 @@ from django_tasktree.engine.sweep.pages import Walk
 from django_tasktree.engine.workers import forget
 from django_tasktree.purging import purge_by_retention
 from django_tasktree.sweeping.due import mind_the_time
+from django_tasktree.sweeping.mending import mending
 from django_tasktree.sweeping.messages import resend_lost
 from django_tasktree.sweeping.orphans import take_over
 from django_tasktree.sweeping.stuck import unstick
@@ -26,12 +27,31 @@ MOST_PAGES = 20
 LONGEST = 20
 
 
+def _forget_workers(_app: Any, _walk: Walk, now: Any, _swept: Swept) -> None:
+    forget(now)
+
+
 def _purge(_app: Any, walk: Walk, _now: Any, swept: Swept) -> None:
-    swept.purged += purge_by_retention(walk.go_on).runs
+    with mending("the retention of old runs", swept):
+        purged = purge_by_retention(walk)
+        swept.purged += purged.runs
+        for kept in purged.kept:
+            if kept.error is None:
+                logger.info("run %s is kept: %s", kept.run_id, kept.reason)
+            else:
+                swept.errors += 1
+                logger.error("run %s could not be deleted: %s", kept.run_id, kept.reason, exc_info=kept.error)
 
 
-#: What a pass does, in this order.
-_STEPS: tuple[Callable[[Any, Walk, Any, Swept], None], ...] = (take_over, unstick, mind_the_time, resend_lost, _purge)
+#: What a pass does, in this order: what runs wait for comes first.
+_STEPS: tuple[Callable[[Any, Walk, Any, Swept], None], ...] = (
+    take_over,
+    unstick,
+    mind_the_time,
+    resend_lost,
+    _forget_workers,
+    _purge,
+)
 
 
 def sweep(app: Any = None, walk: Walk | None = None) -> Swept:
@@ -50,7 +70,6 @@ def sweep(app: Any = None, walk: Walk | None = None) -> Swept:
     now = database_now()
     for step in _STEPS:
         step(app, walk, now, swept)
-    forget(now)
     if swept:
         logger.warning("the sweep has mended: %s", swept)
     return swept

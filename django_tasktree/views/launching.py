@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, router
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -10,6 +10,7 @@ from django.urls import reverse
 from django_tasktree.atomicity import atomic_with_runs
 from django_tasktree.exceptions import InvalidParameter, InvalidText
 from django_tasktree.launching import prepare
+from django_tasktree.models import TreeRun
 from django_tasktree.parameter_errors import show_reasons
 from django_tasktree.registry import get_definition
 from django_tasktree.result import TreeResult
@@ -31,11 +32,14 @@ class TreeLaunchView(_Base):
 
     Attributes:
         definition: the name of a registered definition.
+        run_field: the field of the form's model that takes the run: a foreign key to ``TreeRun``, or a ``UUIDField``.
+            A row whose field may be null is saved before the launch, so that the tree can have its key; others after.
         success_url: where to go; ``{id}`` in it stands for the run's key. By default the run's progress page.
         tree_result: the handle of the run, once it was launched.
     """
 
     definition: str = ""
+    run_field: str = ""
     tree_result: TreeResult
 
     def build_tree(self, form: Any) -> TaskTree | None:  # noqa: ARG002  for those who override it
@@ -73,14 +77,44 @@ class TreeLaunchView(_Base):
         """Save the form, where it is a model's, and launch: both or neither."""
         try:
             with atomic_with_runs(_database_of(form)):
-                if hasattr(form, "save"):
-                    self.object = form.save()
-                self.tree_result = self.launch(form)
+                self._save_and_launch(form)
         except (InvalidParameter, InvalidText) as error:
             if isinstance(error, InvalidText) or not show_reasons(form, error):
                 form.add_error(None, str(error))
             return self.form_invalid(form)
         return HttpResponseRedirect(self.get_success_url())
+
+    def _save_and_launch(self, form: Any) -> None:
+        field = self._run_field(form)
+        if field is not None and not field.null:
+            self.tree_result = self.launch(form)
+            _refer(form.instance, field, self.tree_result)
+            self.object = form.save()
+            return
+        if hasattr(form, "save"):
+            self.object = form.save()
+        self.tree_result = self.launch(form)
+        if field is not None:
+            _refer(self.object, field, self.tree_result)
+            self.object.save(update_fields=[field.name])
+
+    def _run_field(self, form: Any) -> Any:
+        """Return the field of the form's model that takes the run.
+
+        Raises:
+            ImproperlyConfigured: the form has no model, or the model no such field.
+        """
+        if not self.run_field:
+            return None
+        name = f"{type(self).__name__}.run_field"
+        instance = getattr(form, "instance", None)
+        if instance is None:
+            raise ImproperlyConfigured(f"{name} is {self.run_field!r}, but {type(form).__name__} is no ModelForm")
+        try:
+            return instance._meta.get_field(self.run_field)
+        except FieldDoesNotExist as exc:
+            label = instance._meta.label
+            raise ImproperlyConfigured(f"{name} is {self.run_field!r}, but {label} has no field of that name") from exc
 
     def get_success_url(self) -> str:
         """Go to the run's progress page, by a signed link where nobody is logged in."""
@@ -89,6 +123,10 @@ class TreeLaunchView(_Base):
         if self.request.user.is_authenticated:
             return reverse("tasktree:progress", args=[self.tree_result.id])
         return progress_link(self.tree_result)
+
+
+def _refer(row: Any, field: Any, result: TreeResult) -> None:
+    setattr(row, field.name, TreeRun.objects.get(pk=result.id) if field.is_relation else result.id)
 
 
 def _database_of(form: Any) -> str:

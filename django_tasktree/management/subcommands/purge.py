@@ -1,17 +1,18 @@
 """Delete runs that ended long ago, with all that belongs to them.
 
-In batches, so that no long lock is held; what is interrupted, the next purge finishes.
+Each run goes as a whole or not at all. Runs that rows of other apps protect are kept. Exit code 1: a run could not be
+deleted for another reason.
 """
 
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from django_tasktree.conf import settings
-from django_tasktree.engine.purge import Old, count_old
+from django_tasktree.engine.purge import Kept, Old, count_old
 from django_tasktree.management.arguments import age
 from django_tasktree.management.display.console import console_of
 from django_tasktree.management.display.json_output import dumps
@@ -19,6 +20,9 @@ from django_tasktree.management.subcommands.states import run_state_argument
 from django_tasktree.management.usage import usage_error
 from django_tasktree.purging import old_runs, purge_runs, retention
 from django_tasktree.states import RUN_FINAL, RunState
+
+#: So many kept runs are named.
+_SHOWN = 10
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -42,14 +46,17 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     old = _old(options)
     console = console_of(command, options)
     counted = count_old(old)
+    kept: list[Kept] = []
     if not options["dry_run"]:
         total = sum(number for _, number in counted.values())
-        counted = {"deleted": _purge(old, options, console, total)}
+        counted = {"deleted": _purge(old, options, console, total, kept)}
     if options["format"] == "json":
-        console.print(dumps(_json(counted)), soft_wrap=True)
-        return
-    for line in _lines(counted, dry_run=options["dry_run"]):
-        console.print(line, soft_wrap=True)
+        console.print(dumps(_json(counted, kept, dry_run=options["dry_run"])), soft_wrap=True)
+    else:
+        for line in _lines(counted, kept, dry_run=options["dry_run"]):
+            console.print(line, soft_wrap=True)
+    if troubles := [each for each in kept if each.error is not None]:
+        raise CommandError(f"{len(troubles):,} run(s) could not be deleted") from troubles[0].error
 
 
 def _old(options: dict[str, Any]) -> Old:
@@ -67,24 +74,28 @@ def _keeps_failed(options: dict[str, Any]) -> bool:
     return options["older_than"] is None and bool(settings.retention_keep_failed)
 
 
-def _purge(old: Old, options: dict[str, Any], console: Console, total: int) -> tuple[int, int]:
+def _purge(old: Old, options: dict[str, Any], console: Console, total: int, kept: list[Kept]) -> tuple[int, int]:
     runs = nodes = 0
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         bar = progress.add_task("Deleting nodes", total=total)
         for step in purge_runs(old, task_results=options["task_results"]):
             runs, nodes = runs + step.runs, nodes + step.nodes
+            kept += step.kept
             progress.advance(bar, step.nodes)
     return runs, nodes
 
 
-def _json(counted: dict[str, tuple[int, int]]) -> dict[str, dict[str, int]]:
-    return {name: {"runs": runs, "nodes": nodes} for name, (runs, nodes) in counted.items()}
+def _json(counted: dict[str, tuple[int, int]], kept: list[Kept], *, dry_run: bool) -> dict[str, Any]:
+    numbers: dict[str, Any] = {name: {"runs": runs, "nodes": nodes} for name, (runs, nodes) in counted.items()}
+    return numbers if dry_run else {**numbers, "kept": {str(each.run_id): each.reason for each in kept}}
 
 
-def _lines(counted: dict[str, tuple[int, int]], *, dry_run: bool) -> list[str]:
+def _lines(counted: dict[str, tuple[int, int]], kept: list[Kept], *, dry_run: bool) -> list[str]:
     if not dry_run:
         runs, nodes = counted["deleted"]
-        return [f"Deleted {runs:,} run(s) with {nodes:,} node(s)."]
+        lines = [f"Deleted {runs:,} run(s) with {nodes:,} node(s)."]
+        lines += [f"Kept run {each.run_id}: {each.reason}" for each in kept[:_SHOWN]]
+        return [*lines, f"… and {len(kept) - _SHOWN:,} more run(s)."] if len(kept) > _SHOWN else lines
     lines = [f"{state.lower()}: {runs:,} run(s) with {nodes:,} node(s)" for state, (runs, nodes) in counted.items()]
     return [*lines, "Nothing was deleted: this is a dry run."] if lines else ["There are no such runs."]

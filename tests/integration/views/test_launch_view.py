@@ -12,6 +12,7 @@ from django_tasktree import TaskTree, register_tree, registry
 from django_tasktree.exceptions import InvalidParameter
 from django_tasktree.models import TreeRun
 from django_tasktree.views import TreeLaunchView
+from tests.orders.models import Delivery, Order, Parcel
 from tests.sample.tasks import echo
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -128,3 +129,56 @@ def test_a_view_that_launches_nothing(eager):
 
     with pytest.raises(ImproperlyConfigured, match=r"set Nothing.definition, or override build_tree\(\)"):
         post(Nothing, word="hello")
+
+
+class TestRunField:
+    """The row of the form's model refers to the run."""
+
+    def view(self, model, **attributes):
+        given = {"model": model, "fields": ["word"], "definition": "say", "template_name": "admin/base.html"}
+        return type("Make", (TreeLaunchView, CreateView), {**given, **attributes})
+
+    def test_a_foreign_key_that_may_be_empty(self, definition, eager):
+        """The row comes first, so that the tree can have its key."""
+
+        def params(self, form):
+            return {"word": f"order {form.instance.pk}"}
+
+        view = self.view(
+            Order, fields=[], run_field="run", get_tree_params=params, get_launch_options=lambda *_: {"key": "k"}
+        )
+        post(view)
+        order = Order.objects.get()
+        assert order.run == TreeRun.objects.get()
+        assert order.run.params["word"] == f"order {order.pk}"
+
+    def test_one_that_may_not(self, definition, eager):
+        post(self.view(Delivery, run_field="run"), word="hello")
+        assert Delivery.objects.get().run == TreeRun.objects.get()
+
+    def test_a_key_alone(self, definition, eager):
+        post(self.view(Parcel, run_field="run_key"), word="hello")
+        assert Parcel.objects.get().run_key == TreeRun.objects.get().id
+
+    @pytest.mark.parametrize("model", [Delivery, Parcel])
+    def test_both_or_neither(self, definition, eager, model, monkeypatch):
+        def fail(*_args, **_options):
+            raise OSError("full")
+
+        monkeypatch.setattr(model, "save", fail)
+        with pytest.raises(OSError, match="full"):
+            post(self.view(model, run_field=model._meta.fields[-1].name), word="hello")
+        assert not TreeRun.objects.exists()
+
+    @pytest.mark.parametrize("model", [Delivery, Parcel])
+    def test_a_refusal_leaves_neither(self, definition, eager, model):
+        response = post(self.view(model, run_field=model._meta.fields[-1].name), word="hush")
+        assert response.context_data["form"].errors == {"word": ["not that one"]}
+        assert not model.objects.exists()
+
+    def test_a_field_that_does_not_exist(self, definition, eager):
+        with pytest.raises(ImproperlyConfigured, match=r"Make.run_field is 'order', but orders.Parcel has no field"):
+            post(self.view(Parcel, run_field="order"), word="hello")
+        with pytest.raises(ImproperlyConfigured, match="WordForm is no ModelForm"):
+            post(type("Other", (Say,), {"run_field": "run"}), word="hello")
+        assert not TreeRun.objects.exists()
