@@ -44,7 +44,7 @@ def copy_run(run: TreeRun, params: Mapping[str, Any], by: Any) -> TreeResult:
 
 
 def _from_definition(run: TreeRun, params: Mapping[str, Any], by: Any) -> TreeResult:
-    return prepare(run.definition, {**run.params, **params}).launch(launched_by=by, copy_of=run.id)
+    return prepare(run.definition, {**run.params, **params}).apply_async(launched_by=by, copy_of=run.id)
 
 
 def _from_nodes(run: TreeRun, by: Any) -> TreeResult:

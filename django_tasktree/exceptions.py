@@ -147,6 +147,18 @@ class UnknownDefinition(TaskTreeError, LookupError):
         return cls(f"no tree is registered as {name!r}{hint}")
 
 
+class KeyInUse(TaskTreeError, ValueError):
+    """The key of a launch belongs to a run of something else. Choose another key, or launch what the message names."""
+
+    @classmethod
+    def of(cls, key: str, run_id: UUID, existing: str, wanted: str) -> "KeyInUse":
+        """Name the key, the run that has it, and what was to be launched."""
+        return cls(
+            f"the key {key!r} belongs to run {run_id} of {existing}, so it can't be given to a run of {wanted}: "
+            "choose another key"
+        )
+
+
 class InvalidParameter(TaskTreeError, ValueError):
     """Parameters of a tree are missing, unknown or of the wrong type. Correct those that the message names.
 

@@ -1,12 +1,13 @@
 """The registered definitions: functions that build trees, found by name in the ``trees.py`` of each app."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from functools import cached_property, update_wrapper
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, cast, overload
 
+from asgiref.sync import sync_to_async
 from django.utils.module_loading import autodiscover_modules
 
 from django_tasktree.exceptions import InvalidDefinition, InvalidParameter, UnknownDefinition
@@ -14,14 +15,26 @@ from django_tasktree.parameters import Parameter, parameters_of
 from django_tasktree.text import NAME_LENGTH, check_storable
 
 if TYPE_CHECKING:
+    from django_tasktree.result import TreeResult
     from django_tasktree.tree import TaskTree
 
-F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+
+
+class _Attributes:
+    """Lets ``update_wrapper`` write what a frozen dataclass would refuse."""
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self.__dict__ = namespace
+
+
+#: What :meth:`Definition.launch` takes beside parameters.
+_LAUNCH_OPTIONS = frozenset({"key", "name", "launched_by", "draft", "eta", "countdown", "deadline", "copy_of"})
 
 
 @dataclass(frozen=True)
-class Definition:
-    """A function that builds a tree, with the name it is launched by.
+class Definition(Generic[P]):
+    """A function that builds a tree, with the name it is launched by. Called, it builds the tree.
 
     Attributes:
         name: what the admin, the command line and code call it.
@@ -30,8 +43,64 @@ class Definition:
     """
 
     name: str
-    function: Callable[..., Any]
+    function: Callable[P, Any]
     description: str = ""
+
+    #: Django's templates call what is callable.
+    do_not_call_in_templates: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Look like the function, for documentation tools and help()."""
+        update_wrapper(cast("Any", _Attributes(self.__dict__)), self.function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> "TaskTree":
+        """Build the tree. Its runs know the definition and the parameters.
+
+        Args:
+            *args: parameters, in the order of the signature.
+            **kwargs: parameters by name. Values may be of the parameters' own types, or what JSON can hold.
+
+        Raises:
+            TypeError: there are too many positional arguments, or a parameter is given twice.
+            InvalidParameter: parameters are missing, unknown or do not fit.
+            InvalidDefinition: the function returned something else than a tree.
+        """
+        return self.build(**self.clean_params({**self._by_name(args), **self._once(args, kwargs)}))
+
+    def launch(self, **given: Any) -> "TreeResult":
+        """Build the tree and launch it.
+
+        Args:
+            **given: parameters, and ``key``, ``name``, ``launched_by``, ``draft``, ``eta``, ``countdown`` and
+                ``deadline`` of :meth:`TaskTree.apply_async`. Where a parameter has one of these names, it is the
+                parameter: call the definition, and give the option to ``apply_async``.
+
+        Raises:
+            InvalidParameter, InvalidDefinition: see :meth:`__call__`.
+            KeyInUse: the key belongs to a run of another definition or other parameters.
+        """
+        options = {name: given[name] for name in _LAUNCH_OPTIONS & given.keys() - self._names()}
+        params = {name: value for name, value in given.items() if name not in options}
+        return self.build(**self.clean_params(params)).apply_async(**options)
+
+    async def alaunch(self, **given: Any) -> "TreeResult":
+        """Like :meth:`launch`, without blocking the event loop."""
+        return await sync_to_async(self.launch)(**given)
+
+    def _names(self) -> set[str]:
+        return {parameter.name for parameter in self.parameters}
+
+    def _by_name(self, args: Sequence[Any]) -> dict[str, Any]:
+        names = [parameter.name for parameter in self.parameters]
+        if len(args) > len(names):
+            raise TypeError(f"tree {self.name!r} takes {len(names)} parameter(s), but {len(args)} were given")
+        return dict(zip(names, args, strict=False))
+
+    def _once(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+        twice = self._by_name(args).keys() & kwargs.keys()
+        if twice:
+            raise TypeError(f"tree {self.name!r} got the parameter {min(twice)!r} twice")
+        return kwargs
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -73,7 +142,7 @@ class Definition:
         return {each.name: each.to_json(params[each.name]) for each in self.parameters if each.name in params}
 
     def build(self, /, **params: Any) -> "TaskTree":
-        """Call the function, and check what it returns.
+        """Call the function, check what it returns, and write down in the tree what built it.
 
         Args:
             params: values of the parameters' own types.
@@ -83,12 +152,16 @@ class Definition:
         """
         from django_tasktree.tree import TaskTree
 
-        tree = self.function(**params)
+        # Written before the function may change a list.
+        written = self.params_to_json(params)
+        function: Callable[..., Any] = self.function
+        tree = function(**params)
         if not isinstance(tree, TaskTree):
             raise InvalidDefinition(
                 f"{self.place}, which defines tree {self.name!r}, returned {tree!r} of type {type(tree).__qualname__}: "
                 "it must return a django_tasktree.TaskTree"
             )
+        tree.definition, tree.params = self.name, written
         return tree
 
     def _read(self, values: Mapping[str, Any], read: Callable[[Parameter, Any], Any]) -> dict[str, Any]:
@@ -119,7 +192,7 @@ def _value(parameter: Parameter, values: Mapping[str, Any], read: Callable[[Para
 class _Faults:
     """All that is wrong with the parameters given, for one message."""
 
-    definition: Definition
+    definition: Definition[Any]
     errors: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
@@ -161,13 +234,13 @@ class Registry:
     """Definitions by name."""
 
     def __init__(self) -> None:
-        self._definitions: dict[str, Definition] = {}
+        self._definitions: dict[str, Definition[Any]] = {}
 
-    def add(self, function: Callable[..., Any], name: str | None = None, description: str | None = None) -> Definition:
+    def add(self, function: Callable[P, Any], name: str | None = None, description: str | None = None) -> Definition[P]:
         """Register a function.
 
         Args:
-            function: returns a tree.
+            function: returns a tree; or the definition that another name has made of one.
             name: the function's own with dashes by default.
             description: the function's docstring by default.
 
@@ -175,8 +248,10 @@ class Registry:
             InvalidDefinition: another function has the name.
             InvalidText: the name can't be stored.
         """
+        if isinstance(function, Definition):
+            function = function.function
         name = check_storable("the name of the definition", name or function.__name__.replace("_", "-"), NAME_LENGTH)
-        definition = Definition(name, function, inspect.cleandoc(description or function.__doc__ or ""))
+        definition: Definition[P] = Definition(name, function, inspect.cleandoc(description or function.__doc__ or ""))
         known = self._definitions.get(name)
         # The same place again is the same function, imported anew.
         if known is not None and known.place != definition.place:
@@ -187,7 +262,7 @@ class Registry:
         self._definitions[name] = definition
         return definition
 
-    def get(self, name: str) -> Definition:
+    def get(self, name: str) -> Definition[Any]:
         """Look a definition up.
 
         Raises:
@@ -198,7 +273,7 @@ class Registry:
             raise UnknownDefinition.of(name, near, any_registered=bool(self._definitions))
         return self._definitions[name]
 
-    def all(self) -> list[Definition]:
+    def all(self) -> list[Definition[Any]]:
         """List the definitions by name."""
         return [definition for _, definition in sorted(self._definitions.items())]
 
@@ -217,17 +292,20 @@ registry = Registry()
 
 
 @overload
-def register_tree(name: F, /) -> F: ...
+def register_tree(name: Callable[P, Any], /) -> Definition[P]: ...
 
 
 @overload
-def register_tree(name: str | None = None, *, description: str | None = None) -> Callable[[F], F]: ...
+def register_tree(
+    name: str | None = None, *, description: str | None = None
+) -> Callable[[Callable[P, Any]], Definition[P]]: ...
 
 
-def register_tree(name: F | str | None = None, *, description: str | None = None) -> F | Callable[[F], F]:
-    """Register a function that returns a tree, so that it can be launched by name; the function itself stays as it is.
+def register_tree(name: Any = None, *, description: str | None = None) -> Any:
+    """Make a definition of a function that returns a tree, so that it can be launched by name.
 
-    ``@register_tree``, ``@register_tree("name")`` or ``@register_tree(name=…, description=…)``.
+    ``@register_tree``, ``@register_tree("name")`` or ``@register_tree(name=…, description=…)``. The definition is
+    called as the function was, and has ``launch()``; see :class:`Definition`.
 
     Args:
         name: the function's own with dashes by default.
@@ -237,17 +315,15 @@ def register_tree(name: F | str | None = None, *, description: str | None = None
         InvalidDefinition: another function has the name.
     """
     if name is not None and not isinstance(name, str):
-        registry.add(name)
-        return name
+        return registry.add(name)
 
-    def register(function: F) -> F:
-        registry.add(function, name, description)
-        return function
+    def register(function: Callable[P, Any]) -> Definition[P]:
+        return registry.add(function, name, description)
 
     return register
 
 
-def get_definition(name: str) -> Definition:
+def get_definition(name: str) -> Definition[Any]:
     """Look a registered definition up.
 
     Raises:
@@ -256,7 +332,7 @@ def get_definition(name: str) -> Definition:
     return registry.get(name)
 
 
-def all_definitions() -> list[Definition]:
+def all_definitions() -> list[Definition[Any]]:
     """List the registered definitions by name."""
     return registry.all()
 

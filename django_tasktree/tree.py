@@ -17,6 +17,9 @@ from django_tasktree.states import OnFailure, RunWhen
 from django_tasktree.text import NAME_LENGTH, check_storable, storable
 from django_tasktree.worker.launcher import launch_tree
 
+#: A tree without a name is called after so many tasks.
+_NAMED = 3
+
 
 class TaskTree(NodeParent):
     """A tree of Celery tasks: plain Python, reusable; each launch makes a new run.
@@ -26,6 +29,10 @@ class TaskTree(NodeParent):
         on_failure: what a failure anywhere in a run means for the rest of it: ``"continue"``, or ``"stop"``: what has
             not started is revoked, and the run ends with FAILURE at once.
         max_active: how many nodes of a run may be queued, running or waiting for a retry at once.
+
+    Attributes:
+        definition: the name of the registered definition that built the tree; empty where none did.
+        params: the parameters that the definition was given, as JSON can hold them.
 
     Raises:
         InvalidOption: ``on_failure`` or ``max_active`` has a value that does not exist.
@@ -39,6 +46,13 @@ class TaskTree(NodeParent):
         self.name = check_storable("the name of the tree", str(name), NAME_LENGTH)
         self.on_failure = on_failure
         self.max_active = max_active
+        self.definition = ""
+        self.params: dict[str, Any] = {}
+
+    @property
+    def run_name(self) -> str:
+        """What its runs are called: its own name, or that of its definition, or the names of its root nodes' tasks."""
+        return self.name or self.definition or _names_of(self.children)
 
     @classmethod
     def from_canvas(cls, signature: Any, name: str = "", **options: Any) -> "TaskTree":
@@ -77,8 +91,6 @@ class TaskTree(NodeParent):
         key: str | None = None,
         name: str | None = None,
         launched_by: Any = None,
-        definition: str = "",
-        params: dict[str, Any] | None = None,
         draft: bool = False,
         eta: datetime | None = None,
         countdown: float | None = None,
@@ -89,10 +101,8 @@ class TaskTree(NodeParent):
 
         Args:
             key: makes the launch idempotent: the same key gives the run that exists.
-            name: what this run is called; by default the tree's name.
+            name: what this run is called; by default :attr:`run_name`.
             launched_by: the user who launches it.
-            definition: the name of the definition that made the tree.
-            params: the parameters that the definition was given, as JSON can hold them.
             draft: only write the run down, until somebody calls ``launch()`` on its handle.
             eta: when the run is to start; a naive time is one of the current time zone. Until then it is a draft.
             countdown: the same in seconds from now.
@@ -109,11 +119,12 @@ class TaskTree(NodeParent):
                 then.
             InvalidOption: ``eta`` and ``countdown`` are both given, or a limit stands below another.
             InvalidText: the key, the name, the definition or a parameter can't be stored, or is too long.
+            KeyInUse: the key belongs to a run of another definition, other parameters or other root nodes.
         """
         spec = RunSpec(
-            name=self.name if name is None else name,
-            definition=definition,
-            params=params or {},
+            name=name or self.run_name,
+            definition=self.definition,
+            params=self.params,
             key=key,
             launched_by_id=getattr(launched_by, "pk", None),
             on_failure=OnFailure(self.on_failure),
@@ -143,6 +154,13 @@ class TaskTree(NodeParent):
         return join_tree(self.apply_async(**options), timeout)
 
 
+def _names_of(nodes: list[TaskTreeNode]) -> str:
+    """Name a tree by the tasks of its root nodes."""
+    names = list(dict.fromkeys(node.task.rpartition(".")[2] for node in nodes))
+    text = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+    return storable(text, NAME_LENGTH) if names else "empty tree"
+
+
 def launch_callbacks(task: Any, args: Any, kwargs: Any, callbacks: list[Any], options: dict[str, Any]) -> Any:
     """Launch a task with callbacks outside trees as a small run of its own.
 
@@ -155,6 +173,5 @@ def launch_callbacks(task: Any, args: Any, kwargs: Any, callbacks: list[Any], op
             tree.add_task(callback)
         return tree.apply_async()
     node = tree.add_task(task, args, {**(kwargs or {}), "callback": callbacks}, **options)
-    tree.name = storable(node.task, NAME_LENGTH)
     result: NodeResult = tree.apply_async()[node]
     return result

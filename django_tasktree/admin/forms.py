@@ -44,7 +44,11 @@ class LaunchForm(forms.Form):
     )
 
     def __init__(
-        self, definition: Definition, data: Any = None, params: Mapping[str, Any] | None = None, row_widget: Any = None
+        self,
+        definition: Definition[Any],
+        data: Any = None,
+        params: Mapping[str, Any] | None = None,
+        row_widget: Any = None,
     ) -> None:
         super().__init__(data, initial={f"{_PREFIX}{name}": value for name, value in (params or {}).items()})
         self.definition = definition

@@ -86,14 +86,14 @@ class LaunchPages(Admin):
         answer: HttpResponse = view(request)
         return answer
 
-    def _row_widget(self, request: HttpRequest, definition: Definition, parameter: Parameter) -> RowSelect | None:
+    def _row_widget(self, request: HttpRequest, definition: Definition[Any], parameter: Parameter) -> RowSelect | None:
         if not can_be_searched(parameter, self.admin_site, request):
             return None
         name = "admin:django_tasktree_treerun_launch_rows"
         url = reverse(name, args=[definition.name, parameter.name], current_app=self.admin_site.name)
         return RowSelect(parameter, self.admin_site, url)
 
-    def _params_of(self, request: HttpRequest, definition: Definition) -> dict[str, Any]:
+    def _params_of(self, request: HttpRequest, definition: Definition[Any]) -> dict[str, Any]:
         """The parameters of the run that is to be launched again, if the user may see that."""
         run_id = as_uuid(request.GET.get("again", ""))
         run = TreeRun.objects.filter(id=run_id, definition=definition.name).first() if run_id else None
@@ -106,7 +106,7 @@ class LaunchPages(Admin):
             names = {parameter.name for parameter in definition.parameters}
             return {name: value for name, value in run.params.items() if name in names}
 
-    def _definition(self, name: str) -> Definition:
+    def _definition(self, name: str) -> Definition[Any]:
         try:
             return get_definition(name)
         except UnknownDefinition as error:
@@ -120,8 +120,8 @@ class LaunchPages(Admin):
         try:
             # All or nothing: rows that the definition itself wrote too.
             with atomic_with_runs(DEFAULT_DB_ALIAS):
-                prepared = prepare(name, form.params)
-                run = prepared.launch(key=key, launched_by=request.user, eta=form.cleaned_data["eta"]).run
+                tree = prepare(name, form.params)
+                run = tree.apply_async(key=key, launched_by=request.user, eta=form.cleaned_data["eta"]).run
                 if not existed:
                     self.log_addition(request, run, _("Launched %(name)s.") % {"name": name})
         except Exception as error:

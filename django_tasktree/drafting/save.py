@@ -31,7 +31,7 @@ def save_draft(tree: TaskTree, run_id: UUID | None = None, by: Any = None) -> Tr
     """
     if run_id is None:
         return tree.apply_async(draft=True, launched_by=by)
-    spec = RunSpec(id=run_id, name=tree.name, on_failure=OnFailure(tree.on_failure), max_active=tree.max_active)
+    spec = RunSpec(id=run_id, name=tree.run_name, on_failure=OnFailure(tree.on_failure), max_active=tree.max_active)
     blueprint = draw_run(tree, spec)
     with transaction.atomic(using=write_alias()):
         if not redraw(spec, blueprint.specs):

@@ -1,6 +1,7 @@
 """The registered trees as lines of text."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from django_tasktree.registry import Definition
 
@@ -15,7 +16,7 @@ _NONE = """No tree is registered. Decorate a function that returns a TaskTree, i
         return tree"""
 
 
-def definition_lines(definitions: Sequence[Definition]) -> Iterator[str]:
+def definition_lines(definitions: Sequence[Definition[Any]]) -> Iterator[str]:
     """Tell of each tree its name, its purpose and its parameters; where there is none, how to register one."""
     if not definitions:
         yield _NONE

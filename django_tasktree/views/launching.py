@@ -8,7 +8,7 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from django_tasktree.atomicity import atomic_with_runs
-from django_tasktree.exceptions import InvalidParameter, InvalidText
+from django_tasktree.exceptions import InvalidParameter, InvalidText, KeyInUse
 from django_tasktree.launching import prepare
 from django_tasktree.models import TreeRun
 from django_tasktree.parameter_errors import show_reasons
@@ -71,15 +71,15 @@ class TreeLaunchView(_Base):
         if not self.definition:
             name = type(self).__name__
             raise ImproperlyConfigured(f"{name} launches nothing: set {name}.definition, or override build_tree()")
-        return prepare(self.definition, self.get_tree_params(form)).launch(**options)
+        return prepare(self.definition, self.get_tree_params(form)).apply_async(**options)
 
     def form_valid(self, form: Any) -> HttpResponse:
         """Save the form, where it is a model's, and launch: both or neither."""
         try:
             with atomic_with_runs(_database_of(form)):
                 self._save_and_launch(form)
-        except (InvalidParameter, InvalidText) as error:
-            if isinstance(error, InvalidText) or not show_reasons(form, error):
+        except (InvalidParameter, InvalidText, KeyInUse) as error:
+            if not isinstance(error, InvalidParameter) or not show_reasons(form, error):
                 form.add_error(None, str(error))
             return self.form_invalid(form)
         return HttpResponseRedirect(self.get_success_url())

@@ -194,7 +194,8 @@ def test_lists_page_through_a_bounded_number_of_rows(admin_client, monkeypatch):
 
 
 def test_the_list_of_runs_shows_progress_and_finds_runs(admin_client):
-    unnamed = launched([1], [2], name="")
+    unnamed = launched([1], [2])
+    TreeRun.objects.filter(id=unnamed.id).update(name="")
     broken = launched(["x"], name="broken", task=tasks.fail)
     TaskTree("keyed").apply_async(key="the-key")
     text = shown(admin_client, RUNS)
@@ -231,7 +232,8 @@ def test_the_page_of_a_run_shows_its_errors_and_what_was_not_reached(admin_clien
     failing.add_task(tasks.echo).add_task(tasks.echo)
     failing.add_task(tasks.echo, run_when="failure")
     failing.gather(tasks.total, [failing.outputs])
-    text = shown(admin_client, run_page(tree.apply_async(key="k", params={"a": "</pre>"}, definition="d")))
+    tree.definition, tree.params = "d", {"a": "</pre>"}
+    text = shown(admin_client, run_page(tree.apply_async(key="k")))
     assert "CustomError</strong>: &lt;script&gt;alert(1)" in text
     for part in ["not reached", "after failure", "gather", "&lt;u&gt;name", "&lt;/pre&gt;", "skipped"]:
         assert part in text

@@ -1,3 +1,4 @@
+import inspect
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group
+from django.template import Context, Template
 
 from django_tasktree import TaskTree
 from django_tasktree import registry as module
@@ -50,21 +52,21 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
 
 class TestRegisterTree:
     def test_bare(self, registry: Registry) -> None:
-        assert register_tree(nightly_report) is nightly_report
+        found = register_tree(nightly_report)
 
-        found = get_definition("nightly-report")
+        assert get_definition("nightly-report") is found
         assert found.function is nightly_report
         assert found.description == "Report on a day.\n\nAt night."
         assert found.summary == "Report on a day."
         assert found.place == f"{__name__}.nightly_report"
 
     def test_with_a_name(self, registry: Registry) -> None:
-        assert register_tree("nightly")(nightly_report) is nightly_report
+        assert register_tree("nightly")(nightly_report) is get_definition("nightly")
 
         assert get_definition("nightly").function is nightly_report
 
     def test_with_keywords(self, registry: Registry) -> None:
-        assert register_tree(name="nightly", description=" All of it. \n More.")(nightly_report) is nightly_report
+        register_tree(name="nightly", description=" All of it. \n More.")(nightly_report)
 
         assert get_definition("nightly").summary == "All of it."
 
@@ -78,6 +80,7 @@ class TestRegisterTree:
         register_tree("b")(register_tree("a")(weekly_report))
 
         assert [definition.name for definition in all_definitions()] == ["a", "b"]
+        assert get_definition("b").function is weekly_report
 
     def test_two_functions_of_one_name(self, registry: Registry) -> None:
         register_tree("report")(nightly_report)
@@ -107,6 +110,57 @@ class TestRegisterTree:
 
         with pytest.raises(InvalidDefinition, match="NotYetLoaded"):
             _ = get_definition("build").parameters
+
+
+class TestCalling:
+    def test_the_tree_knows_what_built_it(self, registry: Registry) -> None:
+        report = register_tree(nightly_report)
+        for tree in (report(date(2026, 5, 1), [2]), report(day=date(2026, 5, 1), pages=[2]), report("2026-05-01", [2])):
+            assert (tree.definition, tree.params) == (
+                "nightly-report",
+                {"day": "2026-05-01", "pages": [2], "full": False},
+            )
+            assert tree.run_name == "nightly-report"
+
+    def test_the_function_gets_values_of_its_types(self, registry: Registry) -> None:
+        seen = []
+
+        @register_tree
+        def build(day: date, tags: list[str] = []) -> TaskTree:  # noqa: B006
+            seen.append((day, tags))
+            tags.append("changed")
+            return TaskTree()
+
+        build("2026-05-01")
+        build(date(2026, 5, 1), tags=["a"])
+        build("2026-05-02")
+        assert [day for day, _ in seen] == [date(2026, 5, 1), date(2026, 5, 1), date(2026, 5, 2)]
+        assert build("2026-05-01").params["tags"] == []
+
+    def test_a_definition_that_returns_the_tree_of_another(self, registry: Registry) -> None:
+        inner = register_tree("inner")(lambda: TaskTree())
+        outer = register_tree("outer")(lambda: inner())
+        assert (inner().definition, outer().definition) == ("inner", "outer")
+
+    @pytest.mark.parametrize(
+        ("args", "kwargs", "error", "text"),
+        [
+            ((), {}, InvalidParameter, "tree 'nightly-report' needs the parameter 'day'"),
+            (("soon",), {}, InvalidParameter, "'soon' is not a date"),
+            ((), {"dya": 1, "day": "2026-05-01"}, InvalidParameter, "did you mean 'day'"),
+            ((1, 2, 3, 4), {}, TypeError, r"takes 3 parameter\(s\), but 4 were given"),
+            (("2026-05-01",), {"day": "2026-05-01"}, TypeError, "got the parameter 'day' twice"),
+        ],
+    )
+    def test_what_does_not_fit(self, registry: Registry, args: Any, kwargs: Any, error: Any, text: str) -> None:
+        with pytest.raises(error, match=text):
+            register_tree(nightly_report)(*args, **kwargs)
+
+    def test_it_looks_like_the_function(self, registry: Registry) -> None:
+        report = register_tree("x")(nightly_report)
+        assert inspect.signature(report) == inspect.signature(nightly_report)
+        assert (report.__name__, report.__doc__) == ("nightly_report", nightly_report.__doc__)  # type: ignore[attr-defined]
+        assert Template("{{ each.name }}").render(Context({"each": report})) == "x"
 
 
 class TestLookingUp:

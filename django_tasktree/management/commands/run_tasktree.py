@@ -8,7 +8,7 @@ from celery import current_app
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_tasktree.exceptions import WaitTimeout
-from django_tasktree.launching import PreparedLaunch, prepare_from_text
+from django_tasktree.launching import prepare_from_text
 from django_tasktree.management.arguments import comma_separated, positive_int, seconds
 from django_tasktree.management.definitions import definition_lines
 from django_tasktree.management.following import follow
@@ -19,6 +19,7 @@ from django_tasktree.models import TreeRun
 from django_tasktree.registry import all_definitions
 from django_tasktree.result import TreeResult
 from django_tasktree.text import NAME_LENGTH, check_storable
+from django_tasktree.tree import TaskTree
 from django_tasktree.worker.embedded import EmbeddedWorker, WorkerDied, embedded_worker
 
 _NO_WORKER = (
@@ -63,16 +64,16 @@ class Command(BaseCommand):
             pairs, params = read_pairs(options["param"]), read_json(options["params_json"])
             if options["key"] is not None:
                 check_storable("--key", options["key"], NAME_LENGTH)
-            prepared = prepare_from_text(options["name"], pairs, params)
-        self._run(prepared, options)
+            tree = prepare_from_text(options["name"], pairs, params)
+        self._run(tree, options)
 
-    def _run(self, prepared: PreparedLaunch, options: dict[str, Any]) -> None:
+    def _run(self, tree: TaskTree, options: dict[str, Any]) -> None:
         outcome = Outcome(self, options)
         try:
             with ExitStack() as stack:
                 # Before the launch: where no worker can be started, nothing is to be left behind.
                 worker = stack.enter_context(self._worker(options)) if self._needs_worker(options) else None
-                result = self._launch(prepared, options["key"], outcome)
+                result = self._launch(tree, options["key"], outcome)
                 if not options["no_wait"]:
                     stack.callback(self._say_stopping, worker, outcome)
                     self._follow(result, worker, options, outcome)
@@ -84,9 +85,9 @@ class Command(BaseCommand):
             os._exit(INTERRUPTED)
         outcome.leave()
 
-    def _launch(self, prepared: PreparedLaunch, key: str | None, outcome: Outcome) -> TreeResult:
+    def _launch(self, tree: TaskTree, key: str | None, outcome: Outcome) -> TreeResult:
         existing = key is not None and TreeRun.objects.filter(key=key).exists()
-        result = prepared.launch(key=key)
+        result = tree.apply_async(key=key)
         outcome.launched(result.run, existing=existing)
         return result
 

@@ -15,8 +15,9 @@ from tests.sample.tasks import echo, fail
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def launched(task=echo, **options):
+def launched(task=echo, definition="", params=None, **options):
     tree = TaskTree("order 7")
+    tree.definition, tree.params = definition, params or {}
     tree.add_task(task, ["a"]).add_task(echo, ["b"])
     return tree.apply_async(**options)
 
