@@ -7,17 +7,24 @@ from typing import Any
 from uuid import UUID
 
 from celery import current_app
+from django.utils.functional import Promise
 
 from django_tasktree import serialization
 from django_tasktree.atomicity import atomic_alias
 from django_tasktree.engine.specs import NodeSpec, Place, RunSpec
-from django_tasktree.exceptions import InvalidOption, SerializationError
+from django_tasktree.exceptions import InvalidOption, SerializationError, ValueTooLarge
 from django_tasktree.identifiers import new_id
+from django_tasktree.nested import holds, replace
 from django_tasktree.nodes import NodeParent, TaskTreeNode
 from django_tasktree.order import Order
-from django_tasktree.references import Output, Reference, bind
+from django_tasktree.references import Output, Reference
+from django_tasktree.refusals import explain
+from django_tasktree.stand_ins import STAND_INS, STOOD_FOR
 from django_tasktree.states import OnFailure, RunWhen
 from django_tasktree.text import LONG_NAME_LENGTH, check_storable
+
+#: What is not stored as it is: the worker, or the writer, puts something else in its place.
+_REPLACED = (Output, Reference, Promise, *STOOD_FOR, *STAND_INS)
 
 
 @dataclass
@@ -36,7 +43,7 @@ def draw(root: NodeParent, place: Place) -> Blueprint:
         place: where they go.
 
     Raises:
-        SerializationError: an argument can't be stored; the message names the node.
+        SerializationError: an argument can't be stored; the message names it.
         BrokenReference: an argument refers to a node outside the tree, or to one that may not have finished by then.
         InvalidOption: a ``max_active`` stands below another.
         ImproperlyConfigured: a task is atomic on another database than that of the nodes.
@@ -90,17 +97,19 @@ class _Writer:
         self._check_task(node.task)
         rules = node.rules
         own_stop = self._keys[node] if rules.on_failure == OnFailure.STOP else None
-        args, in_args = bind(node.args, lambda output: self._bind(node, output))
-        kwargs, in_kwargs = bind(node.kwargs, lambda output: self._bind(node, output))
+        args, kwargs = node.args, node.kwargs
+        has_references = holds((args, kwargs), _REPLACED)
+        if has_references:
+            args, kwargs = replace((args, kwargs), Output, lambda output: self._bind(node, output))
         return NodeSpec(
             id=self._keys[node],
             parent_id=place.parent_id,
             position=place.first_position,
             task=node.task,
-            args=_text(node, "args", args),
-            kwargs=_text(node, "kwargs", kwargs),
-            options=_text(node, "options", node.options),
-            has_references=in_args or in_kwargs,
+            args=_arguments(node, "args", args, has_references=has_references),
+            kwargs=_arguments(node, "kwargs", kwargs, has_references=has_references),
+            options=serialization.dumps(node.options) if node.options else "{}",
+            has_references=has_references,
             run_when=RunWhen(rules.run_when),
             is_gather=rules.is_gather,
             child_count=len(node.children),
@@ -125,12 +134,23 @@ class _Writer:
         return Reference(self._keys[output.node], output.kind, output.path)
 
 
-def _text(node: TaskTreeNode, what: str, value: Any) -> str:
+def _arguments(node: TaskTreeNode, what: str, value: Any, *, has_references: bool) -> str:
     if not value:
         return "[]" if what == "args" else "{}"
     serializer = node.options.get("serializer") or current_app.conf.task_serializer
+    prefer = "pickle" if serializer == "pickle" else "json"
     try:
-        text = serialization.dumps(value, prefer="pickle" if serializer == "pickle" else "json")
-        return serialization.check_size(text, "max_args_size")
+        if not has_references:
+            # Nothing in it has a stand-in: one look at each value is enough.
+            return serialization.check_size(serialization.dumps(value, prefer=prefer), "max_args_size")
+        _refuse_lazy(value)
+        return serialization.write(value, "max_args_size", prefer=prefer)
     except SerializationError as exc:
-        raise type(exc)(f"the {what} of node {node!r} can't be stored: {exc}") from exc
+        explained = None if isinstance(exc, ValueTooLarge) else explain(node, prefer)
+        raise type(exc)(explained or f"the {what} of node {node!r} can't be stored: {exc}") from exc
+
+
+def _refuse_lazy(value: Any) -> None:
+    """Refuse what JSON would make a text of, in the language that is active now."""
+    if not serialization.pickle_accepted() and holds(value, Promise):
+        raise SerializationError("lazy translations can't be stored")

@@ -40,6 +40,8 @@ OPTIONS = LOSS_OPTIONS | frozenset(
         "time_limit",
     }
 )
+#: What else ``add_task`` takes by name.
+_RULES = frozenset({"allow_failure", "max_active", "on_failure", "run_when"})
 
 
 @dataclass
@@ -58,7 +60,7 @@ def call(task: Any, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None
 
     Args and errors: see ``NodeParent.add_task``.
     """
-    if isinstance(args, (str, bytes)) or not isinstance(args or (), Sequence):
+    if isinstance(args, (str, bytes)) or not (args is None or isinstance(args, Sequence)):
         raise TypeError(f"args must be a list or tuple of positional arguments, not {args!r}")
     if isinstance(task, (Signature, dict)):
         signature = _single(task)
@@ -86,6 +88,10 @@ def find_task(task: Any) -> Task[..., Any]:
         instance = _instance_of(task)
     elif isinstance(task, Task):
         instance = task
+    elif hasattr(task, "add_task"):
+        raise NotACitizen(f"{task!r} is a part of a tree, and not a task: add the tasks that it has one by one")
+    elif hasattr(task, "launch"):
+        raise NotACitizen(f"{task!r} is a definition of a tree, and not a task: call it, and launch the tree")
     else:
         raise NotACitizen(
             f"{task!r} is not a Celery task: decorate the function with @django_tasktree.task_with_callbacks"
@@ -170,15 +176,19 @@ def _check_loss_options(options: Mapping[str, Any]) -> None:
 def _unknown_option(name: str) -> str:
     if name in ("link", "link_error"):
         return f"a node takes no {name}: add the task to the node instead, with add_task(…, run_when=…)"
-    near = difflib.get_close_matches(name, OPTIONS, n=1)
+    known = sorted(OPTIONS | _RULES)
+    near = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    return f"a node takes no option {name!r}{hint} It takes {', '.join(sorted(OPTIONS))}."
+    return f"a node takes no option {name!r}{hint} It takes {', '.join(known)}."
 
 
 def _single(task: Any) -> Signature[Any]:
     signature = task if isinstance(task, Signature) else Signature.from_dict(task)
     if signature.subtask_type:
-        raise NotACitizen(f"{signature!r} is a canvas of several tasks: add each of its tasks to the tree")
+        raise NotACitizen(
+            f"{signature!r} is a canvas of several tasks ({signature.subtask_type}): TaskTree.from_canvas(…) makes a "
+            "tree of it; or add each of its tasks"
+        )
     return signature
 
 

@@ -17,7 +17,8 @@ from django_tasktree.identifiers import new_id
 from django_tasktree.launching import prepare
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.models.history_entry import Action
-from django_tasktree.references import Reference, replace
+from django_tasktree.nested import replace
+from django_tasktree.references import Reference
 from django_tasktree.result import TreeResult
 from django_tasktree.states import OnFailure, RunWhen
 from django_tasktree.worker.follow import launched_after_commit

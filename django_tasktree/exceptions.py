@@ -116,6 +116,10 @@ class RunNotFound(TaskTreeError, LookupError):
     """No run has this key: it was never committed, or it has been purged."""
 
 
+class RowNotFound(TaskTreeError, LookupError):
+    """A model instance that was passed on as an argument or a result is gone. Check for it, or pass its key on."""
+
+
 class BrokenReference(TaskTreeError):
     """A node's arguments refer to a result, or a part of one, that does not exist."""
 

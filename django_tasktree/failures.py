@@ -1,18 +1,16 @@
 """Exceptions as rows, and rows as exceptions."""
 
 import pickle
-import sys
 import traceback
-from importlib import import_module
 from typing import Any
 
 from billiard.exceptions import Terminated, WorkerLostError
 from celery.utils.serialization import get_pickleable_exception
-from django.apps import apps
 
 from django_tasktree import serialization
 from django_tasktree.engine.specs import NodeError
 from django_tasktree.exceptions import NodeFailed
+from django_tasktree.loading import find_module
 from django_tasktree.text import cut_in_the_middle, is_storable, text_of, type_name
 
 #: Longer messages and tracebacks are cut in the middle, so that neither the cause nor the place is lost.
@@ -104,19 +102,9 @@ def rebuild(error: NodeError) -> Exception:
 
 def _find(dotted: str) -> type[Exception] | None:
     module, _, name = dotted.rpartition(".")
-    found: Any = sys.modules.get(module) or _import_from_app(module)
+    found: Any = find_module(module)
     found = getattr(found, name, None)
     return found if isinstance(found, type) and issubclass(found, Exception) else None
-
-
-def _import_from_app(module: str) -> Any:
-    """Import a module of an installed app. Nothing else: what stands in a row must not choose what code is loaded."""
-    if not any(module == app.name or module.startswith(f"{app.name}.") for app in apps.get_app_configs()):
-        return None
-    try:
-        return import_module(module)
-    except ImportError:
-        return None
 
 
 def _make(kind: type[Exception], error: NodeError) -> Exception | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django_tasktree.registry import get_definition
+from django_tasktree.registry import Definition, get_definition
 from django_tasktree.result import TreeResult
 from django_tasktree.tree import TaskTree
 
@@ -34,21 +34,22 @@ def prepare(name: str, params: Mapping[str, Any] | None = None) -> TaskTree:
     return definition.build(**definition.clean_params(params or {}))
 
 
-def prepare_from_text(name: str, pairs: Mapping[str, str], params: Mapping[str, Any] | None = None) -> TaskTree:
-    """The same with parameters from a command line.
+def params_from_text(
+    definition: Definition[Any], pairs: Mapping[str, str], params: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Read the parameters of a definition from a command line.
 
     Args:
-        name: of a definition.
+        definition: the definition.
         pairs: parameter -> text, as ``Definition.parse_params`` reads it.
         params: further parameters as JSON can hold them; a text of the same name comes first.
 
     Raises:
-        UnknownDefinition, InvalidParameter, InvalidDefinition: see :func:`launch_definition`.
+        InvalidParameter: parameters are missing, unknown or do not fit.
     """
-    definition = get_definition(name)
     if not params:
-        return definition.build(**definition.parse_params(pairs))
+        return definition.parse_params(pairs)
     readers = {parameter.name: parameter.parse for parameter in definition.parameters}
     # A name that the definition does not have goes on unread, so that clean_params reports it with all else.
     texts = {key: readers[key](text) if key in readers else text for key, text in pairs.items()}
-    return definition.build(**definition.clean_params({**params, **texts}))
+    return definition.clean_params({**params, **texts})

@@ -26,8 +26,9 @@ class NodeParent:
     def outcomes(self) -> Output:
         """What became of each child (gather nodes left out), in order, for a task that must know of failures too.
 
-        Each is a dict: ``state`` (``"SUCCESS"``, ``"FAILURE"``, …), ``result`` (None but after a success) and ``error``
-        (None, or a dict of ``type`` and ``message``).
+        Each is a dict: ``node`` (its key), ``task``, ``args`` and ``kwargs`` (outputs in them as text), ``state``
+        (``"SUCCESS"``, ``"FAILURE"``, …), ``result`` (None but after a success) and ``error`` (None, or a dict of
+        ``type`` and ``message``).
         """
         return Output(self, "outcomes")
 

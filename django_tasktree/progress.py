@@ -15,7 +15,7 @@ class Progress:
     Attributes:
         state: the run's state.
         total: all nodes; it may grow while the run goes on.
-        done: nodes that have ended.
+        done: nodes that will not change any more: all of them once the run has ended.
         by_state: state -> number of nodes, without those that have none.
     """
 
@@ -31,16 +31,15 @@ class Progress:
 
     @property
     def fraction(self) -> float:
-        """The share of nodes that will not change any more, from 0 to 1; an ended run is at 1."""
-        if self.state in RUN_FINAL or not self.total:
-            return 1.0
-        return self.done / self.total
+        """The share of nodes that are done, from 0 to 1."""
+        return self.done / self.total if self.total else 1.0
 
     @classmethod
     def count(cls, state: str, by_state: dict[str, int]) -> "Progress":
         """Sum up counts by state."""
-        done = sum(number for node_state, number in by_state.items() if node_state in NODE_FINAL)
-        return cls(state, sum(by_state.values()), done, by_state)
+        total = sum(by_state.values())
+        ended = sum(number for node_state, number in by_state.items() if node_state in NODE_FINAL)
+        return cls(state, total, total if state in RUN_FINAL else ended, by_state)
 
 
 def progress_of(run: TreeRun) -> Progress:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext, ngettext
 
 from django_tasktree.number_texts import number_text
 from django_tasktree.progress import Progress
-from django_tasktree.states import NodeState
+from django_tasktree.states import RUN_FINAL, NodeState
 
 #: The parts of a bar, from left to right: the colour's name, and the states that it counts.
 _PARTS = (
@@ -56,7 +56,11 @@ def segments(progress: Progress) -> list[dict[str, Any]]:
     """Give the bar's parts; their places are attributes of SVG, in hundredths, which need no style."""
     parts, left = [], 0.0
     for name, states in _PARTS:
-        width = 100 * sum(progress.by_state.get(state, 0) for state in states) / max(progress.total, 1)
+        number = sum(progress.by_state.get(state, 0) for state in states)
+        if name == "skipped" and progress.state in RUN_FINAL:
+            # What was not reached.
+            number += progress.by_state.get(NodeState.PENDING, 0)
+        width = 100 * number / max(progress.total, 1)
         parts.append({"name": name, "x": round(left, 2), "width": round(width, 2)})
         left += width
     return parts

@@ -4,7 +4,7 @@ A reference travels in rows and messages as a small JSON object; the worker that
 their places (``django_tasktree.worker.arguments``).
 """
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -29,6 +29,10 @@ class Reference:
     node: UUID
     kind: str
     path: tuple[Step, ...] = ()
+
+    def __str__(self) -> str:
+        """Show what is referred to, without the key of the node."""
+        return f"{self.kind}{''.join(f'[{step!r}]' for step in self.path)}"
 
     def pick(self, value: Any) -> Any:
         """Follow the path into the result.
@@ -55,53 +59,15 @@ class Output:
             raise TypeError(f"a part of an output is named by a key or a position, not by {step!r}")
         return Output(self.node, self.kind, (*self.path, step))
 
-    def __iter__(self) -> Any:
-        """Refuse: how many parts there are is known only once the node has run."""
-        raise TypeError("an output can't be iterated before its node has run: pass it on, and iterate in the task")
+    def _refuse(self, *_args: Any) -> Any:
+        """Refuse: the value is known only once the node has run."""
+        path = "".join(f"[{step!r}]" for step in self.path)
+        raise TypeError(
+            f"{self.kind}{path} has no value before the node has run: pass it on as an argument, and use it in the task"
+        )
 
-
-def bind(value: Any, refer: Callable[[Output], Reference]) -> tuple[Any, bool]:
-    """Replace every :class:`Output` inside a value by a :class:`Reference`.
-
-    Args:
-        value: arguments of a node; lists, tuples and dicts in it are looked into, and never changed.
-        refer: gives the reference that stands for an output.
-
-    Returns:
-        The value (itself where it holds no output), and whether it held outputs or references.
-    """
-    if next(find_all(value, (Output, Reference)), None) is None:
-        return value, False
-    return replace(value, Output, refer), True
-
-
-def find_all(value: Any, wanted: type | tuple[type, ...]) -> Iterator[Any]:
-    """Yield each value of the wanted type that stands anywhere inside lists, tuples and dicts."""
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, wanted):
-            yield item
-        elif isinstance(item, dict):
-            stack.extend(item.values())
-        elif isinstance(item, (list, tuple)):
-            stack.extend(item)
-
-
-def replace(value: Any, wanted: type, by: Callable[[Any], Any]) -> Any:
-    """Copy a value with each inner value of the wanted type replaced.
-
-    Its depth is that of the arguments that somebody wrote, not of a tree, so it may recurse.
-    """
-    if isinstance(value, wanted):
-        return by(value)
-    if isinstance(value, dict):
-        return {key: replace(item, wanted, by) for key, item in value.items()}
-    if isinstance(value, list):
-        return [replace(item, wanted, by) for item in value]
-    if type(value) is tuple:
-        return tuple(replace(item, wanted, by) for item in value)
-    return value
+    # Each of these would look at the value; without them, Python would make something up.
+    __iter__ = __len__ = __contains__ = __bool__ = __str__ = __format__ = __int__ = __float__ = __index__ = _refuse
 
 
 def _encode(reference: Reference) -> list[Any]:

@@ -1,6 +1,7 @@
 """Handles of runs and nodes, in the manner of Celery's ``AsyncResult``."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from enum import Enum
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +32,14 @@ copy_run: Callable[..., Any] = _not_started
 
 
 def _as_uuid(value: UUID | str) -> UUID:
-    return value if isinstance(value, UUID) else UUID(value)
+    if isinstance(value, UUID):
+        return value
+    try:
+        return UUID(str(value))
+    except ValueError:
+        raise ValueError(
+            f"{value!r} is not the ID of a run or a node, which is a UUID: see result.id, or `manage.py tasktree list`"
+        ) from None
 
 
 class NodeFamily:
@@ -443,7 +451,7 @@ def join_tree(async_result: TreeResult | NodeFamily, timeout: float | None = Non
 def value_of(row: NodeRun, propagate: bool) -> Any:
     """Give a node's result, or raise (or give) its failure."""
     if row.state == NodeState.SUCCESS:
-        value = serialization.loads(row.result) if row.result is not None else None
+        value = serialization.read(row.result) if row.result is not None else None
         return _with_children(value, row)
     if row.state == NodeState.FAILURE:
         exc = rebuild(NodeError(row.error_type, row.error_message, row.error_args, row.traceback))
@@ -457,7 +465,8 @@ def value_of(row: NodeRun, propagate: bool) -> Any:
 
 
 def _with_children(value: Any, row: NodeRun) -> Any:
-    if hasattr(value, "__dict__") and not isinstance(value, type):
+    # Classes and members of enumerations are shared by the whole process.
+    if hasattr(value, "__dict__") and not isinstance(value, (type, Enum)):
         value.async_result = NodeFamily(row.run_id, row.id)
     return value
 

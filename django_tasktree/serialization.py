@@ -9,10 +9,12 @@ import pickle
 from typing import Any
 
 from celery import current_app
+from django.db.models import Model
 from kombu.utils import json
 
 from django_tasktree.conf import settings
 from django_tasktree.exceptions import SerializationError, ValueTooLarge
+from django_tasktree.stand_ins import STOOD_FOR, put_in, take_out
 from django_tasktree.text import text_of, type_name
 
 _PICKLE = "pickle:"
@@ -43,7 +45,7 @@ def dumps(value: Any, *, prefer: str = "json") -> str:
     """
     accepted = pickle_accepted()
     try:
-        if prefer == "pickle" and accepted and not isinstance(value, _PLAIN):
+        if prefer == "pickle" and accepted and type(value) not in _PLAIN:
             return _pickled(value)
         text = str(json.dumps(value))
         if _MARK in text:
@@ -54,6 +56,40 @@ def dumps(value: Any, *, prefer: str = "json") -> str:
             return dumps(value, prefer="pickle")
         raise SerializationError.of(type_name(type(value)), text_of(exc)) from exc
     return text
+
+
+def write(value: Any, limit: str, *, prefer: str = "json") -> str:
+    """Write arguments or a result: what JSON can't hold is written by its name where it has one.
+
+    Args:
+        value: anything; rows of models, paths and members of enumerations have names.
+        limit: the setting that limits the size.
+        prefer: see :func:`dumps`.
+
+    Raises:
+        SerializationError: the value can't be written.
+        ValueTooLarge: it is longer than the setting allows.
+    """
+    return check_size(dumps(put_in(value, stood_for(prefer)), prefer=prefer), limit)
+
+
+def stood_for(prefer: str) -> tuple[type, ...]:
+    """Return the types for whose values stand-ins are written; a pickle would keep a row as it is now.
+
+    Args:
+        prefer: see :func:`dumps`.
+    """
+    return (Model,) if prefer == "pickle" and pickle_accepted() else STOOD_FOR
+
+
+def read(text: str) -> Any:
+    """Read a value that :func:`write` wrote, with the rows that it names.
+
+    Raises:
+        RowNotFound: a row does not exist.
+        SerializationError: see :func:`loads`.
+    """
+    return take_out(loads(text))
 
 
 def check_size(text: str, setting: str) -> str:

@@ -29,8 +29,9 @@ from django_tasktree.engine.transient import through_deadlocks
 from django_tasktree.exceptions import NotPossible, RunNotFound
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.models.history_entry import Action
+from django_tasktree.nested import find_all
 from django_tasktree.nodes import NodeParent
-from django_tasktree.references import Reference, find_all
+from django_tasktree.references import Reference
 from django_tasktree.states import NodeState, RunState
 from django_tasktree.worker.follow import conclude, steered_after_commit
 
@@ -162,7 +163,7 @@ def skip(run_id: UUID, node_id: UUID, result: Any = None, by: Any = None) -> Eff
         NotPossible: it has succeeded, is running, or has not been reached.
         SerializationError: the result can't be stored, or is larger than ``MAX_RESULT_SIZE``.
     """
-    text = serialization.check_size(serialization.dumps(result), "max_result_size")
+    text = serialization.write(result, "max_result_size")
     with transaction.atomic(using=write_alias()):
         ref, effect = prepare_skip(run_id, node_id)
         record(run_id, Action.SKIP, by, node_id=node_id, nodes=1)

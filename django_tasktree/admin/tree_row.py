@@ -7,12 +7,12 @@ from django.db.models.functions import Substr
 from django.utils.safestring import SafeString
 
 from django_tasktree.admin import rendering
-from django_tasktree.admin.stored_values import call_text
+from django_tasktree.call_texts import call_text
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import NODE_FINAL
 
 #: How many characters of the arguments are read.
-_HEAD = 120
+_HEAD = 1_000
 _DEEPEST = 12
 _COLUMNS = (
     "parent_id",

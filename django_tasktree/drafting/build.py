@@ -6,8 +6,9 @@ from typing import Any
 
 from django_tasktree.drafting.rows import InvalidDraft, NodeRow
 from django_tasktree.exceptions import InvalidOption, NotACitizen, UnknownTask
+from django_tasktree.nested import find_all, replace
 from django_tasktree.nodes import NodeParent
-from django_tasktree.references import Output, Reference, find_all, replace
+from django_tasktree.references import Output, Reference
 from django_tasktree.tree import TaskTree
 
 #: What a row may be given of another one.

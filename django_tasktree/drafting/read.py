@@ -7,7 +7,8 @@ from django_tasktree import serialization
 from django_tasktree.drafting.rows import NodeRow
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.models import NodeRun
-from django_tasktree.references import Reference, replace
+from django_tasktree.nested import replace
+from django_tasktree.references import Reference
 
 #: Larger trees are for code: nobody writes them by hand.
 MOST_NODES = 200

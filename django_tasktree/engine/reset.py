@@ -184,6 +184,8 @@ def reopen(run: TreeRun) -> None:
         return
     to_come = run.deadline is not None and times.elapsed(run.deadline) < timedelta()
     deadline = run.deadline if to_come else None
+    since = timedelta() if run.finished_at is None else times.elapsed(run.finished_at)
+    idle = run.idle + max(since, timedelta())
     TreeRun.objects.using(write_alias()).filter(id=run.id).update(
-        state=RunState.STARTED, finished_at=None, error_message="", deadline=deadline
+        state=RunState.STARTED, finished_at=None, error_message="", deadline=deadline, idle=idle
     )

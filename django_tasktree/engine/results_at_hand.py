@@ -24,11 +24,13 @@ def check_at_hand(run_id: UUID, parent_id: UUID | None, wanted: Collection[UUID]
     missing = set(wanted) - above - {run_id}
     if not missing:
         return
-    found = dict(nodes().filter(id__in=missing, run_id=run_id).values_list("id", "state"))
+    rows = nodes().filter(id__in=missing, run_id=run_id).values_list("id", "state", "task")
+    found = {key: (state, task) for key, state, task in rows}
     for key in missing:
-        if found.get(key) != NodeState.SUCCESS:
-            told = f"is {found[key]}" if key in found else f"is not in run {run_id}"
+        state, task = found.get(key, ("", ""))
+        if state != NodeState.SUCCESS:
+            told = f"{key} ({task}), which is {state}" if task else f"{key}, which is not in run {run_id}"
             raise BrokenReference(
-                f"a node that is added refers to the output of node {key}, which {told}: it has no result to pass on, "
-                "and the new node would not wait for it"
+                f"a node that is added refers to the output of node {told}: it has no result to pass on, and the new "
+                "node would not wait for it"
             )

@@ -25,14 +25,14 @@ LOST = "LOST"
 REJECTED = "REJECTED"
 
 
-def retry(node: NodeRef, error: NodeError, eta: datetime | None, arguments: Mapping[str, str] | None = None) -> UUID:
+def retry(node: NodeRef, error: NodeError, eta: datetime | None, arguments: Mapping[str, Any] | None = None) -> UUID:
     """Move a started node to RETRY; committed before the retry's message may be sent.
 
     Args:
         node: the attempt that ends here.
         error: why it is to be tried again.
         eta: when the next attempt is due.
-        arguments: ``args`` and ``kwargs`` of the next attempt, as text, where they are others.
+        arguments: the columns with the arguments of the next attempt, where they are others.
 
     Returns:
         The task id that the next attempt's message must bear.

@@ -52,6 +52,9 @@ class TreeRun(models.Model):
     created_at = InstantField(_("created"), default=times.now)
     started_at = InstantField(_("started"), null=True, blank=True)
     finished_at = InstantField(_("finished"), null=True, blank=True)
+    idle = models.DurationField(
+        _("idle"), default=timedelta, editable=False, help_text=_("The time between its ends and what reopened it.")
+    )
     launched_by = UserKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("launched by"),
@@ -93,7 +96,7 @@ class TreeRun(models.Model):
 
     @property
     def duration(self) -> timedelta | None:
-        """How long the run has taken, so far where it is still going."""
+        """How long the run has taken, so far where it is still going; without the time between an end and a retry."""
         if self.started_at is None:
             return None
-        return times.elapsed(self.started_at, self.finished_at)
+        return times.elapsed(self.started_at, self.finished_at) - self.idle

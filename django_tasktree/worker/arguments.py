@@ -1,22 +1,29 @@
-"""Put other nodes' results in the places of the references to them, in one query (a few for thousands of nodes)."""
+"""Put other nodes' results in the places of the references to them, and values in the places of their stand-ins.
+
+In one query (a few for thousands of nodes), and one more for each model of which rows are passed on.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef, Q, Value
+from django.db.models import Exists, F, OuterRef, Q, TextField, Value
 
 from django_tasktree import serialization
 from django_tasktree.engine.moves import nodes
 from django_tasktree.exceptions import BrokenReference
-from django_tasktree.references import Reference, find_all, replace
+from django_tasktree.nested import find_all, replace
+from django_tasktree.references import Reference
+from django_tasktree.stand_ins import take_out
 from django_tasktree.states import NODE_FAILED, NodeState
 
 #: (kind, node that is referred to) -> the results, in order.
 _Results = dict[tuple[str, UUID], list[Any]]
-#: What is read of a node: its task, its state and what came of it.
-_WHAT = ("task", "state", "result", "error_type", "error_message")
+#: What is read of a node: its key, its task, its state, and its result or error.
+_WHAT = ("id", "task", "state", "result", "error_type", "error_message")
+#: What is read for outcomes, too.
+_CALL = ("args", "kwargs")
 #: So many keys go into one query: SQLite takes no more than 32,766 values.
 _MOST_KEYS = 10_000
 
@@ -26,7 +33,7 @@ class _NoResult(str):
 
 
 def fill_in(run_id: UUID, args: Any, kwargs: Any) -> tuple[Any, Any]:
-    """Replace each reference inside the arguments by the result, or results, that it stands for.
+    """Replace each reference inside the arguments by the result, or results, and each stand-in by its value.
 
     Args:
         run_id: the run; a reference to it means its root nodes.
@@ -35,7 +42,13 @@ def fill_in(run_id: UUID, args: Any, kwargs: Any) -> tuple[Any, Any]:
 
     Raises:
         BrokenReference: a node has no result, or its result no such part.
+        RowNotFound: a row that is passed on does not exist.
     """
+    args, kwargs = take_out([*_with_results(run_id, args, kwargs)])
+    return args, kwargs
+
+
+def _with_results(run_id: UUID, args: Any, kwargs: Any) -> tuple[Any, Any]:
     references = list(find_all([args, kwargs], Reference))
     if not references:
         return args, kwargs
@@ -58,7 +71,9 @@ def _value(reference: Reference, found: list[Any]) -> Any:
         return reference.pick(value)
     except (KeyError, IndexError, TypeError) as exc:
         path = "".join(f"[{step!r}]" for step in reference.path)
-        raise BrokenReference(f"the {reference.kind} of node {reference.node} has no part {path} ({exc!r})") from exc
+        task = nodes().filter(id=reference.node).values_list("task", flat=True).first()
+        source = f"node {reference.node} ({task})" if task else f"run {reference.node}"
+        raise BrokenReference(f"the {reference.kind} of {source} has no part {path} ({exc!r})") from exc
 
 
 def _read(run_id: UUID, references: Iterable[Reference]) -> _Results:
@@ -71,7 +86,7 @@ def _read(run_id: UUID, references: Iterable[Reference]) -> _Results:
         rows += parts[0].union(*parts[1:], all=True) if len(parts) > 1 else parts[0]
     results: _Results = defaultdict(list)
     for kind, node, _position, _second, *what in sorted(rows, key=lambda row: row[2:4]):
-        results[kind, node].append(_READERS[kind](node, *what))
+        results[kind, node].append(_READERS[kind](*what))
     return results
 
 
@@ -85,13 +100,13 @@ def _portions(wanted: dict[str, set[UUID]]) -> Iterator[dict[str, set[UUID]]]:
         yield some
 
 
-def _only_result(node: UUID, task: str, state: str, result: str | None, *_error: str) -> Any:
+def _only_result(node: UUID, task: str, state: str, result: str | None, *_rest: str) -> Any:
     if state != NodeState.SUCCESS:
         return _NoResult(f"node {node} ({task}) has no result to pass on: its state is {state}")
     return _result(result)
 
 
-def _result_of(_node: UUID, _task: str, _state: str, result: str | None, *_error: str) -> Any:
+def _result_of(_node: UUID, _task: str, _state: str, result: str | None, *_rest: str) -> Any:
     return _result(result)
 
 
@@ -100,15 +115,31 @@ def _result(text: str | None) -> Any:
 
 
 def _outcome(
-    _node: UUID, _task: str, state: str, result: str | None, error_type: str, error_message: str
+    node: UUID,
+    task: str,
+    state: str,
+    result: str | None,
+    error_type: str,
+    error_message: str,
+    args: str,
+    kwargs: str,
 ) -> dict[str, Any]:
     has_error = state in NODE_FAILED or bool(error_type)
-    error = {"type": error_type, "message": error_message} if has_error else None
-    return {"state": state, "result": _result(result), "error": error}
+    return {
+        "node": str(node),
+        "task": task,
+        "args": replace(_result(args), Reference, str),
+        "kwargs": replace(_result(kwargs), Reference, str),
+        "state": state,
+        "result": _result(result),
+        "error": {"type": error_type, "message": error_message} if has_error else None,
+    }
 
 
 def _rows(queryset: Any, kind: str, node: str, position: str = "position") -> Any:
-    return queryset.values_list(Value(kind), F(node), F(position), F("position"), *_WHAT)
+    # A union has the same columns in all of its parts.
+    call = _CALL if kind == "outcomes" else [Value("", output_field=TextField())] * len(_CALL)
+    return queryset.values_list(Value(kind), F(node), F(position), F("position"), *_WHAT, *call)
 
 
 def _of_run(run_id: UUID) -> Any:

@@ -50,7 +50,7 @@ class RunningNode(NodeWithOutput):
         #: Whether the task function has returned: what fails after that is no error of its own.
         self.has_returned = False
         #: The columns of the row that the retry changes.
-        self.retry_arguments: dict[str, str] = {}
+        self.retry_arguments: dict[str, Any] = {}
 
     @property
     def row(self) -> NodeRun:

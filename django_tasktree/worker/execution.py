@@ -22,6 +22,7 @@ from django_tasktree.engine.specs import NodeError, NodeRef, NodeSpec, Outcome, 
 from django_tasktree.engine.transient import is_transient, may_go_away, persist
 from django_tasktree.exceptions import Fenced
 from django_tasktree.failures import Presentable, describe, presentable
+from django_tasktree.stand_ins import plain
 from django_tasktree.states import NodeState
 from django_tasktree.text import text_of
 from django_tasktree.worker import eager
@@ -260,8 +261,10 @@ def _run_body(task: Any, args: Any, kwargs: Any, body: Callable[..., Any], node:
         # The body called retry(throw=False) and returned: it did ask for another attempt.
         raise Retry(sig=node.retry_signature)
     prefer = "pickle" if task.app.conf.result_serializer == "pickle" else "json"
-    result = serialization.check_size(serialization.dumps(value, prefer=prefer), "max_result_size")
-    return value, Outcome(NodeState.SUCCESS, result=result, stop=stop, added=_added(node))
+    result = serialization.write(value, "max_result_size", prefer=prefer)
+    return value if prefer == "pickle" else plain(value), Outcome(
+        NodeState.SUCCESS, result=result, stop=stop, added=_added(node)
+    )
 
 
 def _added(node: RunningNode) -> tuple[NodeSpec, ...]:

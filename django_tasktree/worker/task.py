@@ -18,7 +18,7 @@ from django_tasktree.schedule import message_times
 from django_tasktree.worker.context import running_node
 from django_tasktree.worker.execution import run_attempt
 from django_tasktree.worker.hooks import enter_attempt, enter_body, in_attempt, put_off
-from django_tasktree.worker.retry_arguments import changed_arguments
+from django_tasktree.worker.retry_arguments import RetryArguments
 
 logger = logging.getLogger(__name__)
 
@@ -98,9 +98,11 @@ class CallbackTask(DjangoTask):  # type: ignore[type-arg]
         node = running_node()
         if node is None or str(node.task_id) != self.request.id:
             return super().signature_from_request(request, args, kwargs, queue, **options)
-        signature = super().signature_from_request(request, args, kwargs, queue, **message_times(options))
+        given = RetryArguments(self, args, kwargs)
+        signature = super().signature_from_request(request, given.args, given.kwargs, queue, **message_times(options))
+        signature["options"] = given.mark(signature.options)
         node.retry_signature = signature
-        node.retry_arguments = changed_arguments(self, args, kwargs)
+        node.retry_arguments = given.columns()
         return _HeldBack(signature) if not self.request.is_eager else signature
 
     def retry(self, args: Any = None, kwargs: Any = None, exc: Any = None, *more: Any, **options: Any) -> Any:

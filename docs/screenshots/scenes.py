@@ -43,7 +43,7 @@ def make() -> dict[str, Any]:
         album = launch_definition("thumbnails", {"samples": 6}, launched_by=user)
         _spread(failed, timedelta(seconds=14))
         _spread(report, timedelta(seconds=41))
-    revoked = checkout(3000).apply_async(definition="checkout", params={"first": 3000})
+    revoked = checkout.launch(first=3000)
     revoked.revoke(by=user)
     nightly_report(date(2026, 12, 24)).apply_async(name="report of Christmas Eve", draft=True, launched_by=user)
     paused = nightly_report(date(2026, 11, 20)).apply_async(name="late report", launched_by=user)

@@ -150,7 +150,8 @@ class TestPages:
     def test_edit_a_draft(self, admin_client):
         tree = TaskTree("old")
         tree.add_task(echo, ["a"]).add_task(echo)
-        result = tree.apply_async(draft=True, definition="d", params={"x": 1})
+        tree.definition, tree.params = "d", {"x": 1}
+        result = tree.apply_async(draft=True)
         shown = admin_client.get(edit_page(result))
         assert 'value="echo-2"' in shown.content.decode()
         changed = form(node("echo", args='["b"]'), node("echo-2", DELETE="on"), node("third"), initial=2, name="new")

@@ -198,3 +198,10 @@ def test_joining_an_open_run_raises_a_failure_before_the_rest_has_ended(waiting)
     with pytest.raises(ValueError, match="early"):
         waiting.join(timeout=5)
     assert TreeRun.objects.get(id=waiting.id).state == "STARTED"
+
+
+@pytest.mark.parametrize("handle", [TreeResult, NodeResult])
+@pytest.mark.parametrize("text", ["nope", "", 7, None])
+def test_what_is_no_id(handle, text):
+    with pytest.raises(ValueError, match=r"is not the ID of a run or a node, which is a UUID"):
+        handle(text)

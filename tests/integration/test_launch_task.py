@@ -8,9 +8,9 @@ from asgiref.sync import async_to_sync
 from django_tasktree import TaskTree, TreeResult
 from django_tasktree.engine import launch as launching
 from django_tasktree.exceptions import InvalidDefinition, InvalidParameter, KeyInUse, UnknownDefinition
-from django_tasktree.launching import launch_definition, prepare, prepare_from_text
+from django_tasktree.launching import launch_definition, params_from_text, prepare
 from django_tasktree.models import TreeRun
-from django_tasktree.registry import Registry
+from django_tasktree.registry import Registry, get_definition
 from django_tasktree.tasks import launch
 from tests.sample import tasks
 
@@ -183,11 +183,12 @@ def test_nothing_is_launched_before_everything_is_known_to_be_right(definitions)
 
 
 def test_text_and_json_may_be_mixed_and_text_comes_first():
-    prepared = prepare_from_text("report", {"day": "2026-05-01"}, {"numbers": [4], "day": "2026-01-01", "full": True})
-    assert prepared.params == {"day": "2026-05-01", "numbers": [4], "full": True}
-    assert prepare_from_text("report", {"day": "2026-05-01", "numbers": "1,2"}).params["numbers"] == [1, 2]
+    definition = get_definition("report")
+    mixed = params_from_text(definition, {"day": "2026-05-01"}, {"numbers": [4], "day": "2026-01-01", "full": True})
+    assert mixed == {"day": date(2026, 5, 1), "numbers": [4], "full": True}
+    assert params_from_text(definition, {"day": "2026-05-01", "numbers": "1,2"})["numbers"] == [1, 2]
     with pytest.raises(InvalidParameter, match=r"'dya'.*did you mean 'day'"):
-        prepare_from_text("report", {"dya": "2026-05-01"}, {"numbers": []})
+        params_from_text(definition, {"dya": "2026-05-01"}, {"numbers": []})
 
 
 def test_a_message_of_beat_launches_a_tree(app):

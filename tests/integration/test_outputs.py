@@ -57,9 +57,14 @@ OUTCOMES = [
 ]
 
 
+def ends(outcomes):
+    """How the nodes ended, without what they were."""
+    return [{key: each[key] for key in ("state", "result", "error")} for each in outcomes]
+
+
 def test_of_root_nodes():
     assert given(four_ways, lambda tree, _: tree.outputs) == ["one", "five", None]
-    assert given(four_ways, lambda tree, _: tree.outcomes) == OUTCOMES
+    assert ends(given(four_ways, lambda tree, _: tree.outcomes)) == OUTCOMES
     assert given(four_ways, lambda tree, _: tree.subtree_outputs) == ["one", "five", None]
 
 
@@ -71,8 +76,22 @@ def below_one(tree):
 
 def test_of_the_children_of_a_node():
     assert given(below_one, lambda _, top: top.outputs) == ["one", "five", None]
-    assert given(below_one, lambda _, top: top.outcomes) == OUTCOMES
+    assert ends(given(below_one, lambda _, top: top.outcomes)) == OUTCOMES
     assert given(below_one, lambda _, top: top.outcomes[1]["error"]["message"]) == "two"
+
+
+def test_an_outcome_says_of_which_call_it_is(eager):
+    tree = TaskTree()
+    top = tree.add_task(echo, [{"path": "a"}])
+    failed = top.add_task(fail, ["two"], {})
+    taken = top.add_task(echo, [top.output["path"]])
+    result = tree.apply_async()
+    gathered = result.add_task(echo, [Reference(result[top].id, "outcomes")]).get(5)
+    assert [each["node"] for each in gathered] == [str(result[node].id) for node in (failed, taken)]
+    assert [(each["task"], each["args"], each["kwargs"]) for each in gathered] == [
+        ("tests.sample.tasks.fail", ["two"], {}),
+        ("tests.sample.tasks.echo", ["output['path']"], {}),
+    ]
 
 
 def test_of_a_child_that_did_not_fit():
@@ -81,7 +100,7 @@ def test_of_a_child_that_did_not_fit():
         top.add_task(echo, run_when="failure").add_task(echo)
         return top
 
-    assert given(build, lambda _, top: top.outcomes) == [{"state": "SKIPPED", "result": None, "error": None}]
+    assert ends(given(build, lambda _, top: top.outcomes)) == [{"state": "SKIPPED", "result": None, "error": None}]
     assert given(build, lambda _, top: top.outputs) == []
 
 
@@ -135,6 +154,7 @@ def test_a_part_that_is_not_there():
     rows = {"rows": [1]}
     told = failure_of(echo, lambda top: [top.output["rows"][3]], above_args=[rows])
     assert told.endswith("has no part ['rows'][3] (IndexError('list index out of range'))")
+    assert "(tests.sample.tasks.echo) has no part" in told
     told = failure_of(echo, lambda top: [top.output["lines"]], above_args=[rows])
     assert told.endswith("has no part ['lines'] (KeyError('lines'))")
     assert "has no part ['x'] (TypeError(" in failure_of(echo, lambda top: [top.output["x"]], above_args=[5])

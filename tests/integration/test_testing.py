@@ -181,7 +181,7 @@ class Cases:
         tree, _ = of(launches, 3)
         assert run_tree(tree).state == "SUCCESS"
         states = dict(TreeRun.objects.values_list("name", "state"))
-        assert states == {"": "SUCCESS", **{f"inner {n}": "SUCCESS" for n in (1, 2, 3)}, "inner 0": "FAILURE"}
+        assert states == {"launches": "SUCCESS", **{f"inner {n}": "SUCCESS" for n in (1, 2, 3)}, "inner 0": "FAILURE"}
 
     def test_run_tree_in_a_body(self):
         tree, node = of(runs_a_tree)

@@ -123,3 +123,17 @@ class Parcel(models.Model):
 
     def __str__(self):
         return self.word
+
+
+class Seat(models.Model):
+    """A row that two columns name."""
+
+    pk = models.CompositePrimaryKey("row", "number")
+    row = models.IntegerField()
+    number = models.IntegerField()
+
+    class Meta:
+        managed = False
+
+    def __str__(self):
+        return f"{self.row}/{self.number}"

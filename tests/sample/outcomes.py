@@ -221,7 +221,7 @@ CASES = {
     "set": Case(lambda: {1, 2}, UNWRITABLE, "type builtins.set can't be written"),
     "no such extra type": Case(lambda: {"__type__": "x", "__value__": 1}, UNWRITABLE, "Unsupported type"),
     "stops with an object": Case(lambda: _raise(StopPropagation(Liar())), UNWRITABLE, "Liar"),
-    "adds an object": Case(lambda: _add([Liar()]), UNWRITABLE, "the args of node"),
+    "adds an object": Case(lambda: _add([Liar()]), UNWRITABLE, "the argument 'name' of task"),
     "adds what is too deep": Case(lambda: _add(["x"], deep_kwarg()), "builtins.TypeError", ""),
     "nul": Case(lambda: "a\x00b", result="a\x00b"),
     "nul in a key": Case(lambda: {"a\x00": "b\x00"}, result={"a\x00": "b\x00"}),

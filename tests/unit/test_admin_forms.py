@@ -11,7 +11,7 @@ import pytest
 
 from django_tasktree import TaskTree
 from django_tasktree.admin.forms import LaunchForm
-from django_tasktree.admin.stored_values import StoredValue, call_text
+from django_tasktree.admin.stored_values import StoredValue
 from django_tasktree.exceptions import InvalidParameter
 from django_tasktree.registry import Definition
 
@@ -158,16 +158,3 @@ def test_stored_values_are_readable_and_never_unpickled():
     assert not StoredValue.of("[" * 100_000 + "]" * 100_000).pickled
     long = StoredValue.of(f'"{"x" * 60_000}"')
     assert (long.cut, len(long.shown), long.is_short) == (True, 50_000, False)
-
-
-@pytest.mark.parametrize(
-    ("args", "kwargs", "shown"),
-    [
-        ('[1, "é"]', '{"a": null}', 'add(1, "é", a=null)'),
-        ("[]", "{}", "add()"),
-        ('["cut o', "{}", 'add("cut o…)'),
-        ("pickle:gAS", "{}", "add(…)"),
-    ],
-)
-def test_a_node_is_shown_as_a_call(args, kwargs, shown):
-    assert call_text("shop.tasks.add", args, kwargs) == shown

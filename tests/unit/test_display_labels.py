@@ -4,26 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from django_tasktree.management.display.labels import call_label, counted, duration_label, error_label, printable
+from django_tasktree.management.display.labels import counted, duration_label, error_label, printable
 
 
 def test_printable_leaves_nothing_that_moves_the_cursor_or_cannot_be_encoded():
     assert printable("a\nb\x1b[31m\udc80é") == "a b\\x1b[31m\\udc80é"
-
-
-@pytest.mark.parametrize(
-    ("args", "kwargs", "label"),
-    [
-        ("[]", "{}", "scan()"),
-        ('["./a", 3, false, null]', '{"deep": [1, 2]}', "scan(./a, 3, false, null, deep=[1, 2])"),
-        ('[{"__type__": "tasktree-output", "__value__": ["00", "outputs"]}]', "{}", "scan(<outputs>)"),
-        ('[{"__type__": "uuid", "__value__": "0199"}]', "{}", "scan(0199)"),
-        ('["cut off here', "{}", 'scan("cut off here…)'),
-        ('["' + "x" * 99 + '"]', "{}", f"scan({'x' * 59}…)"),
-    ],
-)
-def test_a_node_is_shown_as_a_call(args, kwargs, label):
-    assert call_label("shop.tasks.scan", args, kwargs) == label
 
 
 def test_an_error_is_one_line():

@@ -1,11 +1,12 @@
 """Building trees: plain Python, checked at once."""
 
 import pytest
-from celery import Task, chain, shared_task
+from celery import Task, chain, group, shared_task
 from kombu import Queue
 
 from django_tasktree import TaskTree
 from django_tasktree.exceptions import InvalidOption, NotACitizen, UnknownTask
+from django_tasktree.registry import Registry
 from tests.sample import tasks
 from tests.sample.tasks import MakeDirectory, add, echo
 
@@ -92,8 +93,18 @@ def test_a_queue_object_gives_its_name():
 def test_what_is_no_task_is_refused():
     with pytest.raises(NotACitizen, match="task_with_callbacks"):
         TaskTree().add_task(lambda: None)
-    with pytest.raises(NotACitizen, match="canvas of several tasks"):
+    with pytest.raises(
+        NotACitizen, match=r"canvas of several tasks \(chain\): TaskTree\.from_canvas\(…\) makes a tree"
+    ):
         TaskTree().add_task(chain(echo.s(), echo.s()))
+    with pytest.raises(NotACitizen, match=r"canvas of several tasks \(group\): TaskTree\.from_canvas"):
+        TaskTree().add_task(group(echo.s(), echo.s()))
+    other = TaskTree()
+    for part in (other, other.add_task(echo)):
+        with pytest.raises(NotACitizen, match="is a part of a tree, and not a task: add the tasks that it has"):
+            TaskTree().add_task(part)
+    with pytest.raises(NotACitizen, match="is a definition of a tree, and not a task: call it"):
+        TaskTree().add_task(Registry().add(lambda: TaskTree(), "definition"))
     with pytest.raises(UnknownTask, match=r"did you mean 'tests\.sample\.tasks\.echo'"):
         TaskTree().add_task("tests.sample.tasks.ecko")
 
@@ -130,6 +141,10 @@ def test_a_node_says_what_it_is():
     [
         ("retry", r"no option 'retry'\. It takes"),
         ("priorty", r"no option 'priorty'; did you mean 'priority'\? It takes"),
+        ("run_wehn", r"did you mean 'run_when'\? It takes allow_failure, .*max_active, .*on_failure, .*run_when, "),
+        ("allow_fail", r"did you mean 'allow_failure'\?"),
+        ("on_fail", r"did you mean 'on_failure'\?"),
+        ("max_activ", r"did you mean 'max_active'\?"),
     ],
 )
 def test_an_unknown_option_is_an_error_that_reads_well(option, message):

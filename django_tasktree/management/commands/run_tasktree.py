@@ -5,18 +5,19 @@ from contextlib import ExitStack
 from typing import Any
 
 from celery import current_app
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from django_tasktree.exceptions import WaitTimeout
-from django_tasktree.launching import prepare_from_text
+from django_tasktree.launching import params_from_text
 from django_tasktree.management.arguments import comma_separated, positive_int, seconds
+from django_tasktree.management.base import TreeCommand
 from django_tasktree.management.definitions import definition_lines
 from django_tasktree.management.following import follow
 from django_tasktree.management.outcome import INTERRUPTED, Outcome
 from django_tasktree.management.params import read_json, read_pairs
 from django_tasktree.management.usage import usage_error, usage_errors
 from django_tasktree.models import TreeRun
-from django_tasktree.registry import all_definitions
+from django_tasktree.registry import all_definitions, get_definition
 from django_tasktree.result import TreeResult
 from django_tasktree.text import NAME_LENGTH, check_storable
 from django_tasktree.tree import TaskTree
@@ -27,7 +28,7 @@ _NO_WORKER = (
 )
 
 
-class Command(BaseCommand):
+class Command(TreeCommand):
     """Launches a tree by name, shows it until it ends, and tells by the exit code how it ended."""
 
     help = (
@@ -64,7 +65,12 @@ class Command(BaseCommand):
             pairs, params = read_pairs(options["param"]), read_json(options["params_json"])
             if options["key"] is not None:
                 check_storable("--key", options["key"], NAME_LENGTH)
-            tree = prepare_from_text(options["name"], pairs, params)
+            definition = get_definition(options["name"])
+            cleaned = params_from_text(definition, pairs, params)
+            with self.errors_of_definition(definition):
+                tree = definition.build(**cleaned)
+        # Nothing is started for a run that can't be stored.
+        TreeRun.objects.exists()
         self._run(tree, options)
 
     def _run(self, tree: TaskTree, options: dict[str, Any]) -> None:

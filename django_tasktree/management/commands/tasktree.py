@@ -1,10 +1,12 @@
 """``manage.py tasktree``: look at runs, steer them, and look after them."""
 
 import sys
+from argparse import SUPPRESS
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser, no_translations
+from django.core.management.base import CommandParser, no_translations
 
+from django_tasktree.management.base import TreeCommand
 from django_tasktree.management.subcommands import list_runs, purge, show_run, sweep, watch, workers
 from django_tasktree.management.subcommands.steer import Steer
 from django_tasktree.management.usage import did_you_mean
@@ -22,7 +24,7 @@ SUBCOMMANDS: dict[str, Any] = {
 }
 
 
-class Command(BaseCommand):
+class Command(TreeCommand):
     """Hands over to a subcommand."""
 
     help = "Look at runs of trees, steer them, and look after them."
@@ -32,7 +34,11 @@ class Command(BaseCommand):
         subparsers = parser.add_subparsers(dest="subcommand", metavar="SUBCOMMAND")
         for name, module in SUBCOMMANDS.items():
             text = str(module.help if isinstance(module, Steer) else module.__doc__.partition("\n")[0])
-            module.add_arguments(subparsers.add_parser(name, help=text, description=text))
+            subparser = subparsers.add_parser(name, help=text, description=text)
+            module.add_arguments(subparser)
+            # Django's own, which would otherwise have to be written before the subcommand.
+            for flag in ("--traceback", "--no-color", "--force-color"):
+                subparser.add_argument(flag, action="store_true", default=SUPPRESS, help=SUPPRESS)
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Suggest the nearest subcommand where a word is none; argparse would only list them all."""

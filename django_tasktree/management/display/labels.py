@@ -1,14 +1,11 @@
 """Short texts for tasks, arguments, errors and durations."""
 
-import json
 from datetime import timedelta
-from typing import Any
 
 from django.utils.translation import override
 
+from django_tasktree.call_texts import call_text
 from django_tasktree.durations import duration_text
-
-_LONGEST_VALUE = 60
 
 
 def printable(text: str) -> str:
@@ -28,28 +25,7 @@ def call_label(task: str, args: str, kwargs: str) -> str:
         args: the stored positional arguments, or the beginning of them.
         kwargs: the stored keyword arguments, or the beginning of them.
     """
-    shown = [part for part in (_arguments(args), _arguments(kwargs)) if part]
-    return printable(f"{task.rpartition('.')[2]}({', '.join(shown)})")
-
-
-def _arguments(stored: str) -> str:
-    try:
-        values = json.loads(stored)
-    except ValueError:
-        # Pickled, or longer than what was read of it.
-        return f"{stored[1 : _LONGEST_VALUE + 1]}…"
-    if isinstance(values, dict):
-        return ", ".join(f"{name}={_value(value)}" for name, value in values.items())
-    return ", ".join(map(_value, values))
-
-
-def _value(value: Any) -> str:
-    """Show one argument; of a typed object, as kombu writes it, its value, and of a reference which output it is."""
-    if isinstance(value, dict) and "__type__" in value:
-        kind, value = value["__type__"], value.get("__value__")
-        value = f"<{value[1]}>" if kind == "tasktree-output" else value
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+    return printable(call_text(task, args, kwargs, quotes=False))
 
 
 def error_label(error_type: str, message: str) -> str:

@@ -51,11 +51,17 @@ class Summary:
 
 
 def summary_of(run: TreeRun) -> Summary:
-    """Read what a run came to, in a fixed number of queries.
+    """Read what a run came to, in a fixed number of queries; once more where it has ended meanwhile.
 
     Args:
         run: its row, just read.
     """
+    summary = _read(run)
+    again = run if run.is_over else TreeRun.objects.get(id=run.id)
+    return summary if again.state == run.state else _read(again)
+
+
+def _read(run: TreeRun) -> Summary:
     # FAILURE comes before REVOKED: what was revoked because of a failure tells less.
     failed = nodes_of(run.id).filter(state__in=NODE_FAILED).order_by("state", "id")
     return Summary(run, progress_of(run), read(failed[:MOST_ERRORS]), _results(run.id))

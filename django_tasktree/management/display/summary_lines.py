@@ -1,7 +1,8 @@
 """A summary as lines of text."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
+from uuid import UUID
 
 from rich.text import Text
 
@@ -14,16 +15,21 @@ from django_tasktree.management.display.symbols import node_symbol, run_state
 _FAINT = "bright_black"
 
 
-def summary_lines(summary: Summary) -> Iterator[Text]:
-    """Tell how a run stands: state, counts, errors, results."""
+def summary_lines(summary: Summary, above: Collection[UUID] | None = None) -> Iterator[Text]:
+    """Describe a run: state, counts, errors, results.
+
+    Args:
+        summary: the run.
+        above: the nodes that are shown with their errors already, by ``tasktree show``; None: none are.
+    """
     yield _first(summary)
     if summary.run.error_message:
         yield Text(f"  {printable(summary.run.error_message)}", "red")
     for node in summary.errors:
-        yield _error(node)
-    if summary.errors:
-        more = f"… and {counted(summary.errors_left_out, 'more failed node')}; " if summary.errors_left_out > 0 else ""
-        yield Text(f"  {more}see `manage.py tasktree show {summary.run.id}`", _FAINT)
+        if above is None or node.id not in above:
+            yield _error(node)
+    if summary.errors_left_out > 0 or (summary.errors and above is None):
+        yield Text(f"  {_more(summary, is_show=above is not None)}", _FAINT)
     for result in summary.results:
         yield from _result(result)
 
@@ -36,6 +42,13 @@ def _first(summary: Summary) -> Text:
         line.append(f" {'after' if run.is_over else 'for'} {duration_label(run.duration)}", "default not bold")
     line.append(f", {counted(summary.progress.total, 'node')}: ", "default not bold")
     return Text.assemble(line, counts(summary.progress))
+
+
+def _more(summary: Summary, *, is_show: bool) -> str:
+    more = f"… and {counted(summary.errors_left_out, 'more failed node')}" if summary.errors_left_out > 0 else ""
+    if is_show:
+        return f"{more}: --limit and --depth show more"
+    return "; ".join([*([more] if more else []), f"see `manage.py tasktree show {summary.run.id}`"])
 
 
 def _error(node: NodeRow) -> Text:

@@ -1,5 +1,6 @@
 """List the newest runs."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -20,10 +21,19 @@ from django_tasktree.progress import Progress, progress_of_all
 from django_tasktree.run_json import run_json
 from django_tasktree.states import RunState
 
-_HEADINGS = ("ID", "Name", "State", "Done", "Total", "Failed", "Started", "Duration")
-_NUMBERS = frozenset({3, 4, 5, 7})
+_HEADINGS = ("ID", "Name", "State", "Nodes", "Failed", "Started", "Duration")
+_NUMBERS = frozenset({"Nodes", "Failed", "Duration"})
+_NAME = 1
+#: The columns, and whether IDs and times are short: from what is shown where there is room to the least.
+_LAYOUTS = (
+    (_HEADINGS, False),
+    (_HEADINGS, True),
+    (("ID", "Name", "State", "Nodes", "Failed", "Duration"), True),
+    (("ID", "Name", "State", "Nodes", "Duration"), True),
+)
 #: An ID's first 13 characters are its time to the millisecond: nearly always enough to name a run.
 _SHORT = 13
+_SHORTEST_NAME = 8
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -53,28 +63,66 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
 
 
 def _table(runs: list[TreeRun], progress: dict[UUID, Progress], console: Console) -> list[Text]:
-    """Lay the runs out; where the terminal is too narrow for whole IDs, with short ones."""
-    rows = [_cells(run, progress[run.id]) for run in runs]
-    lines = list(table_lines(_HEADINGS, rows, _NUMBERS))
-    if console.is_terminal and max(line.cell_len for line in lines) > console.width:
-        rows = [[key[:_SHORT], *others] for key, *others in rows]
-        lines = list(table_lines(_HEADINGS, rows, _NUMBERS))
+    """Lay the runs out; where the terminal is too narrow, with less and less of them."""
+    lines: list[Text] = []
+    for headings, short in _LAYOUTS:
+        rows = [_cells(run, progress[run.id], headings, short=short) for run in runs]
+        lines = _lines(headings, rows)
+        too_much = _width(lines) - console.width if console.is_terminal else 0
+        if too_much > 0 and short:
+            _cut_names(rows, too_much)
+            lines = _lines(headings, rows)
+            too_much = _width(lines) - console.width
+        if too_much <= 0:
+            break
     return lines
 
 
-def _cells(run: TreeRun, progress: Progress) -> list[Text]:
-    started = "" if run.started_at is None else times.local(run.started_at).strftime("%Y-%m-%d %H:%M:%S")
-    key = Text.assemble(str(run.id)[:_SHORT], (str(run.id)[_SHORT:], "bright_black"))
-    return [
-        key,
-        Text(printable(str(run)), "bold"),
-        run_state(run.state),
-        Text(f"{progress.done:,}"),
-        Text(f"{progress.total:,}"),
-        Text(f"{progress.failed:,}", "red" if progress.failed else "bright_black"),
-        Text(started),
-        Text(duration_label(run.duration)),
-    ]
+def _lines(headings: Sequence[str], rows: list[list[Text]]) -> list[Text]:
+    numbers = frozenset(index for index, heading in enumerate(headings) if heading in _NUMBERS)
+    return list(table_lines(headings, rows, numbers))
+
+
+def _cut_names(rows: list[list[Text]], too_much: int) -> None:
+    longest = max(row[_NAME].cell_len for row in rows)
+    for row in rows:
+        row[_NAME].truncate(max(longest - too_much, _SHORTEST_NAME), overflow="ellipsis")
+
+
+def _width(lines: list[Text]) -> int:
+    return max(line.cell_len for line in lines)
+
+
+def _cells(run: TreeRun, progress: Progress, headings: Sequence[str], *, short: bool) -> list[Text]:
+    key = Text(str(run.id)[:_SHORT])
+    if not short:
+        key.append(str(run.id)[_SHORT:], "bright_black")
+    cells = {
+        "ID": key,
+        "Name": Text(printable(str(run)), "bold"),
+        "State": run_state(run.state),
+        "Nodes": Text(_nodes(progress)),
+        "Failed": Text(f"{progress.failed:,}", "red" if progress.failed else "bright_black"),
+        "Started": Text(_started(run, short=short)),
+        "Duration": Text(duration_label(run.duration)),
+    }
+    return [cells[heading] for heading in headings]
+
+
+def _nodes(progress: Progress) -> str:
+    """Count the nodes; of a run that goes on also those that are done."""
+    total = f"{progress.total:,}"
+    return total if progress.done == progress.total else f"{progress.done:,}/{total}"
+
+
+def _started(run: TreeRun, *, short: bool) -> str:
+    """Show when a run was started; shortly: today the time, else the day."""
+    if run.started_at is None:
+        return ""
+    at, now = times.local(run.started_at), times.local(times.now())
+    if not short:
+        return at.strftime("%Y-%m-%d %H:%M:%S")
+    return at.strftime("%H:%M:%S" if at.date() == now.date() else "%Y-%m-%d")
 
 
 def _states() -> list[str]:

@@ -60,5 +60,5 @@ def _print(console: Any, summary: Summary, tree: Iterable[Text], page: Page) -> 
     if page.left_out:
         console.print("Not all nodes are shown: --limit and --depth show more.", style="bright_black", soft_wrap=True)
     console.print()
-    for line in summary_lines(summary):
+    for line in summary_lines(summary, {row.id for row, _ in page.walk()}):
         console.print(line, soft_wrap=True)

@@ -76,7 +76,7 @@ def test_an_unserialisable_argument_writes_nothing(database, published):
     tree = TaskTree()
     tree.add_task(echo, [1])
     tree.add_task(echo, [object()])
-    with pytest.raises(ValueError, match=r"args of node <TaskTreeNode tests.sample.tasks.echo"):
+    with pytest.raises(ValueError, match=r"the argument 'value' of task 'tests\.sample\.tasks\.echo' can't be stored"):
         tree.apply_async()
     assert not TreeRun.objects.exists()
 

@@ -96,7 +96,9 @@ def test_a_node_takes_the_output_of_one_that_has_succeeded(result, eager):
 
 def test_an_output_that_is_not_there_is_refused(result):
     a, g = result.children
-    with pytest.raises(BrokenReference, match=r"refers to the output of node .* is PENDING"):
+    with pytest.raises(
+        BrokenReference, match=r"refers to the output of node \S+ \(tests\.sample\.tasks\.echo\), which is PENDING"
+    ):
         a.add_task(echo, [g.output])
     assert len(states(result.id)) == 3
 
