@@ -29,7 +29,7 @@ demo: $(VENV)/.installed-demo  ## run a real tree: an inventory of a directory, 
 serve: $(VENV)/.installed-demo  ## the demo's pages and admin (demo, demo) on http://127.0.0.1:8000/, with a worker
 	$(DEMO) migrate --verbosity 0
 	$(DEMO) shell -v 0 -c "from django.contrib.auth.models import User; User.objects.filter(username='demo').exists() or User.objects.create_superuser('demo', password='demo')"
-	trap 'kill 0' EXIT; TESTPROJECT_VAR=$(CURDIR)/var/demo $(BIN)/celery -A testproject worker --loglevel WARNING & $(DEMO) runserver --noreload
+	@TESTPROJECT_VAR=$(CURDIR)/var/demo $(BIN)/python -m testproject.serve
 
 test: $(VENV)/.installed-$(EXTRAS)  ## run the tests; those whose service is absent are skipped
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)

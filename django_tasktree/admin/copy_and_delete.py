@@ -68,7 +68,8 @@ class CopyAndDelete(ControlPages):
         """A run of a definition is launched again by the definition's form, where its parameters can be changed."""
         if verb == COPY.name and request.method == "GET":
             run = self.get_queryset(request).filter(pk=key).first()
-            if run is not None and run.definition in {definition.name for definition in all_definitions()}:
+            known = {definition.name for definition in all_definitions()}
+            if run is not None and run.definition in known and self._may(request, COPY, run):
                 form = "admin:django_tasktree_treerun_launch_definition"
                 page = reverse(form, args=[run.definition], current_app=self.admin_site.name)
                 return HttpResponseRedirect(f"{page}?again={run.pk}")

@@ -9,6 +9,10 @@ from django_tasktree.exceptions import UnsupportedCanvas
 #: Celery's own tasks behind ``xmap``, ``starmap`` and ``chunks``.
 MAP, STARMAP, CHUNKS = "celery.map", "celery.starmap", "celery.chunks"
 _LINKS = ("link", "link_error")
+#: How Celery retries to send a message: rows wait for the broker in any case.
+_OF_SENDING = ("retry", "retry_policy")
+#: How often a chord looks whether its header has ended: a gather node needs no looking.
+_OF_POLLING = ("interval", "max_retries")
 
 
 def kind_of(signature: Any) -> str:
@@ -48,7 +52,8 @@ def message_options(signature: Any) -> dict[str, Any]:
     Raises:
         UnsupportedCanvas: one can't be kept.
     """
-    options = {name: value for name, value in (signature.get("options") or {}).items() if name not in _LINKS}
+    left_out = (*_LINKS, *_OF_SENDING, *(_OF_POLLING if kind_of(signature) == "chord" else ()))
+    options = {name: value for name, value in (signature.get("options") or {}).items() if name not in left_out}
     unknown = sorted(name for name, value in options.items() if name not in OPTIONS and value is not None)
     if unknown:
         raise UnsupportedCanvas(

@@ -13,6 +13,7 @@ from django_tasktree.models import TreeRun
 from django_tasktree.progress import Progress, progress_of
 from django_tasktree.signals import run_finished
 from django_tasktree.states import NodeState
+from django_tasktree.worker_list import listed_workers
 
 #: Seconds between two looks; a look that takes long is followed by a pause that is longer still.
 _INTERVAL = 0.2
@@ -22,14 +23,16 @@ _PATIENCE = 5
 _UNTOUCHED = frozenset({NodeState.QUEUED, NodeState.PENDING})
 
 
-def follow(view: QuietView, *, timeout: float | None, hint: str, check: Callable[[], None]) -> TreeRun:
+def follow(
+    view: QuietView, *, timeout: float | None, check: Callable[[], None], hint: Callable[[], str] | None = None
+) -> TreeRun:
     """Show a run until it ends.
 
     Args:
         view: shows it.
         timeout: seconds; None waits for ever.
-        hint: shown once where no node is started for a while; empty for none.
         check: called at each look; it may raise.
+        hint: returns what is shown once where no node is started for a while.
 
     Returns:
         The run's row, in its final state.
@@ -45,9 +48,9 @@ def follow(view: QuietView, *, timeout: float | None, hint: str, check: Callable
             looked = time.monotonic()
             run, progress = look(view.run_id)
             waited = looked - started
-            if hint and waited > _PATIENCE and _untouched(progress):
-                view.hint(hint)
-                hint = ""
+            if hint is not None and waited > _PATIENCE and _untouched(progress):
+                view.hint(hint())
+                hint = None
             view.show(run, progress)
             if run.is_over:
                 return run
@@ -66,6 +69,19 @@ def look(run_id: UUID) -> tuple[TreeRun, Progress]:
     if run is None:
         raise RunNotFound(f"run {run_id} is gone: it has been purged")
     return run, progress_of(run)
+
+
+def why_nothing_starts() -> str:
+    """Say what the table of workers knows about nodes that no worker starts."""
+    alive = [each.row for each in listed_workers() if each.is_alive]
+    if not alive:
+        return "Nothing has started yet: no Celery worker runs. Start one, or use --worker to run the tree here."
+    queues = sorted({queue for worker in alive for queue in worker.queues})
+    runs = "1 worker runs" if len(alive) == 1 else f"{len(alive):,} workers run"
+    return (
+        f"Nothing has started yet, though {runs}: all may be busy, or consume from other queues "
+        f"(theirs: {', '.join(queues) or 'unknown'})."
+    )
 
 
 def _untouched(progress: Progress) -> bool:

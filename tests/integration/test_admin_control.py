@@ -273,6 +273,19 @@ def test_a_permission_shows_its_buttons_alone(world, staff, permission, verbs):
     assert {verb for verb in every if control_page(result, verb) in text} == verbs
 
 
+@pytest.mark.parametrize(
+    ("permissions", "status"),
+    [((), 403), (("view_treerun",), 403), (("launch_treerun",), 403), (("view_treerun", "launch_treerun"), 302)],
+)
+def test_whoever_may_not_launch_learns_no_definition(world, staff, tmp_path, permissions, status):
+    from django_tasktree.launching import launch_definition
+
+    result = launch_definition("inventory", {"path": str(tmp_path)})
+    response = staff(*permissions).get(control_page(result, "copy"))
+    assert response.status_code == status
+    assert ("inventory" in response.headers.get("Location", response.content.decode())) is (status == 302)
+
+
 def test_what_may_not_be_seen_can_not_be_steered(world, staff):
     client = staff("control_treerun")
     result = launch()

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 from io import StringIO
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.utils import timezone
 from rich.console import Console
 
 from django_tasktree import TaskTree
@@ -18,7 +20,7 @@ from django_tasktree.engine.claim import claim
 from django_tasktree.engine.specs import NodeRef
 from django_tasktree.management import following
 from django_tasktree.management.display.views import LiveView, PlainView, QuietView
-from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.models import NodeRun, TreeRun, Worker
 from django_tasktree.registry import Registry
 from tests import workers
 from tests.patience import PATIENCE
@@ -149,8 +151,18 @@ def test_ctrl_c_detaches_with_130(monkeypatch, options):
 def test_a_run_that_nothing_starts_earns_one_hint(monkeypatch):
     monkeypatch.setattr(following, "_PATIENCE", 0.2)
     _, out, err = run("good", "--timeout", "0.9")
-    assert (out + err).count("perhaps no Celery worker is running") == 1
-    assert run("good", "--timeout", "0.5", "--format", "json")[2].count("perhaps no Celery worker") == 1
+    assert (out + err).count("no Celery worker runs. Start one, or use --worker") == 1
+    assert run("good", "--timeout", "0.5", "--format", "json")[2].count("no Celery worker runs") == 1
+
+
+def test_the_hint_says_what_is_known_of_workers(monkeypatch):
+    monkeypatch.setattr(following, "_PATIENCE", 0.2)
+    now = timezone.now()
+    Worker.objects.create(
+        id=uuid4(), hostname="w", pid=1, queues=["slow", "mail"], started_at=now, last_seen=now, beating_since=now
+    )
+    _, out, err = run("good", "--timeout", "0.9")
+    assert "though 1 worker runs: all may be busy, or consume from other queues (theirs: mail, slow)" in out + err
 
 
 def test_the_embedded_worker_runs_the_tree(monkeypatch):

@@ -168,3 +168,24 @@ def test_a_group_of_twenty_thousand_has_one_reference():
     tree = TaskTree.from_canvas(chord([e("a") for _ in range(20_000)], total.s()))
     assert len(tree.children) == 20_001
     assert tree.children[-1].args == (tree.outputs,)
+
+
+@pytest.mark.parametrize(
+    "canvas",
+    [
+        chord([add.s(1, 2), add.s(3, 4)], total.s(), interval=5, max_retries=3),
+        chord([add.s(1, 2).set(retry=False), add.s(3, 4)], total.s().set(retry_policy={"max_retries": 1})),
+        group(add.s(1, 2).set(retry=True), add.s(3, 4)).set(retry=False) | total.s(),
+    ],
+)
+def test_what_a_tree_does_not_need_is_left_out(canvas):
+    """How Celery looks after a chord, and how it retries to send a message."""
+    plain = chord([add.s(1, 2), add.s(3, 4)], total.s())
+    made = TaskTree.from_canvas(canvas)
+    assert shape(made) == shape(TaskTree.from_canvas(plain))
+    assert all(node.options == {} for node in made.children)
+
+
+def test_retries_of_a_task_are_no_polling():
+    with pytest.raises(UnsupportedCanvas, match=r"option 'max_retries' of 'tests\.sample\.tasks\.add' can't be kept"):
+        TaskTree.from_canvas(add.s(1, 2).set(max_retries=3))

@@ -12,7 +12,7 @@ from django_tasktree.launching import params_from_text
 from django_tasktree.management.arguments import comma_separated, positive_int, seconds
 from django_tasktree.management.base import TreeCommand
 from django_tasktree.management.definitions import definition_lines
-from django_tasktree.management.following import follow
+from django_tasktree.management.following import follow, why_nothing_starts
 from django_tasktree.management.outcome import INTERRUPTED, Outcome
 from django_tasktree.management.params import read_json, read_pairs
 from django_tasktree.management.usage import usage_error, usage_errors
@@ -22,10 +22,6 @@ from django_tasktree.result import TreeResult
 from django_tasktree.text import NAME_LENGTH, check_storable
 from django_tasktree.tree import TaskTree
 from django_tasktree.worker.embedded import EmbeddedWorker, WorkerDied, embedded_worker
-
-_NO_WORKER = (
-    "Nothing has started yet: perhaps no Celery worker is running. Start one, or use --worker to run the tree here."
-)
 
 
 class Command(TreeCommand):
@@ -100,7 +96,7 @@ class Command(TreeCommand):
     def _follow(
         self, result: TreeResult, worker: EmbeddedWorker | None, options: dict[str, Any], outcome: Outcome
     ) -> None:
-        hint = "" if worker is not None or current_app.conf.task_always_eager else _NO_WORKER
+        hint = None if worker is not None or current_app.conf.task_always_eager else why_nothing_starts
         check = (lambda: None) if worker is None else worker.raise_if_dead
         try:
             run = follow(outcome.view(result.id), timeout=options["timeout"], hint=hint, check=check)

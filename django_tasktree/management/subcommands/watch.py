@@ -28,7 +28,7 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     outcome = Outcome(command, {**options, "no_wait": False, "worker": False})
     outcome.follows(run)
     try:
-        run = follow(outcome.view(run.id), timeout=options["timeout"], hint="", check=lambda: None)
+        run = follow(outcome.view(run.id), timeout=options["timeout"], check=lambda: None)
     except RunNotFound as exc:
         raise usage_error(str(exc)) from exc
     except WaitTimeout as exc:
