@@ -81,7 +81,7 @@ class _Builder:
         except (UnknownTask, NotACitizen) as error:
             self._errors[position]["task"] = str(error)
         except InvalidOption as error:
-            self._errors[position]["run_when" if "run_when" in str(error) else "options"] = str(error)
+            self._errors[position]["run_when" if str(error).startswith("run_when=") else "options"] = str(error)
         except TypeError as error:
             self._errors[position]["args"] = str(error)
 

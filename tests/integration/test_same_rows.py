@@ -1,5 +1,6 @@
 """In-process runs leave the rows that a real worker leaves: every column but keys, times and the worker's name."""
 
+import base64
 import re
 from contextlib import suppress
 
@@ -142,6 +143,12 @@ def callbacks(tmp):
     return tree
 
 
+def opened(text):
+    """The bytes of a pickle as text, so that the keys in it can be seen."""
+    _, is_pickled, encoded = text.partition("pickle:")
+    return base64.b64decode(encoded).decode("latin-1") if is_pickled else text
+
+
 def rows_of(run_id, tmp):
     """All rows of a run; nodes are named by their positions, from the top down."""
     nodes = {node.id: node for node in NodeRun.objects.filter(run_id=run_id)}
@@ -161,7 +168,7 @@ def rows_of(run_id, tmp):
         values = {column.attname: getattr(row, column.attname) for column in row._meta.concrete_fields}
         told = {key: value if key not in TIMES else value is not None for key, value in values.items()}
         return {
-            key: pattern.sub(lambda match: known[match[0]], str(value))
+            key: pattern.sub(lambda match: known[match[0]], opened(str(value)))
             for key, value in told.items()
             if key not in KEYS
         }

@@ -31,7 +31,8 @@ def test_what_failed_runs_again(stack, tmp_path):
     result.retry()
     assert result.wait(PATIENCE) == "SUCCESS"
     assert log.read_text() == "x\n"
-    assert result.children[1].get() == [{"state": "SUCCESS", "result": str(log), "error": None}]
+    (outcome,) = result.children[1].get()
+    assert (outcome["state"], outcome["result"], outcome["args"]) == ("SUCCESS", str(log), [str(log)])
 
 
 def test_a_paused_run_starts_nothing_and_goes_on(stack, tmp_path):
