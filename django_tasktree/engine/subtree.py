@@ -23,12 +23,12 @@ _DOWN = """
 _UP = """
     WITH RECURSIVE above (id, parent_id, step) AS (
         SELECT id, parent_id, 0 FROM {{node}} WHERE run_id = %s AND id IN ({starts})
-        UNION ALL
+        UNION
         SELECT parent.id, parent.parent_id, above.step + 1
         FROM {{node}} parent JOIN above ON parent.id = above.parent_id
         WHERE parent.run_id = %s AND above.step < %s
     )
-    SELECT DISTINCT id FROM above
+    SELECT id, step FROM above
 """
 
 
@@ -54,22 +54,43 @@ def subtree(run_id: UUID, top: UUID) -> Iterator[UUID]:
 
 
 def ancestors(run_id: UUID, parents: Iterable[UUID]) -> set[UUID]:
-    """Give the keys of nodes and of all nodes above them.
+    """Return the keys of nodes and of all nodes above them.
+
+    The number of rows that are read is proportional to the number of keys: one query goes up many levels only where
+    the ways up do not meet, for it reads a node once for each distance from which it is reached.
 
     Args:
         run_id: the run.
         parents: the lowest of them.
     """
-    found: set[UUID] = set()
-    frontier = set(parents)
+    found = set(parents)
+    frontier = set(found)
+    levels = 1
     while frontier:
-        found |= frontier
-        above: set[UUID] = set()
-        for some in _chunks(list(frontier), settings.batch_size):
-            statement = _UP.format(starts=", ".join(["%s"] * len(some)))
-            above |= {sql.as_uuid(key) for (key,) in sql.rows(statement, run_id, *some, run_id, _LEVELS)}
-        frontier = above - found
+        steps, number = _steps_up(run_id, frontier, levels)
+        new = steps.keys() - found
+        found |= new
+        frontier = {key for key in new if steps[key] == levels}
+        levels = min(2 * levels, _LEVELS) if 2 * len(new) >= number else max(levels // 2, 1)
     return found
+
+
+def _steps_up(run_id: UUID, starts: set[UUID], levels: int) -> tuple[dict[UUID, int], int]:
+    """Walk up from nodes.
+
+    Returns:
+        The keys above them, each with the least distance from one of them; and how many rows were read for that.
+    """
+    steps: dict[UUID, int] = {}
+    number = 0
+    for some in _chunks(list(starts), settings.batch_size):
+        statement = _UP.format(starts=", ".join(["%s"] * len(some)))
+        for key, step in sql.rows(statement, run_id, *some, run_id, levels):
+            if step:
+                number += 1
+                node = sql.as_uuid(key)
+                steps[node] = min(step, steps.get(node, step))
+    return steps, number
 
 
 def in_batches(keys: Iterator[UUID]) -> Iterator[list[UUID]]:

@@ -1,12 +1,14 @@
 """retry, rerun and skip: what failed runs again, what succeeded stays."""
 
+from datetime import timedelta
+
 import pytest
 
 from django_tasktree import TaskTree
 from django_tasktree.engine.claim import claim
 from django_tasktree.engine.finish import finish
 from django_tasktree.exceptions import Fenced, NotPossible
-from django_tasktree.models import NodeAttempt, NodeRun
+from django_tasktree.models import NodeAttempt, NodeRun, TreeRun
 from tests.integration.engine.trees import SUCCESS
 from tests.integration.steering.play import end, play, queued, states, take
 from tests.sample.tasks import echo
@@ -238,3 +240,33 @@ def test_a_result_that_can_not_be_stored_changes_nothing(result):
     with pytest.raises(ValueError, match="can't be written as JSON"):
         result.children[0].children[0].skip(object())
     assert result.state == "FAILURE"
+
+
+def test_the_time_between_an_end_and_a_retry_is_no_duration(result):
+    play(result.id, a1="failure")
+    run = result.run
+    took = run.duration
+    # Three days ago.
+    days = timedelta(days=3)
+    TreeRun.objects.update(started_at=run.started_at - days, finished_at=run.finished_at - days)
+    assert result.run.duration == took
+    result.retry()
+    assert took <= result.run.duration < took + timedelta(minutes=10)
+    play(result.id, a1="failure")
+    again = result.run
+    assert again.idle >= days
+    assert again.duration == again.finished_at - again.started_at - again.idle < timedelta(minutes=10)
+    # Once more: the times add up.
+    TreeRun.objects.update(
+        finished_at=again.finished_at - timedelta(hours=1), started_at=again.started_at - timedelta(hours=1)
+    )
+    result.retry()
+    assert result.run.idle >= days + timedelta(hours=1)
+    assert result.run.duration < timedelta(minutes=10)
+
+
+def test_a_clock_that_is_behind_makes_no_negative_idle_time(result):
+    play(result.id, a1="failure")
+    TreeRun.objects.update(finished_at=result.run.finished_at + timedelta(hours=1))
+    result.retry()
+    assert result.run.idle == timedelta()
