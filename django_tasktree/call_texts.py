@@ -11,7 +11,7 @@ from django_tasktree.text import readable_json
 
 #: Longer values are cut in the middle: siblings often differ at the end.
 _LONGEST = 60
-#: Stands around what bears no quotes; nobody types it.
+#: Private-use character that marks text to print without quotes.
 _BARE = "\ue000"
 #: How kombu writes what JSON has no type for.
 _MARKED = {"__type__", "__value__"}

@@ -130,7 +130,7 @@ class CopyAndDelete(ControlPages):
         self.log_deletions(request, rows)
 
     def _refuse_without_permission(self, request: HttpRequest, models: Iterable[Any]) -> None:
-        """As Django's admin: whoever deletes a row must be allowed to delete what goes with it."""
+        """Require permission to delete the rows that go with a run, as Django's admin does."""
         for model in models:
             if not self.admin_site.is_registered(model):
                 continue

@@ -197,7 +197,7 @@ class TestWhatIsGone:
         ],
     )
     def test_an_enumeration(self, database, eager, stored, text):
-        """What stands in a row chooses neither what is imported nor what is called."""
+        """The content of a row chooses neither what is imported nor what is called."""
         tree = TaskTree()
         tree.add_task(tasks.described, [1])
         result = tree.apply_async()
