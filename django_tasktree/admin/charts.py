@@ -10,7 +10,9 @@ from django_tasktree import times
 from django_tasktree.figures import Hour
 from django_tasktree.number_texts import number_text
 
-_WIDTH, _HEIGHT, _TOP, _LEFT, _FOOT = 480, 130, 10, 34, 18
+_WIDTH, _HEIGHT, _TOP, _FOOT = 480, 130, 10, 18
+#: Units of the drawing for each character of a label.
+_CHARACTER = 7
 #: The states of a column from below.
 _STATES = ("SUCCESS", "SKIPPED", "REVOKED", "FAILURE")
 #: Every so many hours have a label.
@@ -26,18 +28,19 @@ def hours_chart(hours: list[Hour], label: str, labels: dict[str, Any]) -> SafeSt
         labels: state -> its name.
     """
     most = _round_up(max((hour.total for hour in hours), default=0))
-    step = (_WIDTH - _LEFT) / max(len(hours), 1)
+    left = _CHARACTER * len(number_text(most)) + 12
+    step = (_WIDTH - left) / max(len(hours), 1)
     columns = format_html_join(
-        "", "{}", ((_column(hour, _LEFT + index * step, step, most, labels),) for index, hour in enumerate(hours))
+        "", "{}", ((_column(hour, left + index * step, step, most, labels),) for index, hour in enumerate(hours))
     )
     return format_html(
         '<svg class="tasktree-drawing tasktree-chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}</svg>',
         _WIDTH,
         _HEIGHT,
         label,
-        _grid(most),
+        _grid(most, left),
         columns,
-        _times(hours, step),
+        _times(hours, step, left),
     )
 
 
@@ -61,9 +64,9 @@ def _column(hour: Hour, x: float, step: float, most: int, labels: dict[str, Any]
     )
 
 
-def _grid(most: int) -> SafeString:
+def _grid(most: int, left: int) -> SafeString:
     lines = [
-        (_LEFT, f"{y:.1f}", _WIDTH, f"{y:.1f}", _LEFT - 5, f"{y + 4:.1f}", number_text(value))
+        (left, f"{y:.1f}", _WIDTH, f"{y:.1f}", left - 5, f"{y + 4:.1f}", number_text(value))
         for value in (0, most)
         for y in [_HEIGHT - _FOOT - _length(value, most)]
     ]
@@ -75,12 +78,12 @@ def _grid(most: int) -> SafeString:
     )
 
 
-def _times(hours: list[Hour], step: float) -> SafeString:
+def _times(hours: list[Hour], step: float, left: int) -> SafeString:
     labelled = [(index, hour) for index, hour in enumerate(hours) if times.local(hour.start).hour % _LABELLED == 0]
     return format_html_join(
         "",
         '<text class="tasktree-tick-label" x="{}" y="{}" text-anchor="middle">{}</text>',
-        ((f"{_LEFT + index * step:.1f}", _HEIGHT - 4, _clock(hour)) for index, hour in labelled),
+        ((f"{left + index * step:.1f}", _HEIGHT - 4, _clock(hour)) for index, hour in labelled),
     )
 
 

@@ -2,13 +2,16 @@
 
 # ruff: noqa: ARG001  the makers share one signature
 
+import math
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.contrib.admin import widgets
 from django.core.exceptions import ValidationError
 from django.db.models import Model
+from django.utils.formats import sanitize_separators
 from django.utils.translation import gettext_lazy as _
 
 from django_tasktree.admin.split_date_time import SplitDateTime
@@ -47,6 +50,25 @@ class TextField(forms.CharField):
         if value is None or isinstance(value, str):
             return value
         return _as_text(self.parameter.to_json(value))
+
+
+class NumberField(TextField):
+    """A number, written with the decimal separator of the language or with a point; NaN and infinity are none."""
+
+    def clean(self, value: Any) -> Any:
+        """Read the value.
+
+        Raises:
+            ValidationError: it does not fit.
+        """
+        number = super().clean(sanitize_separators(value))
+        if number is not None and not _is_finite(number) and number != self.parameter.default:
+            raise ValidationError(forms.FloatField.default_error_messages["invalid"], code="invalid")
+        return number
+
+
+def _is_finite(number: float | Decimal) -> bool:
+    return number.is_finite() if isinstance(number, Decimal) else math.isfinite(number)
 
 
 def field_for(parameter: Parameter, row_widget: Callable[[Parameter], Any] | None = None) -> forms.Field:
@@ -99,7 +121,7 @@ def _plain_text(parameter: Parameter, options: dict[str, Any]) -> forms.Field:
 
 def _number(parameter: Parameter, options: dict[str, Any]) -> forms.Field:
     attrs = {"inputmode": "decimal", "class": "vIntegerField"}
-    return TextField(parameter, widget=forms.TextInput(attrs=attrs), **options)
+    return NumberField(parameter, widget=forms.TextInput(attrs=attrs), **options)
 
 
 def _int(parameter: Parameter, options: dict[str, Any]) -> forms.Field:

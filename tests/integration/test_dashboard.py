@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from django_tasktree import TaskTree, figures
+from django_tasktree.admin.charts import hours_chart
 from django_tasktree.figures import Window
 from django_tasktree.identifiers import new_id
 from django_tasktree.models import NodeRun, TreeRun, Worker
@@ -198,3 +199,14 @@ def test_runs_are_filtered_by_who_launched_them(admin_client, admin_user, django
     assert listed("?launched_by=") == {"nobody's"}
     assert admin_client.get(f"{runs}?launched_by=nonsense").status_code == 302
     assert admin_client.get(f"{runs}?launched_by={9**30}").status_code == 302
+
+
+@pytest.mark.parametrize("number", [0, 7, 100, 100_000, 90_000_000])
+def test_the_labels_of_a_chart_have_room(number):
+    """An anchor at the end lets a label grow to the left, out of the drawing."""
+    hours = [figures.Hour(NOW + timedelta(hours=hour), {"SUCCESS": number}) for hour in range(24)]
+    drawn = str(hours_chart(hours, "nodes", {"SUCCESS": "success"}))
+    labels = re.findall(r'<text class="tasktree-tick-label" x="([\d.]+)" y="[\d.]+" text-anchor="end">([\d,]+)<', drawn)
+    assert len(labels) == 2
+    # Digits of 11 pixels are about 6 wide.
+    assert all(float(x) >= 6.5 * len(text) for x, text in labels), labels

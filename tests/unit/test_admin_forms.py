@@ -8,6 +8,7 @@ from typing import Literal
 from uuid import UUID
 
 import pytest
+from django.utils.translation import override
 
 from django_tasktree import TaskTree
 from django_tasktree.admin.forms import LaunchForm
@@ -48,7 +49,6 @@ def posted(annotation, data, **default):
         (str, "hello", "hello"),
         (int, "-3", -3),
         (float, "1.5", 1.5),
-        (float, "inf", float("inf")),
         (bool, "on", True),
         (bool, {}, False),
         (Decimal, "0.10", Decimal("0.10")),
@@ -69,6 +69,26 @@ def test_every_kind_is_read(annotation, text, value):
     found = posted(annotation, text)
     assert found == value
     assert type(found) is type(value)
+
+
+@pytest.mark.parametrize("language", ["fr", "es", "pt-br", "de", "en", "zh-hans"])
+@pytest.mark.parametrize("annotation", [float, Decimal])
+def test_numbers_as_each_language_writes_them(language, annotation):
+    with override(language):
+        assert posted(annotation, "1.5") == annotation("1.5")
+        assert posted(annotation, "-0,25" if language not in ("en", "zh-hans") else "-0.25") == annotation("-0.25")
+        assert "param-p" in posted(annotation, "1,5,3")
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "Infinity", "NaN", "1e999"])
+@pytest.mark.parametrize("annotation", [float, Decimal])
+def test_what_is_no_finite_number(annotation, text):
+    if annotation is Decimal and text == "1e999":
+        assert posted(annotation, text) == Decimal("1e999")
+    else:
+        assert "param-p" in posted(annotation, text)
+    # Unless it is what the definition itself says.
+    assert posted(float, "inf", default=float("inf")) == float("inf")
 
 
 @pytest.mark.parametrize("annotation", [str, int, float, Decimal, date, datetime, UUID, Path, Colour, list[int], bool])
