@@ -192,6 +192,13 @@ class TreeResult(Steerable, NodeFamily):
         node = from_node if isinstance(from_node, NodeResult) else self[from_node]
         return node.rerun(by=by)
 
+    def preview(self, verb: str, *, from_node: Any = None, **options: Any) -> Effect:
+        """See :meth:`NodeResult.preview`; ``from_node`` is that of :meth:`retry`."""
+        if verb == "retry" and from_node is not None:
+            node = from_node if isinstance(from_node, NodeResult) else self[from_node]
+            return node.preview("rerun")
+        return super().preview(verb, **options)
+
     def copy(self, *, by: Any = None, **params: Any) -> "TreeResult":
         """Launch the run once more, as a new run.
 

@@ -61,8 +61,8 @@ class Steerable:
         """
         return steering.retry(*self._target(), by)
 
-    def preview(self, verb: str, **options: Any) -> Effect:
-        """Tell what a verb would do now, without doing it.
+    def preview(self, verb: str, **options: Any) -> Effect:  # noqa: ARG002  they change no number
+        """Find out what a verb would do now, by reading alone.
 
         Args:
             verb: the name of a method: ``"pause"``, ``"resume"``, ``"revoke"``, ``"retry"``, …
@@ -71,7 +71,7 @@ class Steerable:
         Raises:
             NotPossible: what the verb would raise.
         """
-        return steering.preview(getattr(self, verb), **options)
+        return steering.preview(verb, *self._target())
 
     def add_task(self, task: Any, args: Any = None, kwargs: Any = None, *, by: Any = None, **options: Any) -> Any:
         """Add a task to a run that is going or has ended: below a node, or as a root node.

@@ -13,6 +13,7 @@ from django.db import transaction
 from django_tasktree import serialization, times
 from django_tasktree.blueprint import draw
 from django_tasktree.engine import pause as engine_pause
+from django_tasktree.engine import preview as engine_preview
 from django_tasktree.engine.add import add, place_in
 from django_tasktree.engine.history import record
 from django_tasktree.engine.moves import nodes, write_alias
@@ -220,12 +221,34 @@ def enforce_deadline(run_id: UUID) -> bool:
         return True
 
 
-def preview(verb: Callable[..., Effect], *args: Any, **options: Any) -> Effect:
-    """Tell what a verb would do: it is done, counted and rolled back."""
-    with transaction.atomic(using=write_alias()):
-        effect = verb(*args, **options)
-        transaction.set_rollback(True, using=write_alias())
-        return effect
+_PREVIEWS: dict[str, Callable[..., Effect]] = {
+    "launch": engine_preview.launch,
+    "pause": engine_preview.pause,
+    "resume": engine_preview.resume,
+    "revoke": engine_preview.revoke,
+    "retry": engine_preview.retry,
+    "rerun": engine_preview.rerun,
+    "skip": engine_preview.skip,
+}
+
+
+def preview(verb: str, run_id: UUID, node_id: UUID | None = None) -> Effect:
+    """Find out what a verb would do, by reading alone.
+
+    Args:
+        verb: its name.
+        run_id: the run.
+        node_id: the node; None: the run as a whole.
+
+    Raises:
+        NotPossible: what the verb would raise.
+        ValueError: there is no such verb, or not for a node, or for nodes alone.
+    """
+    if verb not in _PREVIEWS or (node_id is None and verb in ("rerun", "skip")) or (node_id and verb == "launch"):
+        what = "a run" if node_id is None else "a node"
+        raise ValueError(f"{verb!r} can't be asked of {what}, so it has no preview")
+    find = _PREVIEWS[verb]
+    return find(run_id) if node_id is None else find(run_id, node_id)
 
 
 def run_of(node_id: UUID) -> UUID:

@@ -29,14 +29,15 @@ def empty(connection):
     filled = _filled(connection, tables)
     if not filled:
         return
+    names = [connection.ops.quote_name(table) for table in filled]
     one_transaction = transaction.atomic(using=connection.alias)
     with connection.constraint_checks_disabled(), one_transaction, connection.cursor() as cursor:
-        for table, many in filled.items():
-            name = connection.ops.quote_name(table)
-            if many and connection.vendor == "postgresql":
-                cursor.execute(f"TRUNCATE {name} CASCADE")
-            else:
-                cursor.execute(f"DELETE FROM {name}")
+        if connection.vendor == "postgresql" and any(filled.values()):
+            # All of them: a table from which rows were deleted in this transaction can't be truncated.
+            cursor.execute(f"TRUNCATE {', '.join(names)} CASCADE")
+            return
+        for name in names:
+            cursor.execute(f"DELETE FROM {name}")
 
 
 def _filled(connection, tables):

@@ -8,7 +8,7 @@ from django_tasktree.engine.deletion import delete_nodes
 from django_tasktree.engine.moves import nodes
 from django_tasktree.engine.reach import may_run
 from django_tasktree.engine.release import make_ready
-from django_tasktree.engine.reset import gathering, lock_run, reopen, reset, unsettle
+from django_tasktree.engine.reset import gathering, lock_run, reopen, reset, running_refusal, unsettle
 from django_tasktree.engine.specs import Effect
 from django_tasktree.engine.subtree import in_batches, subtree
 from django_tasktree.exceptions import NotPossible
@@ -31,10 +31,8 @@ def rerun(run_id: UUID, top: UUID) -> Effect:
     """
     run = lock_run(run_id)
     row = nodes().get(id=top)
-    never_ran = row.state in (NodeState.SKIPPED, NodeState.REVOKED) and row.attempts == 0
-    if row.state not in NODE_FINAL or never_ran:
-        raise NotPossible(f"node {top} is {row.state}: only a node that has run can be run again")
-    _refuse_before_parent(row)
+    refuse_unfinished(row)
+    refuse_before_parent(row)
     tops = [top, *gathering(run_id, [top])]
     affected = [key for some in tops for key in subtree(run_id, some)]
     _refuse_running(affected)
@@ -49,7 +47,18 @@ def rerun(run_id: UUID, top: UUID) -> Effect:
     return Effect(again=again, stays=stays, removed=len(removed))
 
 
-def _refuse_before_parent(row: NodeRun) -> None:
+def refuse_unfinished(row: NodeRun) -> None:
+    """Refuse to run a node again that has not run.
+
+    Raises:
+        NotPossible: it has not.
+    """
+    never_ran = row.state in (NodeState.SKIPPED, NodeState.REVOKED) and row.attempts == 0
+    if row.state not in NODE_FINAL or never_ran:
+        raise NotPossible(f"node {row.id} is {row.state}: only a node that has run can be run again")
+
+
+def refuse_before_parent(row: NodeRun) -> None:
     """What ran in an earlier round may not be reached in this one."""
     if not may_run(row.id):
         parent_id, state = nodes().values_list("parent_id", "parent__state").get(id=row.id)
@@ -64,10 +73,7 @@ def _refuse_running(affected: list[UUID]) -> None:
         rows = nodes().filter(id__in=batch).select_for_update().order_by("id").values_list("id", "state")
         running = next((key for key, state in rows if state == NodeState.STARTED), None)
         if running is not None:
-            raise NotPossible(
-                f"node {running} is running, and would run twice: wait until it has ended, or revoke it with "
-                "terminate=True"
-            )
+            raise running_refusal(running)
 
 
 def _remove_grown(run_id: UUID, affected: list[UUID]) -> set[UUID]:

@@ -28,13 +28,34 @@ def lock_run(run_id: UUID) -> TreeRun:
         RunNotFound: there is none.
         NotPossible: it has not been launched.
     """
-    runs = TreeRun.objects.using(write_alias()).filter(id=run_id)
-    if not runs.update(revision=F("revision") + 1):
+    TreeRun.objects.using(write_alias()).filter(id=run_id).update(revision=F("revision") + 1)
+    return check_run(run_id)
+
+
+def check_run(run_id: UUID, *, drafts: bool = False) -> TreeRun:
+    """Read a run that is to be changed from outside.
+
+    Args:
+        run_id: the run.
+        drafts: whether it may be a draft.
+
+    Raises:
+        RunNotFound: there is none.
+        NotPossible: it has not been launched.
+    """
+    run: TreeRun | None = TreeRun.objects.using(write_alias()).filter(id=run_id).first()
+    if run is None:
         raise RunNotFound(f"no run {run_id}: was its launch rolled back, or has it been purged?")
-    run: TreeRun = runs.get()
-    if run.state == RunState.DRAFT:
+    if run.state == RunState.DRAFT and not drafts:
         raise NotPossible(f"run {run_id} is a draft: launch it first")
     return run
+
+
+def running_refusal(node_id: UUID) -> NotPossible:
+    """Return the error for a node that runs, and must not run twice."""
+    return NotPossible(
+        f"node {node_id} is running, and would run twice: wait until it has ended, or revoke it with terminate=True"
+    )
 
 
 def reset(ids: Collection[UUID]) -> int:

@@ -26,10 +26,9 @@ def retry_failed(run_id: UUID, top: UUID | None = None) -> Effect:
     run = lock_run(run_id)
     failed = _failed(run_id, top)
     if not failed:
-        where = f"run {run_id}" if top is None else f"node {top} or below it"
-        raise NotPossible(f"nothing in {where} has failed or was revoked, so there is nothing to retry")
+        raise nothing_failed(run_id, top)
     if top is not None:
-        _refuse_unreachable(top)
+        refuse_unreachable(top)
     # Whatever follows from the others follows from one of these, above them.
     heads = reached(failed)
     _take_back_stops(run_id, top)
@@ -42,6 +41,12 @@ def retry_failed(run_id: UUID, top: UUID | None = None) -> Effect:
     return Effect(again=again, stays=stays)
 
 
+def nothing_failed(run_id: UUID, top: UUID | None) -> NotPossible:
+    """Return the error for a run, or a node with all below it, in which nothing has failed."""
+    where = f"run {run_id}" if top is None else f"node {top} or below it"
+    return NotPossible(f"nothing in {where} has failed or was revoked, so there is nothing to retry")
+
+
 def _take_back_stops(run_id: UUID, top: UUID | None) -> None:
     if top is None:
         nodes().filter(run_id=run_id, hold=Hold.STOPPED).update(hold=Hold.NONE)
@@ -50,7 +55,12 @@ def _take_back_stops(run_id: UUID, top: UUID | None) -> None:
         nodes().filter(id__in=batch, hold=Hold.STOPPED).update(hold=Hold.NONE)
 
 
-def _refuse_unreachable(top: UUID) -> None:
+def refuse_unreachable(top: UUID) -> None:
+    """Refuse to retry a node that nothing would lead to.
+
+    Raises:
+        NotPossible: the node, or one above it, keeps it from running.
+    """
     row = nodes().select_related("parent").get(id=top)
     if row.state == NodeState.SKIPPED:
         refuse_dead_end(top, f"node {top} can't run")

@@ -25,11 +25,7 @@ def prepare_skip(run_id: UUID, node_id: UUID) -> tuple[NodeRef, Effect]:
     run = lock_run(run_id)
     # Locked, or a worker could claim and finish it between this look and the reset.
     row = nodes().select_for_update().get(id=node_id)
-    waits = row.state in (NodeState.QUEUED, NodeState.RETRY) or (row.state == NodeState.PENDING and row.ready)
-    if not waits and row.state not in NODE_FAILED:
-        raise NotPossible(f"node {node_id} is {row.state}{_ADVICE.get(row.state, '')}")
-    if row.state == NodeState.REVOKED and row.hold == Hold.STOPPED and not may_run(node_id):
-        raise NotPossible(f"node {node_id} was revoked before it was reached: retry it, or skip what is above it")
+    refuse_skip(row)
     again = 0
     if row.state != NodeState.PENDING:
         unsettle(run_id, [node_id])
@@ -39,6 +35,19 @@ def prepare_skip(run_id: UUID, node_id: UUID) -> tuple[NodeRef, Effect]:
     reopen(run)
     row = nodes().get(id=node_id)
     return _ref(row), Effect(again=again, stays=nodes().filter(run_id=run_id, state=NodeState.SUCCESS).count())
+
+
+def refuse_skip(row: NodeRun) -> None:
+    """Refuse to skip a node that neither waits for a worker nor has failed.
+
+    Raises:
+        NotPossible: it has succeeded, is running, or has not been reached.
+    """
+    waits = row.state in (NodeState.QUEUED, NodeState.RETRY) or (row.state == NodeState.PENDING and row.ready)
+    if not waits and row.state not in NODE_FAILED:
+        raise NotPossible(f"node {row.id} is {row.state}{_ADVICE.get(row.state, '')}")
+    if row.state == NodeState.REVOKED and row.hold == Hold.STOPPED and not may_run(row.id):
+        raise NotPossible(f"node {row.id} was revoked before it was reached: retry it, or skip what is above it")
 
 
 _ADVICE: dict[str, str] = {

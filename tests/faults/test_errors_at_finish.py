@@ -44,7 +44,6 @@ HOPELESS = {
 SESSIONS = {
     "postgresql": [
         "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
-        "SET statement_timeout = 1",
         "SET search_path = nowhere",
         "SET ROLE pg_monitor",
     ],
