@@ -141,9 +141,11 @@ def a_generator():
 def assert_survived(result):
     """Every node has succeeded, and what each wrote is there exactly once."""
     assert result.wait(PATIENCE) == "SUCCESS", result.progress()
-    total = NodeRun.objects.filter(run_id=result.id).count()
+    nodes = NodeRun.objects.filter(run_id=result.id)
+    total = nodes.count()
     assert result.progress().by_state == {"SUCCESS": total}
-    counts = Effect.objects.order_by().values_list("node").annotate(n=Count("*"))
+    of_run = Effect.objects.filter(node__in=nodes.values("id"))
+    counts = of_run.order_by().values_list("node").annotate(n=Count("*"))
     assert {number for _, number in counts} == {1}
     assert len(counts) == total
 

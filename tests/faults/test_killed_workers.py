@@ -28,8 +28,12 @@ def test_kill_kill_kill(app, stack):
         workers.start(2)
         result = a_tree_of(nodes).apply_async()
         number = 0
-        while number < kills or not (result.ready() or lost_attempts()):
+        while number < kills or not lost_attempts():
             number += 1
+            if result.ready():
+                # On a fast machine it may end between two kills: no attempt was lost, so that nothing is shown yet.
+                assert_survived(result)
+                result = a_tree_of(nodes).apply_async()
             pause(choose.uniform(0.2, 0.6))
             if number % 2:
                 workers.kill_a_worker(choose)
@@ -37,7 +41,6 @@ def test_kill_kill_kill(app, stack):
                 workers.kill_a_pool_process(choose)
             workers.replace_lost()
         assert_survived(result)
-        assert lost_attempts()
 
 
 def lost_attempts():
