@@ -122,6 +122,11 @@ def take_out(value: Any) -> Any:
     return replace(value, STAND_INS, lambda stand_in: _value(stand_in, rows))
 
 
+def are_in(text: str) -> bool:
+    """Return whether a stored JSON text may hold stand-ins, without reading it."""
+    return '"tasktree-' in text
+
+
 def plain(value: Any) -> Any:
     """Write a value for Celery's own backend: a row as its primary key, a path as text, a member as its value."""
     return replace(value, STOOD_FOR, _plain) if holds(value, STOOD_FOR) else value

@@ -19,7 +19,7 @@ from django_tasktree.engine.reset import check_run, gathering, running_refusal
 from django_tasktree.engine.retry_failed import nothing_failed, refuse_unreachable
 from django_tasktree.engine.skip_node import refuse_skip
 from django_tasktree.engine.specs import Effect
-from django_tasktree.engine.subtree import ancestors, in_batches
+from django_tasktree.engine.subtree import ancestors, in_batches, in_chunks
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.states import (
     NODE_FAILED,
@@ -61,7 +61,7 @@ _COUNTS = """
         below.gone
 """
 _LOWEST = "SELECT id, gone FROM below WHERE step = {levels}"
-_FOUND = "SELECT node.id, node.parent_id FROM below JOIN {{node}} node ON node.id = below.id WHERE {condition}"
+_FOUND = "SELECT node.id FROM below JOIN {{node}} node ON node.id = below.id WHERE {condition}"
 
 
 @dataclass(frozen=True)
@@ -103,16 +103,16 @@ class _Below:
         """Count the nodes with these properties; a set stands for each of its values."""
         return sum(number for kind, number in self.counts.items() if _matches(kind, wanted))
 
-    def find(self, condition: str, *values: Any) -> Iterator[tuple[UUID, UUID | None]]:
-        """Read the keys of nodes, and of their parents.
+    def find(self, condition: str, *values: Any) -> Iterator[UUID]:
+        """Read the keys of nodes.
 
         Args:
             condition: in SQL, on ``node``.
             *values: for its placeholders.
         """
         for tops, gone in self._walks:
-            for key, parent in self._rows(tops, gone, _FOUND.format(condition=condition), *values):
-                yield sql.as_uuid(key), None if parent is None else sql.as_uuid(parent)
+            for (key,) in self._rows(tops, gone, _FOUND.format(condition=condition), *values):
+                yield sql.as_uuid(key)
 
     def _walk(self) -> None:
         frontier: dict[int, list[UUID]] = {0: self._tops}
@@ -120,7 +120,7 @@ class _Below:
         while frontier:
             lowest: dict[int, list[UUID]] = {}
             for gone, tops in frontier.items():
-                for some in _chunks(tops):
+                for some in in_chunks(tops, _TOPS):
                     self._walks.append((some, gone))
                     if self._count(some, gone, first) == _LEVELS:
                         for key, is_gone in self._rows(some, gone, _LOWEST.format(levels=_LEVELS)):
@@ -141,11 +141,6 @@ class _Below:
     def _rows(self, tops: list[UUID], gone: int, query: str, *values: Any) -> list[Any]:
         below = _BELOW.format(gone=gone, tops=", ".join(["%s"] * len(tops)))
         return sql.rows(below + query, self._run_id, *tops, self._run_id, _LEVELS, *values)
-
-
-def _chunks(keys: list[UUID]) -> Iterator[list[UUID]]:
-    for start in range(0, len(keys), _TOPS):
-        yield keys[start : start + _TOPS]
 
 
 def _matches(kind: _Kind, wanted: dict[str, Any]) -> bool:
@@ -217,7 +212,7 @@ def rerun(run_id: UUID, node_id: UUID) -> Effect:
     refuse_before_parent(row)
     below = _Below(run_id, [node_id, *gathering(run_id, [node_id])])
     if below.sum(state=NodeState.STARTED):
-        raise running_refusal(min(key for key, _ in below.find("node.state = %s", NodeState.STARTED)))
+        raise running_refusal(min(below.find("node.state = %s", NodeState.STARTED)))
     return Effect(
         again=below.sum(state=_RESET, is_gone=False),
         stays=_of(run_id, {NodeState.SUCCESS}) - below.sum(state=NodeState.SUCCESS),
@@ -258,7 +253,7 @@ def _restored_below(run_id: UUID, below: _Below) -> int:
     some = nodes().filter(run_id=run_id).filter(_RESTORED)
     number = some.filter(parent__isnull=True, is_gather=True).count()
     number += below.sum(is_restored=True, parent_state=NODE_FAILED)
-    failed = {key for key, _ in below.find(_IS_FAILED)}
+    failed = set(below.find(_IS_FAILED))
     heads: set[UUID] = set()
     for batch in in_batches(iter(failed)):
         heads |= set(nodes().filter(REACHED, id__in=batch, parent__isnull=False).values_list("parent_id", flat=True))

@@ -43,7 +43,7 @@ def subtree(run_id: UUID, top: UUID) -> Iterator[UUID]:
     yield top
     while frontier:
         lowest: list[UUID] = []
-        for some in _chunks(frontier, settings.batch_size):
+        for some in in_chunks(frontier, settings.batch_size):
             statement = _DOWN.format(tops=", ".join(["%s"] * len(some)))
             for key, step in sql.rows(statement, run_id, *some, run_id, _LEVELS):
                 if step:
@@ -83,7 +83,7 @@ def _steps_up(run_id: UUID, starts: set[UUID], levels: int) -> tuple[dict[UUID, 
     """
     steps: dict[UUID, int] = {}
     number = 0
-    for some in _chunks(list(starts), settings.batch_size):
+    for some in in_chunks(list(starts), settings.batch_size):
         statement = _UP.format(starts=", ".join(["%s"] * len(some)))
         for key, step in sql.rows(statement, run_id, *some, run_id, levels):
             if step:
@@ -99,6 +99,7 @@ def in_batches(keys: Iterator[UUID]) -> Iterator[list[UUID]]:
         yield batch
 
 
-def _chunks(keys: list[UUID], size: int) -> Iterator[list[UUID]]:
+def in_chunks(keys: list[UUID], size: int) -> Iterator[list[UUID]]:
+    """Split keys for one statement each."""
     for start in range(0, len(keys), size):
         yield keys[start : start + size]

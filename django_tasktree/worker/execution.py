@@ -22,7 +22,7 @@ from django_tasktree.engine.specs import NodeError, NodeRef, NodeSpec, Outcome, 
 from django_tasktree.engine.transient import is_transient, may_go_away, persist
 from django_tasktree.exceptions import Fenced
 from django_tasktree.failures import Presentable, describe, presentable
-from django_tasktree.stand_ins import plain
+from django_tasktree.stand_ins import are_in, plain
 from django_tasktree.states import NodeState
 from django_tasktree.text import text_of
 from django_tasktree.worker import eager
@@ -262,9 +262,8 @@ def _run_body(task: Any, args: Any, kwargs: Any, body: Callable[..., Any], node:
         raise Retry(sig=node.retry_signature)
     prefer = "pickle" if task.app.conf.result_serializer == "pickle" else "json"
     result = serialization.write(value, "max_result_size", prefer=prefer)
-    return value if prefer == "pickle" else plain(value), Outcome(
-        NodeState.SUCCESS, result=result, stop=stop, added=_added(node)
-    )
+    given = plain(value) if prefer != "pickle" and are_in(result) else value
+    return given, Outcome(NodeState.SUCCESS, result=result, stop=stop, added=_added(node))
 
 
 def _added(node: RunningNode) -> tuple[NodeSpec, ...]:
