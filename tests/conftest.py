@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 
 from testproject.celery import app as celery_app
-from tests import celery_settings, databases, emptying, services, workers
+from tests import celery_settings, databases, emptying, scheduling, services, workers
 
 pytest_plugins = ["django_tasktree.testing.pytest_plugin"]
 
@@ -94,7 +94,9 @@ def pytest_configure():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(trylast=True)  # after the order was shuffled
 def pytest_collection_modifyitems(items):
+    items[:] = scheduling.long_tests_first(items)
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
         if names & {"database", "stack"}:

@@ -270,6 +270,7 @@ class Machine(RuleBasedStateMachine):
         assert ended, [(run.state, simulation.states(run.id)) for run in going]
 
 
+@pytest.mark.long
 def test_any_order(database, app):
     with simulation.simulated(app, "machine") as world:
         machine = type("Machine", (Machine,), {"world": world})

@@ -66,6 +66,7 @@ def copy_nodes(result, parent, times):
     nodes().filter(id=parent).update(child_count=gather.position + times + 1)
 
 
+@pytest.mark.long
 def test_a_run_of_a_hundred_thousand_nodes(world, admin_client):
     """The first page takes under 20 queries and 200 kB, opening a parent of 50,000 children under 10."""
     tree = TaskTree("huge")

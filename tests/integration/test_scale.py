@@ -11,7 +11,7 @@ from django_tasktree.models import NodeRun
 from tests.patience import PATIENCE
 from tests.sample.tasks import collect_garbage, echo
 
-pytestmark = [pytest.mark.worker]
+pytestmark = [pytest.mark.worker, pytest.mark.long]
 STACK = pytest.mark.parametrize("stack", ["postgresql-redis"], indirect=True)
 #: A pool process may grow by caches that fill up once; a leak of even one row's text a node would be far more.
 ALLOWED_GROWTH = 24 * 2**20

@@ -282,6 +282,7 @@ def test_an_error_leaves_no_rest(run_tree, monkeypatch):
     assert run_tree(of(echo, 1)[0]).join() == [1]
 
 
+@pytest.mark.long
 @pytest.mark.django_db
 def test_a_chain_of_ten_thousand(run_tree):
     tree = TaskTree()

@@ -90,6 +90,7 @@ def test_a_deep_chain_settles_in_few_statements(database, depth):
     assert count <= 3 * 3 + 4 + 3
 
 
+@pytest.mark.long
 def test_the_last_child_under_a_gather_node_costs_the_same_among_fifty_thousand(database):
     """finish, settle and the start of the gather node; and the gather node reads all results in one query."""
     counts = []
