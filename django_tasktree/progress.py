@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.recent import recent
 from django_tasktree.states import NODE_FINAL, RUN_FINAL, NodeState
 
 
@@ -45,6 +46,12 @@ class Progress:
 def progress_of(run: TreeRun) -> Progress:
     """Count the nodes of one run."""
     return progress_of_all([run])[run.id]
+
+
+def recent_progress_of(run: TreeRun) -> Progress:
+    """Count the nodes of one run, or give what was counted lately; see :mod:`django_tasktree.recent`."""
+    found: Progress = recent(("progress", run.id, run.state, run.finished_at), lambda: progress_of(run))
+    return found
 
 
 def progress_of_all(runs: Any) -> dict[UUID, Progress]:

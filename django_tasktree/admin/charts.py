@@ -11,8 +11,8 @@ from django_tasktree.figures import Hour
 from django_tasktree.number_texts import number_text
 
 _WIDTH, _HEIGHT, _TOP, _FOOT = 480, 130, 10, 18
-#: Units of the drawing for each character of a label.
-_CHARACTER = 7
+#: Units of the drawing for each character of a label; on narrow screens they are larger.
+_CHARACTER = 9
 #: The states of a column from below.
 _STATES = ("SUCCESS", "SKIPPED", "REVOKED", "FAILURE")
 #: Every so many hours have a label.

@@ -217,7 +217,6 @@ class ControlPages(Admin):
         title = f"{page.verb.label}: {asked}"
         return {
             **page_context(self, request, title),
-            "original": page.asked[0].title if len(page.asked) == 1 else title,
             "page": page,
             "single": page.asked[0] if len(page.asked) == 1 else None,
             "back": page.asked[0].link if len(page.asked) == 1 else self._list_page(),

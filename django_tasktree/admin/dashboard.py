@@ -30,7 +30,7 @@ class DashboardPage(LivePages):
 
     def get_urls(self) -> list[URLPattern]:
         """Put it before the pages of single runs, which take any path."""
-        view = self.admin_site.admin_view(self.dashboard_view)
+        view = self.admin_site.admin_view(self.dashboard_view, cacheable=True)
         return [path("dashboard/", view, name="django_tasktree_treerun_dashboard"), *super().get_urls()]
 
     def dashboard_view(self, request: HttpRequest) -> HttpResponse:

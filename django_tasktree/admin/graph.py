@@ -1,53 +1,146 @@
 """What the graph of a run draws: some nodes, and how many are left out where.
 
-However large the tree is, this takes a handful of queries and gives at most ``MOST`` nodes: of a wide fan the first
-few, and one bundle that counts the others.
+However large the tree is, this takes a handful of queries and gives a bounded number of nodes: the ways to the first
+failures; of a wide fan the first few, and a bundle that counts the others. A bundle opens by asking for more of it.
 """
 
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from django.urls import reverse
 
-from django_tasktree.admin.tree_page import below
+from django_tasktree.admin.failed_nodes import keys_of_first_failures
 from django_tasktree.admin.tree_row import node_rows
+from django_tasktree.engine.subtree import ancestors
+from django_tasktree.identifiers import as_uuid
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.number_texts import whole_number
 from django_tasktree.states import NodeState
 
-#: Levels below the first, children of each node, and nodes in all.
-LEVELS, FEW, MOST = 8, 8, 250
+#: Levels below the first, children of each node, and nodes in all, but for bundles that were opened.
+LEVELS, FEW, MOST = 8, 6, 150
+#: Bundles that are open, and children of a node, at most.
+_BUNDLES, _OPENED = 10, 200
+#: Ways to failures that go through more nodes are not looked for.
+_LONGEST_WAY = 2_000
+
+#: The key of a node, or None for the run itself -> keys of its children.
+Children = Mapping[UUID | None, list[Any]]
 
 
-def graph_of(run: TreeRun, parent: Any, site: str) -> dict[str, Any]:
+def opened_of(text: str) -> dict[str, int]:
+    """Read which bundles are open from an address: ``key:number,…``, the number of children to be drawn."""
+    opened = {}
+    for part in text.split(",")[:_BUNDLES]:
+        key, _, number = part.partition(":")
+        found, count = as_uuid(key), whole_number(number)
+        if found is not None and count is not None:
+            opened[found.hex] = min(count, _OPENED)
+    return opened
+
+
+def graph_of(run: TreeRun, parent: Any, site: str, opened: Mapping[str, int] | None = None) -> dict[str, Any]:
     """Describe a part of the tree.
 
     Args:
         run: the run.
         parent: the node at the top, as ``parent_of`` reads it; None for the run itself.
         site: the name of the admin site, for links.
+        opened: hexadecimal key of a node, or of the run -> how many of its children are drawn.
 
     Returns:
         ``nodes``, each with its ``parent``'s key, the top node first. A bundle has no ``id``, but a ``count``.
     """
-    parent_id = parent.id if parent else None
+    top_id = parent.id if parent else None
+    failing = _ways_to_failures(run, top_id)
+    children = _drawn(run, top_id, failing, opened or {})
     total = parent.child_count if parent else NodeRun.objects.under(run.id, None).count()
-    top = list(node_rows().under(run.id, parent_id).in_order()[:FEW])
-    children = below(run, top, levels=LEVELS, few=FEW, most=MOST - len(top))
-    drawn = [*top, *(child for some in children.values() for child in some)]
-    for gather in _gather_nodes_of_wide_fans(run, [parent] if parent else [], drawn):
-        (top if gather.parent_id == parent_id else children[gather.parent_id]).append(gather)
+    leads = {key for key in failing if key is not None}
     head = _head(run, parent, site)
-    nodes = [head, *_below(head["id"], top, total)]
-    waiting = list(reversed(top))
+    nodes = [head, *_below(head["id"], children.get(top_id, []), total, run, site, leads)]
+    waiting = list(reversed(children.get(top_id, [])))
     while waiting:
         node = waiting.pop()
-        nodes += _below(node.id.hex, children.get(node.id, []), node.child_count)
+        nodes += _below(node.id.hex, children.get(node.id, []), node.child_count, run, site, leads)
         waiting.extend(reversed(children.get(node.id, [])))
-    return {"nodes": [_described(node, run, site) if not isinstance(node, dict) else node for node in nodes]}
+    return {"nodes": nodes}
 
 
-def _gather_nodes_of_wide_fans(run: TreeRun, parents: list[Any], drawn: list[Any]) -> list[Any]:
+def _ways_to_failures(run: TreeRun, top_id: UUID | None) -> dict[UUID | None, list[UUID]]:
+    """Find the first failures and what is above them.
+
+    Returns:
+        The key of a node, or None for the run itself -> those of its children that failed or lead to a failure.
+    """
+    failed = keys_of_first_failures(run)
+    if not failed:
+        return {}
+    keys = ancestors(run.id, failed)
+    if len(keys) > _LONGEST_WAY:
+        keys = set(failed)
+    ways: dict[UUID | None, list[UUID]] = defaultdict(list)
+    for key, parent_id in NodeRun.objects.filter(run_id=run.id, id__in=keys).values_list("id", "parent_id"):
+        ways[parent_id].append(key)
+    return ways if top_id is None or top_id in ways else {}
+
+
+def _drawn(
+    run: TreeRun, top_id: UUID | None, failing: Children, opened: Mapping[str, int]
+) -> dict[UUID | None, list[Any]]:
+    """Read the nodes that are drawn, level by level, by their parents."""
+    children: dict[UUID | None, list[Any]] = {}
+    room = MOST
+    level: list[UUID | None] = [top_id]
+    wide: list[UUID] = []
+    for _ in range(LEVELS):
+        if not level or room <= 0:
+            break
+        found = _level(run, level, failing, opened, room)
+        for key in level:
+            mine = found.get(key, [])
+            if mine:
+                children[key] = mine
+        nodes = [node for some in found.values() for node in some]
+        room -= len(nodes)
+        wide += [node.id for node in nodes if node.child_count > FEW]
+        level = [node.id for node in nodes if node.child_count]
+    if top_id is not None:
+        wide.append(top_id)
+    for gather in _gather_nodes(run, [key for key in wide if key in children]):
+        mine = children[gather.parent_id]
+        if gather.id not in {node.id for node in mine}:
+            mine.append(gather)
+    return children
+
+
+def _level(
+    run: TreeRun, parents: list[UUID | None], failing: Children, opened: Mapping[str, int], room: int
+) -> dict[UUID | None, list[Any]]:
+    """Read the children of some nodes that are drawn: those that lead to failures, and the first few."""
+    rows: dict[UUID, Any] = {}
+    failed = [key for parent in parents for key in failing.get(parent, [])][:room]
+    usual = [parent for parent in parents if (parent or run.id).hex not in opened]
+    if failed:
+        rows.update({node.id: node for node in node_rows().filter(run_id=run.id, id__in=failed)})
+    if None in usual:
+        rows.update({node.id: node for node in node_rows().under(run.id, None).in_order()[:FEW]})
+    elif usual:
+        first = node_rows().filter(run_id=run.id, parent_id__in=usual, position__lt=FEW)
+        rows.update({node.id: node for node in first.in_order()[:room]})
+    for parent in parents:
+        number = opened.get((parent or run.id).hex)
+        if number is not None:
+            rows.update({node.id: node for node in node_rows().under(run.id, parent).in_order()[:number]})
+    found: dict[UUID | None, list[Any]] = defaultdict(list)
+    for node in sorted(rows.values(), key=lambda node: node.position):
+        found[node.parent_id].append(node)
+    return found
+
+
+def _gather_nodes(run: TreeRun, wide: list[UUID]) -> list[Any]:
     """Read those that are left out with the rest of a fan: they come last, and are what is interesting about it."""
-    wide = [node.id for node in (*parents, *drawn) if node.child_count > FEW]
     if not wide:
         return []
     # Both values are named so that an index can find them.
@@ -60,20 +153,26 @@ def _head(run: TreeRun, parent: Any, site: str) -> dict[str, Any]:
         return {"id": run.id.hex, "parent": None, "name": str(run)[:40], "state": run.state.lower(), "top": True}
     row = node_rows().get(id=parent.id)
     return {
-        **_described(row, run, site),
+        **_described(row, run, site, set()),
         "parent": None,
         "top": True,
         "up": (row.parent_id and row.parent_id.hex) or "",
     }
 
 
-def _below(parent: str, shown: list[Any], total: int) -> list[Any]:
+def _below(
+    parent: str, shown: list[Any], total: int, run: TreeRun, site: str, leads: set[UUID]
+) -> list[dict[str, Any]]:
+    if not shown:
+        # The node itself says that there is more.
+        return []
     left_out = total - len(shown)
-    bundle = [{"parent": parent, "count": left_out}] if left_out > 0 else []
-    return [*shown, *bundle]
+    usual = sum(not node.is_gather for node in shown)
+    bundle = [{"parent": parent, "count": left_out, "shown": usual}] if left_out > 0 else []
+    return [*(_described(node, run, site, leads) for node in shown), *bundle]
 
 
-def _described(node: Any, run: TreeRun, site: str) -> dict[str, Any]:
+def _described(node: Any, run: TreeRun, site: str, leads: set[UUID]) -> dict[str, Any]:
     unreached = node.state == NodeState.PENDING and run.is_over
     return {
         "id": node.id.hex,
@@ -82,5 +181,6 @@ def _described(node: Any, run: TreeRun, site: str) -> dict[str, Any]:
         "state": "unreached" if unreached else node.state.lower(),
         "gather": node.is_gather,
         "children": node.child_count,
+        "leads": node.id in leads,
         "link": reverse("admin:django_tasktree_noderun_change", args=[node.id], current_app=site),
     }

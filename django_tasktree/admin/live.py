@@ -6,12 +6,13 @@ All of it is read only. Answers carry an ETag, so that a look at what has not ch
 from typing import Any
 from uuid import UUID
 
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
 
-from django_tasktree.admin.graph import graph_of
+from django_tasktree.admin.graph import graph_of, opened_of
 from django_tasktree.admin.read_only import Admin
 from django_tasktree.admin.timeline import timeline_of
 from django_tasktree.admin.tree_page import parent_of, rows_below
@@ -33,9 +34,14 @@ class LivePages(Admin):
 
     def get_urls(self) -> list[URLPattern]:
         """Put them before the pages of single runs, which take any path."""
-        wrap = self.admin_site.admin_view
         name = "django_tasktree_treerun"
+
+        def wrap(view: Any) -> Any:
+            # What the browser keeps it asks for again each time; unchanged, it costs a few bytes.
+            return self.admin_site.admin_view(view, cacheable=True)
+
         return [
+            path("list-live/", wrap(self.list_live_view), name=f"{name}_list_live"),
             path("<uuid:key>/live/", wrap(self.live_view), name=f"{name}_live"),
             path("<uuid:key>/rows/", wrap(self.rows_view), name=f"{name}_rows"),
             path("<uuid:key>/graph/", wrap(self.graph_view), name=f"{name}_graph"),
@@ -47,15 +53,30 @@ class LivePages(Admin):
         """Tell whether the user may see the nodes of a run; a hook, like Django's own."""
         return request.user.has_perm("django_tasktree.view_noderun")
 
-    def live_context(self, request: HttpRequest, run: TreeRun) -> dict[str, Any]:
-        """What the part of the page that changes shows."""
+    def live_context(self, request: HttpRequest, run: TreeRun, *, look: bool = False) -> dict[str, Any]:
+        """What the part of the page that changes shows; ``look`` without what the browser counts itself."""
         raise NotImplementedError
+
+    def cells_of(self, run: Any) -> dict[str, Any]:
+        """What the cells of a run in the list show that change, by the names of the columns."""
+        raise NotImplementedError
+
+    def list_live_view(self, request: HttpRequest) -> HttpResponse:
+        """The runs that the list shows, with what changes of each."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            listed = self.get_changelist_instance(request)
+        except IncorrectLookupParameters as exc:
+            raise Http404(str(exc)) from exc
+        rows = [{"id": str(run.pk), "cells": self.cells_of(run)} for run in listed.result_list]
+        return conditional(request, JsonResponse({"rows": rows}))
 
     def live_view(self, request: HttpRequest, key: UUID) -> HttpResponse:
         """The part of the page that changes, and the states of the rows that the browser shows."""
         run = self._run(request, key)
         template = "admin/django_tasktree/includes/run_live.html"
-        html = render_to_string(template, self.live_context(request, run), request)
+        html = render_to_string(template, self.live_context(request, run, look=True), request)
         ids = [found for text in request.GET.get("nodes", "").split(",")[:MOST_ROWS] if (found := as_uuid(text))]
         rows = self._states(run, ids) if self.has_view_nodes_permission(request, run) else {}
         return conditional(request, JsonResponse({"html": html, "rows": rows, "over": run.is_over}))
@@ -73,7 +94,9 @@ class LivePages(Admin):
     def graph_view(self, request: HttpRequest, key: UUID) -> HttpResponse:
         """What the graph draws."""
         run = self._run(request, key, nodes=True)
-        return conditional(request, JsonResponse(graph_of(run, self._parent(run, request), self.admin_site.name)))
+        opened = opened_of(request.GET.get("open", ""))
+        drawn = graph_of(run, self._parent(run, request), self.admin_site.name, opened)
+        return conditional(request, JsonResponse(drawn))
 
     def timeline_view(self, request: HttpRequest, key: UUID) -> HttpResponse:
         """What the timeline draws."""
@@ -114,7 +137,7 @@ class LivePages(Admin):
             row.node.id.hex: {
                 "badge": row.badge,
                 "attempts": row.node.attempts,
-                "duration": row.duration,
+                "duration": row.duration_at_a_look,
                 "children": row.node.child_count,
                 "over": row.node.state in NODE_FINAL,
             }

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_tasktree import times
@@ -64,3 +65,28 @@ def moment(value: datetime | None) -> SafeString | str:
 def duration(value: timedelta | None) -> str:
     """Show how long something took, as people read it."""
     return EMPTY if value is None else duration_text(value)
+
+
+def lasting(row: TreeRun | NodeRun, *, text: bool = True) -> SafeString | str:
+    """Show how long a run or a node has taken; while it goes on, the browser counts.
+
+    Args:
+        row: the run or node.
+        text: leave the text out where the browser counts already: the answer is the same as long as nothing changes.
+    """
+    taken = row.duration
+    if taken is None or row.started_at is None or row.finished_at is not None:
+        return duration(taken)
+    since = times.instant(row.started_at) + getattr(row, "idle", timedelta())
+    return format_html(
+        '<span data-tasktree-since="{}">{}</span>', since.isoformat(), duration_text(taken) if text else ""
+    )
+
+
+def duration_units() -> dict[str, str]:
+    """The texts of durations that the browser counts, with ``%(name)s`` for numbers."""
+    return {
+        "seconds": gettext("%(number)s s"),
+        "minutes": gettext("%(minutes)d min %(seconds)02d s"),
+        "hours": gettext("%(hours)d h %(minutes)02d min"),
+    }

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from django_tasktree.admin.local_dates import knows_local_dates
 from django_tasktree.progress import progress_of_all
+from django_tasktree.recent import recent
 
 
 class RunList(ChangeList):
@@ -24,7 +25,8 @@ class RunList(ChangeList):
         super().get_results(request)
         runs: list[Any] = list(self.result_list)
         prefetch_related_objects(runs, "launched_by")
-        progress = progress_of_all(runs)
+        shown = tuple((run.id, run.state) for run in runs)
+        progress = recent(("list", shown), lambda: progress_of_all(runs))
         for run in runs:
             run.listed_progress = progress[run.id]
         # The templates only iterate over it.

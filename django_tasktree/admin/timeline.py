@@ -1,11 +1,13 @@
 """What the timeline of a run draws: which node ran when, and on which worker."""
 
+from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
 
 from django_tasktree import times
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.recent import recent
 
 #: So many bars make a page.
 PAGE = 300
@@ -21,27 +23,34 @@ def timeline_of(run: TreeRun, number: int, site: str) -> dict[str, Any]:
         site: the name of the admin site, for links.
 
     Returns:
-        ``bars`` with times in seconds since the run's start; ``next`` is the number of the page after, if there is one.
+        ``bars`` with times in seconds since ``origin``, without an end while they go on; ``page``, and how many
+        ``pages`` there are.
     """
-    started = NodeRun.objects.filter(run_id=run.id, started_at__isnull=False).order_by("started_at", "id")
-    first = (max(number, 1) - 1) * PAGE
-    rows = list(started.values(*_COLUMNS)[first : first + PAGE + 1])
+    started = NodeRun.objects.filter(run_id=run.id, started_at__isnull=False)
+    total = recent(("started", run.id, run.state), started.count)
+    pages = max((total + PAGE - 1) // PAGE, 1)
+    page = min(max(number, 1), pages)
+    first = (page - 1) * PAGE
+    rows = started.order_by("started_at", "id").values(*_COLUMNS)[first : first + PAGE]
     origin = times.instant(run.started_at or run.created_at)
-    now = times.instant(run.finished_at or times.now())
-    bars = [_bar(row, origin, now, site) for row in rows[:PAGE]]
-    return {"bars": bars, "first": first + 1, "next": number + 1 if len(rows) > PAGE else None}
+    end = run.finished_at and times.instant(run.finished_at)
+    return {
+        "bars": [_bar(row, origin, end, site) for row in rows],
+        "origin": origin,
+        "page": page,
+        "pages": pages,
+    }
 
 
-def _bar(row: dict[str, Any], origin: Any, now: Any, site: str) -> dict[str, Any]:
-    # To the hundredth while it runs, so that little changes from look to look.
+def _bar(row: dict[str, Any], origin: datetime, end: datetime | None, site: str) -> dict[str, Any]:
     start = times.instant(row["started_at"])
-    end = times.instant(row["finished_at"]) if row["finished_at"] else max(now, start)
+    ended = times.instant(row["finished_at"]) if row["finished_at"] else end
     return {
         "id": row["id"].hex,
         "name": row["task"].rpartition(".")[2],
         "state": row["state"].lower(),
         "worker": row["worker"],
         "start": round((start - origin).total_seconds(), 3),
-        "end": round((end - origin).total_seconds(), 3 if row["finished_at"] else 0),
+        "end": round((max(ended, start) - origin).total_seconds(), 3) if ended else None,
         "link": reverse("admin:django_tasktree_noderun_change", args=[row["id"]], current_app=site),
     }

@@ -82,9 +82,14 @@ class TreeRow:
         return rendering.node_badge(self.node, self.run)
 
     @property
-    def duration(self) -> str:
+    def duration(self) -> SafeString | str:
         """How long the last attempt took."""
-        return rendering.duration(self.node.duration)
+        return rendering.lasting(self.node)
+
+    @property
+    def duration_at_a_look(self) -> SafeString | str:
+        """The same, without what the browser counts itself."""
+        return rendering.lasting(self.node, text=False)
 
     @property
     def run_when(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q
+from django.forms.widgets import Script
 from django.http import Http404, HttpRequest, HttpResponse
 from django.templatetags.static import static
 from django.utils.safestring import SafeString
@@ -26,14 +27,14 @@ from django_tasktree.admin.tree_page import TreePage, parent_of, tree_page
 from django_tasktree.identifiers import as_uuid
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.number_texts import whole_number
-from django_tasktree.progress import progress_of
+from django_tasktree.progress import recent_progress_of
 from django_tasktree.progress_bar import progress_bar
 from django_tasktree.states import NodeState
 from django_tasktree.text import readable_json
 from django_tasktree.verbs import Verb, fitting_run, verbs_of_runs
 
 #: The scripts of the page of a run, in this order.
-_SCRIPTS = ("svg", "poll", "tabs", "tree", "graph", "timeline", "run")
+_SCRIPTS = ("svg", "poll", "morph", "tick", "tabs", "tree", "graph", "timeline", "run")
 
 
 @admin.register(TreeRun)
@@ -41,9 +42,9 @@ class TreeRunAdmin(ComposePages, DashboardPage, CopyAndDelete, ReadOnlyAdmin):
     """Lists runs with their progress; the page of one shows its tree, a page at a time."""
 
     class Media:
-        """The script of the list."""
+        """The scripts of the list."""
 
-        js = ["django_tasktree/list.js"]
+        js = [Script(f"django_tasktree/{name}.js", defer=True) for name in ("poll", "morph", "tick", "list")]
 
     actions = [bulk_action(verb) for verb in (*verbs_of_runs(), COPY, DELETE)]
     list_display = ["title", "state_badge", "progress", "started", "took", "launcher"]
@@ -97,14 +98,23 @@ class TreeRunAdmin(ComposePages, DashboardPage, CopyAndDelete, ReadOnlyAdmin):
         return rendering.moment(run.started_at)
 
     @admin.display(description=_("duration"))
-    def took(self, run: TreeRun) -> str:
+    def took(self, run: TreeRun) -> SafeString | str:
         """Show how long it took."""
-        return rendering.duration(run.duration)
+        return rendering.lasting(run)
 
     @admin.display(description=_("launched by"), ordering="launched_by_id", empty_value="-")
     def launcher(self, run: TreeRun) -> Any:
         """Show who launched it, whom the list has loaded: users may be in another database."""
         return run.launched_by
+
+    def cells_of(self, run: Any) -> dict[str, Any]:
+        """What the cells of a run in the list show that change, by the names of the columns."""
+        return {
+            "state_badge": self.state_badge(run),
+            "progress": self.progress(run),
+            "started": self.started(run),
+            "took": rendering.lasting(run, text=False),
+        }
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Add the button that launches."""
@@ -130,19 +140,19 @@ class TreeRunAdmin(ComposePages, DashboardPage, CopyAndDelete, ReadOnlyAdmin):
             context["state_labels"] = [(state.lower(), NodeState(state).label) for state in NodeState.values]
         return super().render_change_form(request, context, *args, **kwargs)
 
-    def live_context(self, request: HttpRequest, run: TreeRun) -> dict[str, Any]:
-        """What the part of the page that changes shows."""
+    def live_context(self, request: HttpRequest, run: TreeRun, *, look: bool = False) -> dict[str, Any]:
+        """What the part of the page that changes shows; ``look`` without what the browser counts itself."""
         may_see_nodes = self.has_view_nodes_permission(request, run)
         return {
-            **self._summary(run),
+            **self._summary(run, look),
             "buttons": [*self.buttons(request, run), *self.compose_buttons(request, run)],
             "history": history_of(run),
             "may_see_nodes": may_see_nodes,
             "failures": first_failures(run, self.admin_site.name) if may_see_nodes else [],
         }
 
-    def _summary(self, run: TreeRun) -> dict[str, Any]:
-        progress = progress_of(run)
+    def _summary(self, run: TreeRun, look: bool) -> dict[str, Any]:
+        progress = recent_progress_of(run)
         labels = {"unreached": _("not reached")} if run.is_over else {}
         return {
             "subtitle": rendering.run_title(run),
@@ -154,7 +164,7 @@ class TreeRunAdmin(ComposePages, DashboardPage, CopyAndDelete, ReadOnlyAdmin):
                 (_("created"), rendering.moment(run.created_at)),
                 (_("started"), rendering.moment(run.started_at)),
                 (_("finished"), rendering.moment(run.finished_at)),
-                (_("duration"), rendering.duration(run.duration)),
+                (_("duration"), rendering.lasting(run, text=not look)),
             ],
             "params": readable_json(run.params, indent=2) if run.params else "",
         }

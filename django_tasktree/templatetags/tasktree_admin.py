@@ -1,9 +1,14 @@
 """``{% load tasktree_admin %}``: for the app's own pages of the admin."""
 
+import json
 from typing import Any
 
 from django import template
 from django.template.loader import render_to_string
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from django_tasktree import times
 
 register = template.Library()
 
@@ -17,3 +22,15 @@ def tasktree_dashboard(context: Any) -> str:
     request = context["request"]
     shown = dashboard_of(request)
     return "" if shown is None else render_to_string(TEMPLATE, shown, request)
+
+
+@register.simple_tag
+def tasktree_clock() -> SafeString:
+    """Give the attributes from which a script counts durations: the server's time, and the texts."""
+    from django_tasktree.admin.rendering import duration_units
+
+    return format_html(
+        'data-tasktree-now="{}" data-tasktree-units="{}"',
+        times.instant_now().isoformat(),
+        json.dumps(duration_units()),
+    )

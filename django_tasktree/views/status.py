@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 
 from django_tasktree.conditional import conditional
 from django_tasktree.models import TreeRun
-from django_tasktree.progress import Progress, progress_of
+from django_tasktree.progress import Progress, recent_progress_of
 from django_tasktree.progress_bar import progress_text, segments
 from django_tasktree.run_json import run_json
 from django_tasktree.states import RunState
@@ -34,7 +34,7 @@ def shared_status(request: HttpRequest, token: str) -> HttpResponse:
 
 def status_json(run: TreeRun) -> dict[str, Any]:
     """Describe a run."""
-    progress = progress_of(run)
+    progress = recent_progress_of(run)
     described = run_json(run, progress)
     links = {
         "children": reverse("tasktree:children", args=[run.id]),
@@ -45,7 +45,7 @@ def status_json(run: TreeRun) -> dict[str, Any]:
 
 def progress_status(run: TreeRun) -> dict[str, Any]:
     """Describe only how far a run is."""
-    progress = progress_of(run)
+    progress = recent_progress_of(run)
     return _told_to_all(run, progress, run_json(run, progress))
 
 

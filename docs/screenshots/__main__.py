@@ -4,6 +4,7 @@ A fresh database, invented runs, a real server and a real browser. Each page is 
 a narrow screen.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -22,9 +23,14 @@ CHROMIUM = os.environ.get("TEST_CHROMIUM", "/usr/bin/chromium")
 
 def main() -> None:
     """Make all of them, or those whose names are given."""
+    options = _options()
     sys.path.insert(0, str(ROOT))
     with tempfile.TemporaryDirectory() as var:
-        os.environ |= {"DJANGO_SETTINGS_MODULE": "docs.screenshots.settings", "TESTPROJECT_VAR": var}
+        os.environ |= {
+            "DJANGO_SETTINGS_MODULE": "docs.screenshots.settings",
+            "TESTPROJECT_VAR": var,
+            "TASKTREE_THEME": options.theme,
+        }
         import django
 
         django.setup()
@@ -34,9 +40,17 @@ def main() -> None:
 
         call_command("migrate", verbosity=0)
         shown = scenes.make()
-        TARGET.mkdir(parents=True, exist_ok=True)
+        options.target.mkdir(parents=True, exist_ok=True)
         with _server():
-            pages.take(ADDRESS, shown, TARGET, CHROMIUM, sys.argv[1:])
+            pages.take(ADDRESS, shown, options.target, CHROMIUM, options.pages)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m docs.screenshots", description=__doc__)
+    parser.add_argument("pages", nargs="*", metavar="PAGE", help="the name of a page; by default all")
+    parser.add_argument("--theme", default="", help="a theme of the admin that is installed, as unfold")
+    parser.add_argument("--target", type=Path, default=TARGET, help="the folder for the pictures")
+    return parser.parse_args()
 
 
 @contextmanager

@@ -5,13 +5,15 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client
 from django.urls import reverse
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from django_tasktree.models import NodeRun
 from django_tasktree.views import progress_link
-from docs.screenshots import scenes
 
 #: How each page is looked at.
 LOOKS: dict[str, dict[str, Any]] = {
@@ -25,18 +27,20 @@ _LONGEST = 1500
 
 def take(address: str, shown: dict[str, Any], target: Path, chromium: str, wanted: list[str]) -> None:
     """Take the pictures of all pages, or of those whose names are wanted."""
-    pages = {name: page for name, page in _pages(shown).items() if not wanted or name in wanted}
+    pages = {name: page for name, page in pages_of(shown).items() if not wanted or name in wanted}
+    cookie = session_cookie(address)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for suffix, look in LOOKS.items():
-            _take_all(browser, address, pages, target, suffix, look)
+            context = browser.new_context(base_url=address, locale="en-GB", timezone_id="UTC", **look)
+            context.add_cookies([cookie])
+            _take_all(context, pages, target, suffix)
+            context.close()
         browser.close()
 
 
-def _take_all(browser: Browser, address: str, pages: Any, target: Path, suffix: str, look: Any) -> None:
-    context = browser.new_context(base_url=address, locale="en-GB", timezone_id="UTC", **look)
+def _take_all(context: BrowserContext, pages: Any, target: Path, suffix: str) -> None:
     page = context.new_page()
-    _log_in(page)
     for name, (path, prepare) in pages.items():
         answer = page.goto(path)
         if answer is None or not answer.ok:
@@ -46,14 +50,13 @@ def _take_all(browser: Browser, address: str, pages: Any, target: Path, suffix: 
             prepare(page)
             page.wait_for_timeout(400)
         _save(page.screenshot(full_page=True), target / f"{name}{suffix}.png")
-    context.close()
 
 
-def _log_in(page: Page) -> None:
-    page.goto("/admin/login/")
-    page.fill("#id_username", "demo")
-    page.fill("#id_password", scenes.PASSWORD)
-    page.click("input[type=submit]")
+def session_cookie(address: str) -> Any:
+    """Log in without the form, which is another one in each theme of the admin."""
+    client = Client()
+    client.force_login(User.objects.get(username="demo"))
+    return {"name": settings.SESSION_COOKIE_NAME, "value": client.session.session_key, "url": address}
 
 
 def _save(picture: bytes, target: Path) -> None:
@@ -63,7 +66,8 @@ def _save(picture: bytes, target: Path) -> None:
         cut.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(target, optimize=True)
 
 
-def _pages(shown: dict[str, Any]) -> dict[str, tuple[str, Callable[[Page], Any] | None]]:
+def pages_of(shown: dict[str, Any]) -> dict[str, tuple[str, Callable[[Page], Any] | None]]:
+    """Give the address of each page by its name, and what is done on it before the picture is taken."""
     failed, report, running = (
         reverse("admin:django_tasktree_treerun_change", args=[shown[name].id])
         for name in ("failed", "report", "running")

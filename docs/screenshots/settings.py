@@ -1,5 +1,10 @@
-"""The test project's settings, with the invented shop as one of its apps."""
+"""The test project's settings, with the invented shop as one of its apps.
 
+``TASKTREE_THEME``
+    A theme of the admin to show the pages in: ``unfold``, ``jazzmin`` or ``grappelli``; by default Django's own.
+"""
+
+import os
 import sys
 from pathlib import Path
 
@@ -7,4 +12,7 @@ from testproject.settings import *  # noqa: F403
 from testproject.settings import INSTALLED_APPS as PROJECT_APPS
 
 sys.path.insert(0, str(Path(__file__).parent))
-INSTALLED_APPS = [*PROJECT_APPS, "shop"]
+THEME = os.environ.get("TASKTREE_THEME", "")
+# A theme replaces templates of the admin, so it comes first.
+INSTALLED_APPS = [*([THEME] if THEME else []), *PROJECT_APPS, "shop"]
+ROOT_URLCONF = "docs.screenshots.urls"

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from django_tasktree import TaskTree
+from django_tasktree import TaskTree, times
 from django_tasktree.admin import graph, timeline, tree_page
 from django_tasktree.engine.moves import nodes
 from django_tasktree.models import NodeRun
@@ -116,15 +116,26 @@ def test_the_live_part_and_the_states_of_rows(world, admin_client):
 
 
 def test_what_has_not_changed_is_told_in_few_bytes(world, admin_client):
+    """While a node runs, too: durations are counted in the browser."""
     result = fan(2)
-    for kind in ("graph", "timeline"):
-        page = address(kind, result)
+    top = nodes().filter(id=result.children[0].id)
+    top.update(state="STARTED", started_at=times.now())
+    tags = {}
+    kept = {
+        "list": reverse("admin:django_tasktree_treerun_list_live"),
+        **{kind: address(kind, result) for kind in ("live", "graph", "timeline")},
+    }
+    kept["live"] += f"?nodes={result.children[0].id.hex}"
+    for kind, page in kept.items():
         first = admin_client.get(page)
+        assert "no-store" not in first["Cache-Control"], kind
         again = admin_client.get(page, headers={"If-None-Match": first["ETag"]})
-        assert (again.status_code, again.content) == (304, b"")
+        assert (again.status_code, again.content) == (304, b""), kind
+        tags[kind] = first["ETag"]
+    top.update(state="QUEUED", started_at=None)
     world.deliver_all("w")
-    stale = admin_client.get(address("graph", result), headers={"If-None-Match": first["ETag"]})
-    assert stale.status_code == 200
+    for kind, page in kept.items():
+        assert admin_client.get(page, headers={"If-None-Match": tags[kind]}).status_code == 200, kind
 
 
 def test_rows_come_in_pages_and_are_indented(world, admin_client, monkeypatch):
@@ -148,22 +159,58 @@ def test_the_graph_folds_wide_fans(world, admin_client):
     head, top, *below = drawn
     assert (head["top"], head["name"], top["parent"]) == (True, "fan", head["id"])
     assert [node.get("gather") for node in below] == [False] * graph.FEW + [True, None]
-    assert below[-1] == {"parent": top["id"], "count": 100 - graph.FEW}
+    assert below[-1] == {"parent": top["id"], "count": 100 - graph.FEW, "shown": graph.FEW}
     inner = get(admin_client, "graph", result, parent=top["id"])["nodes"]
     assert (inner[0]["id"], inner[0]["up"]) == (top["id"], "")
     assert inner[-1]["count"] == 100 - graph.FEW
+
+
+def test_a_bundle_opens(world, admin_client):
+    result = fan(100)
+    top = result.children[0].id.hex
+    drawn = get(admin_client, "graph", result, open=f"{top}:26,{'0' * 32}:5,nonsense,{top}")["nodes"]
+    shown = [node for node in drawn if node["parent"] == top]
+    assert len(shown) == 26 + 1 + 1
+    assert shown[-1] == {"parent": top, "count": 100 - 26, "shown": 26}
+    everything = get(admin_client, "graph", result, open=f"{top}:101")["nodes"]
+    assert len([node for node in everything if node["parent"] == top]) == 101
+    root = get(admin_client, "graph", result, open=f"{result.id.hex}:9")["nodes"]
+    assert len(root) == len(get(admin_client, "graph", result)["nodes"])
 
 
 def test_the_graph_is_bounded(world, admin_client, monkeypatch):
     tree = TaskTree()
     level = [tree]
     for _ in range(4):
-        level = [node.add_task(echo, ["x"]) for node in level for _ in range(6)]
+        level = [node.add_task(echo, ["x"]) for node in level for _ in range(8)]
     result = tree.apply_async()
     drawn = get(admin_client, "graph", result)["nodes"]
     assert len([node for node in drawn if "id" in node]) <= graph.MOST + 1
     counted = sum(node["count"] for node in drawn if "count" in node)
     assert counted > 0
+
+
+def test_the_graph_shows_what_failed(world, admin_client):
+    """However far to the side, and however far below what is drawn."""
+    tree = TaskTree()
+    top = tree.add_task(echo, ["top"])
+    nodes = [top.add_task(echo, [number]) for number in range(60)]
+    deep = nodes[47]
+    for _ in range(12):
+        deep = deep.add_task(echo, ["x"])
+    deep.add_task(fail, ["deep"])
+    nodes[33].add_task(fail, ["near"])
+    result = tree.apply_async()
+    world.deliver_all("w")
+    drawn = get(admin_client, "graph", result)["nodes"]
+    by_key = {node["id"]: node for node in drawn if "id" in node}
+    assert [node["state"] for node in by_key.values() if not node.get("top")].count("failure") == 1
+    leading = {key for key, node in by_key.items() if node.get("leads")}
+    assert {result[nodes[33]].id.hex, result[nodes[47]].id.hex, result[top].id.hex} <= leading
+    assert len(leading) == 2 + 1 + graph.LEVELS - 2
+    lowest = [node for node in by_key.values() if node.get("leads") and node["parent"] in leading][-1]
+    inner = get(admin_client, "graph", result, parent=lowest["id"])["nodes"]
+    assert "failure" in {node.get("state") for node in inner}
 
 
 def test_the_timeline_has_who_ran_when(world, admin_client, monkeypatch):
@@ -172,9 +219,11 @@ def test_the_timeline_has_who_ran_when(world, admin_client, monkeypatch):
     assert get(admin_client, "timeline", result)["bars"] == []
     world.deliver_all("w")
     first = get(admin_client, "timeline", result)
-    second = get(admin_client, "timeline", result, page=first["next"])
+    second = get(admin_client, "timeline", result, page=2)
+    beyond = get(admin_client, "timeline", result, page=900)
     bars = [*first["bars"], *second["bars"]]
-    assert (len(bars), second["next"]) == (5, None)
+    assert (len(bars), first["pages"], second["page"]) == (5, 2, 2)
+    assert beyond == second
     assert {bar["worker"] for bar in bars} == {NodeRun.objects.filter(run_id=result.id).first().worker}
     assert all(0 <= bar["start"] <= bar["end"] for bar in bars)
     assert [bar["start"] for bar in bars] == sorted(bar["start"] for bar in bars)

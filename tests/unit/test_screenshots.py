@@ -17,7 +17,7 @@ def test_the_gallery_is_complete():
 
 def test_each_page_has_all_its_pictures():
     source = (documents.DOCS / "screenshots" / "pages.py").read_text(encoding="utf-8")
-    (function,) = [node for node in ast.walk(ast.parse(source)) if getattr(node, "name", "") == "_pages"]
+    (function,) = [node for node in ast.walk(ast.parse(source)) if getattr(node, "name", "") == "pages_of"]
     names = {key.value for key in function.body[-1].value.keys}
     made = {f"{name}{suffix}.png" for name in names for suffix in ("", "-dark", "-narrow")}
     assert made == {path.name for path in PICTURES.glob("*.png")}

@@ -8,10 +8,7 @@
     }
 
     function show(answer) {
-        // Who is about to follow a link keeps it.
-        if (!region.contains(document.activeElement)) {
-            region.innerHTML = answer.html;
-        }
+        window.tasktreeMorph(region, answer.html);
         return true;
     }
 

@@ -1,70 +1,82 @@
-/* The rows of runs that are going stay up to date. */
+/* The list of runs stays up to date, and shows new ones. */
 "use strict";
 
 (function () {
-    const FASTEST = 2000;
-    const SLOWEST = 30000;
-    const GOING = ".tasktree-state-started, .tasktree-state-paused, .tasktree-state-draft";
-    let pause = FASTEST;
-    let timer = null;
+    const holder = document.querySelector("[data-tasktree-list]");
+    const table = document.querySelector("#result_list tbody");
+    if (!holder) {
+        return;
+    }
 
-    function rows(page) {
+    const boxOf = (row) => row.querySelector("input[name=_selected_action]");
+    const linkOf = (row) => row.querySelector(".field-title a");
+
+    /** The rows by the key of their run: the part of the link's path before the last. */
+    function rowsOf(body) {
         const found = new Map();
-        page.querySelectorAll("#result_list tbody tr").forEach(function (row) {
-            const link = row.querySelector(".field-title a");
-            if (link) {
-                found.set(link.getAttribute("href"), row);
+        for (const row of body.rows) {
+            const link = linkOf(row);
+            const key = link && new URL(link.href, location.href).pathname.split("/").filter(Boolean).at(-2);
+            if (key) {
+                found.set(key, row);
             }
-        });
+        }
         return found;
     }
 
-    /** Replace cells that differ; not the first, which says whether the row is chosen. */
-    function update(row, fresh) {
-        let changed = false;
-        Array.from(row.cells).forEach(function (cell, index) {
-            const other = fresh.cells[index];
-            if (other && !cell.classList.contains("action-checkbox") && cell.innerHTML !== other.innerHTML) {
-                cell.innerHTML = other.innerHTML;
-                changed = true;
+    function isChosen(row) {
+        const box = boxOf(row);
+        return box !== null && box.checked;
+    }
+
+    /** Rows that are not there yet are taken from the page as it is now: it may be in any theme. */
+    async function fetchRows() {
+        const response = await fetch(location.href);
+        const page = new DOMParser().parseFromString(await response.text(), "text/html");
+        const body = page.querySelector("#result_list tbody");
+        return body ? rowsOf(body) : new Map();
+    }
+
+    async function addRows(keys) {
+        const fresh = await fetchRows();
+        const known = rowsOf(table);
+        for (const key of keys) {
+            const row = known.get(key) || fresh.get(key);
+            if (row) {
+                table.append(row);
             }
-        });
-        return changed;
-    }
-
-    function isGoing(row) {
-        return row.querySelector(GOING) !== null;
-    }
-
-    async function look() {
-        const going = Array.from(rows(document)).filter(([, row]) => isGoing(row));
-        if (!going.length) {
-            return;
         }
-        try {
-            const response = await fetch(location.href);
-            if (response.ok) {
-                const page = new DOMParser().parseFromString(await response.text(), "text/html");
-                const fresh = rows(page);
-                const changed = going.filter(([key, row]) => fresh.has(key) && update(row, fresh.get(key)));
-                pause = changed.length ? FASTEST : Math.min(pause * 1.5, SLOWEST);
+        for (const [key, row] of known) {
+            // Whoever has chosen a row keeps it.
+            if (!keys.includes(key) && !isChosen(row)) {
+                row.remove();
             }
-        } catch {
-            pause = Math.min(pause * 2, SLOWEST);
-        }
-        again();
-    }
-
-    function again() {
-        clearTimeout(timer);
-        if (!document.hidden) {
-            timer = setTimeout(look, pause);
         }
     }
 
-    document.addEventListener("visibilitychange", function () {
-        pause = FASTEST;
-        again();
-    });
-    document.addEventListener("DOMContentLoaded", again);
+    async function show(answer) {
+        if (!table) {
+            // There was no run yet.
+            return !answer.rows.length || location.reload();
+        }
+        const keys = answer.rows.map((row) => row.id);
+        const known = rowsOf(table);
+        if (keys.some((key) => !known.has(key))) {
+            await addRows(keys);
+        }
+        const rows = rowsOf(table);
+        for (const each of answer.rows) {
+            const row = rows.get(each.id);
+            for (const [name, html] of Object.entries(row ? each.cells : {})) {
+                const cell = row.querySelector(".field-" + name);
+                if (cell) {
+                    window.tasktreeMorph(cell, html);
+                }
+            }
+        }
+        window.tasktreeTick();
+        return true;
+    }
+
+    window.tasktreePoll(() => holder.dataset.tasktreeList, show, 2000);
 })();

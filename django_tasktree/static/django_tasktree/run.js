@@ -15,37 +15,22 @@
     }
 
     function show(answer) {
-        replace(answer.html);
+        window.tasktreeMorph(region, answer.html);
         for (const [id, state] of Object.entries(answer.rows)) {
             showRow(document.getElementById("node-" + id), state);
         }
+        window.tasktreeTick();
         document.dispatchEvent(new CustomEvent("tasktree:changed", { detail: answer }));
         return !answer.over;
-    }
-
-    function replace(html) {
-        if (region.tasktreeHtml === html) {
-            return;
-        }
-        // What has the focus keeps it: a button that is about to be pressed must not be pulled away.
-        const focused = region.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
-        region.innerHTML = html;
-        region.tasktreeHtml = html;
-        if (focused) {
-            const same = Array.from(region.querySelectorAll("a")).find((link) => link.getAttribute("href") === focused);
-            if (same) {
-                same.focus({ preventScroll: true });
-            }
-        }
     }
 
     function showRow(row, state) {
         if (!row) {
             return;
         }
-        row.querySelector(".tasktree-cell-state").innerHTML = state.badge;
-        row.querySelector(".tasktree-cell-attempts").textContent = state.attempts;
-        row.querySelector(".tasktree-cell-duration").textContent = state.duration;
+        window.tasktreeMorph(row.querySelector(".tasktree-cell-state"), state.badge);
+        window.tasktreeMorph(row.querySelector(".tasktree-cell-attempts"), String(state.attempts));
+        window.tasktreeMorph(row.querySelector(".tasktree-cell-duration"), state.duration);
         if (state.over) {
             row.dataset.over = "1";
         }

@@ -13,6 +13,7 @@
     const canvas = panel.querySelector(".tasktree-canvas");
     const note = panel.querySelector("[role=status]");
     const pages = panel.querySelector(".tasktree-pages");
+    const chosen = pages.querySelector("input");
     let page = 1;
     let drawn = "";
 
@@ -55,7 +56,7 @@
     }
 
     function barOf(bar, place, y) {
-        const link = make("a", { href: bar.link });
+        const link = make("a", { href: bar.link, "data-key": bar.id });
         const title = `${bar.name}: ${bar.state}, ${seconds(bar.start)} – ${seconds(bar.end)}, ${bar.worker}`;
         link.append(make("title", {}, title));
         const width = Math.max(place(bar.end) - place(bar.start), 2);
@@ -69,7 +70,9 @@
     }
 
     function draw(answer) {
-        const bars = answer.bars;
+        const now = (window.tasktreeNow() - Date.parse(answer.origin)) / 1000;
+        // What still runs reaches up to now.
+        const bars = answer.bars.map((bar) => ({ ...bar, end: bar.end === null ? Math.max(now, bar.start) : bar.end }));
         if (!bars.length) {
             canvas.replaceChildren();
             note.textContent = panel.dataset.empty;
@@ -93,42 +96,64 @@
         axis(svg, from, to, place, y);
         svg.append(lanes);
         svg.setAttribute("viewBox", `0 0 ${WIDTH} ${y}`);
-        canvas.replaceChildren(svg);
+        if (canvas.firstElementChild) {
+            window.tasktreeMorph(canvas.firstElementChild, svg);
+            canvas.firstElementChild.setAttribute("viewBox", svg.getAttribute("viewBox"));
+        } else {
+            canvas.replaceChildren(svg);
+        }
         note.textContent = "";
     }
 
     function showPages(answer) {
         const [before, after] = pages.querySelectorAll("button");
-        before.hidden = page === 1;
-        after.hidden = !answer.next;
-        pages.hidden = before.hidden && after.hidden;
-        pages.querySelector("span").textContent = `${answer.first}–${answer.first + answer.bars.length - 1}`;
+        before.disabled = page === 1;
+        after.disabled = page >= answer.pages;
+        pages.hidden = answer.pages <= 1;
+        chosen.max = answer.pages;
+        if (document.activeElement !== chosen) {
+            chosen.value = page;
+        }
+        pages.querySelector("span").textContent = panel.dataset.of.replace("%s", answer.pages.toLocaleString());
     }
 
     async function load() {
+        const asked = page;
         const response = await fetch(panel.dataset.url + "?page=" + page, {
             cache: "no-cache",
             headers: { Accept: "application/json" },
         }).catch(() => null);
-        if (!response || !response.ok) {
+        if (asked !== page) {
+            return;
+        }
+        if (!response || !response.ok || response.redirected) {
             note.textContent = panel.dataset.failed;
             return;
         }
         const text = await response.text();
-        if (text !== drawn) {
+        const answer = JSON.parse(text);
+        page = answer.page;
+        if (text !== drawn || answer.bars.some((bar) => bar.end === null)) {
             drawn = text;
-            const answer = JSON.parse(text);
             draw(answer);
             showPages(answer);
         }
     }
 
+    function turnTo(number) {
+        page = Math.max(1, Math.floor(number) || 1);
+        canvas.replaceChildren();
+        window.tasktreeGoTo("timeline", page === 1 ? "" : String(page));
+        load();
+    }
+
     pages.querySelectorAll("button").forEach(function (button, index) {
-        button.addEventListener("click", function () {
-            page += index ? 1 : -1;
-            load();
-        });
+        button.addEventListener("click", () => turnTo(page + (index ? 1 : -1)));
     });
-    panel.addEventListener("tasktree:shown", load);
+    chosen.addEventListener("change", () => turnTo(Number(chosen.value)));
+    panel.addEventListener("tasktree:shown", function (event) {
+        page = Number(event.detail.place) || 1;
+        load();
+    });
     document.addEventListener("tasktree:changed", () => panel.hidden || load());
 })();
