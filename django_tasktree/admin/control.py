@@ -130,6 +130,12 @@ class ControlPages(Admin):
         page = self.confirm(request, found, [row], "confirmed" in request.POST)
         return page or HttpResponseRedirect(self.page_after(request, row))
 
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:  # noqa: ARG002
+        """Lead to the page of the row, which has its history."""
+        name = f"admin:django_tasktree_{self.opts.model_name}_change"
+        page = reverse(name, args=[object_id], current_app=self.admin_site.name)
+        return HttpResponseRedirect(f"{page}#history")
+
     def page_after(self, request: HttpRequest, row: Any) -> str:  # noqa: ARG002  Django's manner
         """Where to go once it was done."""
         return self._page_of(row)
@@ -207,6 +213,18 @@ class ControlPages(Admin):
         done = [f"{verb.label}: {self._counted(len(effects))}", *effect_texts(total(effects))]
         messages.success(request, "; ".join(done) + ".")
 
+    def _tell_of_missing(self, request: HttpRequest, rows: Sequence[Any]) -> None:
+        """Say how many of those that were chosen do not exist any more."""
+        chosen = set(request.POST.getlist(helpers.ACTION_CHECKBOX_NAME))
+        missing = len(chosen - {str(row.pk) for row in rows})
+        if missing:
+            text = ngettext(
+                "%(number)s of those that were chosen does not exist any more.",
+                "%(number)s of those that were chosen do not exist any more.",
+                missing,
+            )
+            messages.warning(request, text % {"number": missing})
+
     def _counted(self, number: int) -> str:
         if self.model is NodeRun:
             return ngettext("%(number)s node", "%(number)s nodes", number) % {"number": number}
@@ -242,6 +260,9 @@ def bulk_action(verb: Verb) -> Any:
             return None
         if not all(admin._may(request, verb, row) for row in rows):
             raise PermissionDenied
+        admin._tell_of_missing(request, rows)
+        if not rows:
+            return None
         hidden = [
             ("action", act.__name__),
             *((helpers.ACTION_CHECKBOX_NAME, str(row.pk)) for row in rows),

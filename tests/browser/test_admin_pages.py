@@ -531,3 +531,32 @@ def test_the_graph_of_a_big_run_can_be_read(stack, user, visitor):
         page.locator("#graph a.tasktree-box").first.click()
         page.wait_for_url("**/noderun/**")
     result.revoke()
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_long_names_and_arguments_give_way(stack, user, visitor, width):
+    tree = TaskTree("n" * 200)
+    top = tree.add_task(echo, ["a" * 3000], countdown=600)
+    top.add_task(echo, [{"with spaces " * 100: "b" * 500}])
+    result = tree.apply_async(key="k" * 200)
+    name = "very_long_" * 20
+    NodeRun.objects.filter(id=result.children[0].id).update(task=f"shop.{name}")
+    page = visitor.log_in().page
+    page.set_viewport_size({"width": width, "height": 800})
+    for address in (
+        run_page(result),
+        node_page(result.children[0]),
+        reverse("admin:django_tasktree_treerun_control", args=[result.id, "pause"]),
+        reverse("admin:django_tasktree_noderun_changelist"),
+        RUNS,
+    ):
+        visitor.go(address)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+    visitor.go(run_page(result))
+    first = page.locator(".tasktree-tree tbody tr").first
+    assert first.locator("td").first.bounding_box()["width"] >= 160
+    assert first.bounding_box()["height"] < 300
+    if width > 400:
+        # State and duration are in sight beside it.
+        assert first.locator(".tasktree-cell-duration").bounding_box()["x"] < width
+    result.revoke()

@@ -321,3 +321,27 @@ def test_wrong_addresses(world, admin_client):
         reverse("admin:django_tasktree_treerun_control", args=[result.children[0].id, "pause"]),
     ]:
         assert admin_client.get(page).status_code == 404
+
+
+def test_what_was_deleted_meanwhile_is_not_passed_over_in_silence(world, admin_client):
+    runs = [launch(f"run {number}", draft=True) for number in range(3)]
+    chosen = {"action": "launch_chosen", "index": "0", "_selected_action": [str(run.id) for run in runs]}
+    TreeRun.objects.filter(id=runs[0].id).delete()
+    asked = admin_client.post(RUNS, chosen)
+    assert told(asked) == ["1 of those that were chosen does not exist any more."]
+    assert "It fits 2 of 2." in asked.content.decode()
+    TreeRun.objects.filter(id=runs[1].id).delete()
+    done = ask(admin_client, RUNS, **chosen)
+    assert told(done) == ["2 of those that were chosen do not exist any more.", "Launch: 1 run."]
+    TreeRun.objects.all().delete()
+    nothing = admin_client.post(RUNS, chosen, follow=True)
+    assert told(nothing) == ["3 of those that were chosen do not exist any more."]
+
+
+def test_the_history_is_on_the_page_itself(world, admin_client):
+    result = launch()
+    for kind, row in (("treerun", result), ("noderun", result.children[0])):
+        page = reverse(f"admin:django_tasktree_{kind}_history", args=[row.id])
+        response = admin_client.get(page)
+        assert (response.status_code, response["Location"]) == (302, f"{change_page(row, kind)}#history")
+        assert "Nobody has asked for anything yet." in admin_client.get(change_page(row, kind)).content.decode()
