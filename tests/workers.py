@@ -130,6 +130,7 @@ def delete_queue(service, queue):
 
 
 def log_dir():
-    path = Path(settings.VAR_DIR) / "worker-logs"
+    """Where workers of this process of the tests write: others run the same tests at the same time."""
+    path = Path(settings.VAR_DIR) / "worker-logs" / str(os.getpid())
     path.mkdir(parents=True, exist_ok=True)
     return path

@@ -24,6 +24,7 @@ from django_tasktree.admin.history import history_of
 from django_tasktree.admin.read_only import ReadOnlyAdmin
 from django_tasktree.admin.run_list import RunList
 from django_tasktree.admin.tree_page import TreePage, parent_of, tree_page
+from django_tasktree.admin.tree_search import NOT_REACHED, TreeSearch, found_page, states_to_choose
 from django_tasktree.identifiers import as_uuid
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.number_texts import whole_number
@@ -136,6 +137,7 @@ class TreeRunAdmin(ComposePages, DashboardPage, CopyAndDelete, ReadOnlyAdmin):
         context.update(self.live_context(request, run))
         if context["may_see_nodes"]:
             context["tree"] = self._tree(request, run)
+            context.update(self._search(request, run))
             context["scripts"] = [static(f"django_tasktree/{name}.js") for name in _SCRIPTS]
             context["state_labels"] = [(state.lower(), NodeState(state).label) for state in NodeState.values]
         return super().render_change_form(request, context, *args, **kwargs)
@@ -168,6 +170,16 @@ class TreeRunAdmin(ComposePages, DashboardPage, CopyAndDelete, ReadOnlyAdmin):
             ],
             "params": readable_json(run.params, indent=2) if run.params else "",
         }
+
+    def _search(self, request: HttpRequest, run: TreeRun) -> dict[str, Any]:
+        """Look for the nodes that the address asks for; nothing where it asks for none."""
+        search = TreeSearch.of(request.GET)
+        chosen = [
+            (state, _("not reached") if state == NOT_REACHED else NodeState(state).label)
+            for state in states_to_choose(run)
+        ]
+        found = found_page(run, search, self.admin_site.name) if search else None
+        return {"search": search, "found": found, "states_to_choose": chosen}
 
     def _tree(self, request: HttpRequest, run: TreeRun) -> TreePage:
         """Read the page of the tree that the address asks for.

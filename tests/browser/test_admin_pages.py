@@ -251,10 +251,11 @@ def test_graph_and_timeline(stack, user, visitor):
     rest = page.locator("#graph .tasktree-box-bundle")
     assert "24 more" in rest.text_content()
     rest.click()
-    page.wait_for_selector("#graph .tasktree-box-bundle >> text=4 more")
-    # By keyboard: what had the focus has it still.
-    page.keyboard.press("Tab")
+    page.wait_for_selector("#graph .tasktree-box-bundle[data-shown='26']")
+    assert "4 more" in rest.text_content()
+    # By keyboard; what has the focus keeps it.
     rest.focus()
+    assert page.evaluate("document.activeElement.dataset.open") == result.children[0].id.hex
     page.keyboard.press("Enter")
     page.wait_for_selector("#graph .tasktree-box-bundle", state="detached")
     assert boxes.count() == 1 + 1 + 30 + 1

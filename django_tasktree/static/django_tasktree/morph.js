@@ -47,8 +47,16 @@
                 keyed.set(keyOf(child), child);
             }
         }
+        const children = Array.from(fresh.childNodes);
+        const wanted = new Set(children.map(keyOf));
         let place = old.firstChild;
-        for (const child of Array.from(fresh.childNodes)) {
+        for (const child of children) {
+            // What is gone goes first: to move what follows would take the focus from it.
+            while (place && keyOf(place) !== undefined && !wanted.has(keyOf(place))) {
+                const next = place.nextSibling;
+                place.remove();
+                place = next;
+            }
             const key = keyOf(child);
             const same = key === undefined ? place : keyed.get(key);
             if (same && isAlike(same, child)) {
