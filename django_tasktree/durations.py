@@ -6,16 +6,29 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext
 
 
+def duration_texts() -> dict[str, str]:
+    """The texts of durations from a second on, by their largest unit, with ``%(name)s`` for numbers.
+
+    The browser counts the durations of what goes on by the same texts.
+    """
+    return {
+        "seconds": gettext("%(number)s s"),
+        "minutes": gettext("%(minutes)d min %(seconds)02d s"),
+        "hours": gettext("%(hours)d h %(minutes)02d min"),
+    }
+
+
 def duration_text(value: timedelta) -> str:
     """Show how long something took: ``12 ms``, ``3.4 s``, ``5 min 07 s``, ``2 h 05 min``."""
     seconds = max(value.total_seconds(), 0)
     if seconds < 1:
         return gettext("%(number)d ms") % {"number": round(seconds * 1000)}
+    texts = duration_texts()
     if seconds < 60:
         digits = 1 if seconds < 10 else 0
-        return gettext("%(number)s s") % {"number": number_format(round(seconds, digits), digits)}
+        return texts["seconds"] % {"number": number_format(round(seconds, digits), digits)}
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return gettext("%(minutes)d min %(seconds)02d s") % {"minutes": minutes, "seconds": rest}
+        return texts["minutes"] % {"minutes": minutes, "seconds": rest}
     hours, minutes = divmod(minutes, 60)
-    return gettext("%(hours)d h %(minutes)02d min") % {"hours": hours, "minutes": minutes}
+    return texts["hours"] % {"hours": hours, "minutes": minutes}

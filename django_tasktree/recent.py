@@ -1,7 +1,7 @@
-"""Answers that are dear to compute and are asked for again and again, by many who look at the same page.
+"""A cache in this process for expensive queries that open pages repeat.
 
-An answer is given once more for as long as ``_WORTH`` times what it took to find: looks cost the database a twentieth
-of its time at the most, however many look. What is found quickly is looked for each time.
+A value is reused for ``_WORTH`` times as long as it took to compute, so that pages take at most a twentieth of the
+database's time, however many are open. A value that is cheap to compute is never cached.
 """
 
 from collections import OrderedDict
@@ -10,12 +10,12 @@ from threading import Lock
 from time import monotonic
 from typing import Any
 
-#: Seconds: what takes less is never kept.
+#: Seconds: a value that takes less time is never cached.
 CHEAP = 0.02
 _WORTH = 20
-#: Seconds: nothing is kept for longer.
+#: Seconds: no value is reused for longer.
 _LONGEST = 15
-#: So many answers are kept in this process.
+#: The number of values in the cache, at most.
 _MOST = 1_000
 
 _kept: OrderedDict[Hashable, tuple[float, Any]] = OrderedDict()
@@ -23,11 +23,11 @@ _lock = Lock()
 
 
 def recent(key: Hashable, find: Callable[[], Any]) -> Any:
-    """Give an answer that was found lately, or find it.
+    """Return the cached value of a key, or compute it.
 
     Args:
-        key: what is asked.
-        find: finds the answer; whoever is given it must not change it.
+        key: identifies the value.
+        find: computes the value. Callers share it and must not modify it.
     """
     with _lock:
         until, answer = _kept.get(key, (0.0, None))
@@ -46,6 +46,6 @@ def recent(key: Hashable, find: Callable[[], Any]) -> Any:
 
 
 def forget_all() -> None:
-    """Forget what was found."""
+    """Empty the cache."""
     with _lock:
         _kept.clear()

@@ -3,6 +3,7 @@
 All of it is read only. Answers carry an ETag, so that a look at what has not changed costs few bytes.
 """
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -35,11 +36,8 @@ class LivePages(Admin):
     def get_urls(self) -> list[URLPattern]:
         """Put them before the pages of single runs, which take any path."""
         name = "django_tasktree_treerun"
-
-        def wrap(view: Any) -> Any:
-            # What the browser keeps it asks for again each time; unchanged, it costs a few bytes.
-            return self.admin_site.admin_view(view, cacheable=True)
-
+        # Each answer is conditional: the browser keeps it, and asks each time whether it has changed.
+        wrap = partial(self.admin_site.admin_view, cacheable=True)
         return [
             path("list-live/", wrap(self.list_live_view), name=f"{name}_list_live"),
             path("<uuid:key>/live/", wrap(self.live_view), name=f"{name}_live"),
@@ -89,7 +87,8 @@ class LivePages(Admin):
         page = rows_below(run, parent, max(number, 1), min(depth, _DEEPEST))
         template = "admin/django_tasktree/includes/tree_rows.html"
         html = render_to_string(template, {"tree": page, "run": run}, request)
-        return JsonResponse({"html": html, "next": page.next, "total": page.total, "last": page.last})
+        content = {"html": html, "next": page.next, "total": page.total, "last": page.last}
+        return conditional(request, JsonResponse(content))
 
     def graph_view(self, request: HttpRequest, key: UUID) -> HttpResponse:
         """What the graph draws."""

@@ -7,7 +7,6 @@ from uuid import UUID
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_tasktree import times
@@ -81,12 +80,3 @@ def lasting(row: TreeRun | NodeRun, *, text: bool = True) -> SafeString | str:
     return format_html(
         '<span data-tasktree-since="{}">{}</span>', since.isoformat(), duration_text(taken) if text else ""
     )
-
-
-def duration_units() -> dict[str, str]:
-    """The texts of durations that the browser counts, with ``%(name)s`` for numbers."""
-    return {
-        "seconds": gettext("%(number)s s"),
-        "minutes": gettext("%(minutes)d min %(seconds)02d s"),
-        "hours": gettext("%(hours)d h %(minutes)02d min"),
-    }

@@ -80,7 +80,7 @@ def tree_page(run: TreeRun, parent: Any = None, number: int = 1) -> TreePage:
         number: the page.
     """
     total, number, top = _siblings(run, parent, number)
-    rows = _table(run, top, below(run, top))
+    rows = _table(run, top, _below(run, top))
     return TreePage(parent, _ancestors(parent), rows, total, number)
 
 
@@ -138,25 +138,15 @@ def _ancestors(parent: Any) -> list[Any]:
     return found
 
 
-def below(
-    run: TreeRun, top: Sequence[Any], *, levels: int = LEVELS, few: int = FEW, most: int = MOST
-) -> dict[UUID, list[Any]]:
-    """Read the first children of each node, level by level, as long as there is room.
-
-    Args:
-        run: the run.
-        top: the nodes, which count too.
-        levels: how many levels below them.
-        few: how many children of each node.
-        most: how many nodes in all.
-    """
+def _below(run: TreeRun, top: Sequence[Any]) -> dict[UUID, list[Any]]:
+    """Read the first children of each node, level by level, as long as there is room."""
     children: dict[UUID, list[Any]] = defaultdict(list)
-    level, room = list(top), most - len(top)
-    for _ in range(levels):
+    level, room = list(top), MOST - len(top)
+    for _ in range(LEVELS):
         parents = [node.id for node in level if node.child_count]
         if not parents or room <= 0:
             break
-        first = node_rows().filter(run_id=run.id, parent_id__in=parents, position__lt=few)
+        first = node_rows().filter(run_id=run.id, parent_id__in=parents, position__lt=FEW)
         level = list(first.in_order()[:room])
         room -= len(level)
         for node in level:

@@ -9,6 +9,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from django_tasktree import times
+from django_tasktree.durations import duration_texts
 
 register = template.Library()
 
@@ -27,10 +28,8 @@ def tasktree_dashboard(context: Any) -> str:
 @register.simple_tag
 def tasktree_clock() -> SafeString:
     """Give the attributes from which a script counts durations: the server's time, and the texts."""
-    from django_tasktree.admin.rendering import duration_units
-
     return format_html(
         'data-tasktree-now="{}" data-tasktree-units="{}"',
         times.instant_now().isoformat(),
-        json.dumps(duration_units()),
+        json.dumps(duration_texts()),
     )

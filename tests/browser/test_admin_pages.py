@@ -10,6 +10,7 @@ from django.urls import reverse
 from django_tasktree import TaskTree, register_tree, registry
 from django_tasktree.admin import launch_fields
 from django_tasktree.models import NodeRun, TreeRun
+from tests.browser.admin_pages import RUNS, node_page, run_page, wait_for_state, wide
 from tests.patience import PATIENCE
 from tests.sample.tasks import echo, fail, wait_for_file
 
@@ -19,20 +20,6 @@ pytestmark = [
     # The server of the tests reads what the worker writes in one database.
     pytest.mark.parametrize("stack", ["sqlite-filesystem"], indirect=True),
 ]
-
-RUNS = reverse("admin:django_tasktree_treerun_changelist")
-
-
-def run_page(run, view=""):
-    return reverse("admin:django_tasktree_treerun_change", args=[run.id]) + view
-
-
-def node_page(node):
-    return reverse("admin:django_tasktree_noderun_change", args=[node.id])
-
-
-def wait_for_state(page, state):
-    page.wait_for_selector(f"#tasktree-live .tasktree-head .tasktree-state-{state}")
 
 
 def test_launch_by_form_and_watch_it_end(stack, user, visitor, tmp_path):
@@ -95,18 +82,6 @@ def test_pause_and_resume_a_run_that_is_watched(stack, user, visitor, tmp_path):
     wait_for_state(page, "success")
 
 
-def test_the_list_stays_up_to_date(stack, user, visitor, tmp_path):
-    tree = TaskTree("listed")
-    tree.add_task(wait_for_file, [str(tmp_path / "go on")])
-    result = tree.apply_async()
-    page = visitor.log_in().page
-    visitor.go(RUNS)
-    page.check(f"input[name=_selected_action][value='{result.id}']")
-    (tmp_path / "go on").touch()
-    page.wait_for_selector("#result_list .tasktree-state-success")
-    assert page.is_checked("input[name=_selected_action]")
-
-
 def test_revoke_many(stack, user, visitor):
     results = []
     for number in range(3):
@@ -151,17 +126,6 @@ def test_a_row_is_looked_up_while_one_types(stack, user, visitor, greeting):
     assert TreeRun.objects.get().params == {"user": bertha.pk}
 
 
-def test_the_dashboard_stays_up_to_date(stack, user, visitor):
-    page = visitor.log_in().page
-    visitor.go("/admin/django_tasktree/")
-    assert "No run is going." in page.inner_text("#content")
-    tree = TaskTree("new")
-    tree.add_task(echo, ["a"], countdown=600)
-    result = tree.apply_async()
-    page.wait_for_selector("#tasktree-dashboard .tasktree-state-started")
-    result.revoke()
-
-
 def fill_node(page, number, **fields):
     for name, value in fields.items():
         page.fill(f"[name=nodes-{number}-{name}]", value)
@@ -193,18 +157,6 @@ def test_compose_a_draft_and_launch_it(stack, user, visitor):
     assert (first.get_state_display(), first.children.get().result) == ("success", '"changed"')
 
 
-def wide(children):
-    """A run that has not started: a node with many below it, one of which has a child."""
-    tree = TaskTree("wide")
-    top = tree.add_task(echo, ["top"], countdown=600)
-    for number in range(children):
-        node = top.add_task(echo, [number])
-        if number == 3:
-            node.add_task(echo, ["deep"])
-    top.gather(echo, [top.outputs])
-    return tree.apply_async()
-
-
 def visible_rows(page):
     return page.locator(".tasktree-tree tbody tr:visible")
 
@@ -231,45 +183,6 @@ def test_the_tree_opens_in_place_a_page_at_a_time(stack, user, visitor):
     toggles.nth(1).click()
     page.wait_for_selector("text=deep")
     result.revoke()
-
-
-def test_graph_and_timeline(stack, user, visitor):
-    tree = TaskTree("drawn")
-    top = tree.add_task(echo, ["top"])
-    for number in range(30):
-        top.add_task(echo, [number])
-    top.gather(echo, [top.outputs])
-    result = tree.apply_async()
-    result.wait(PATIENCE)
-    page = visitor.log_in().page
-    visitor.go(run_page(result))
-    page.get_by_role("tab", name="Tree").focus()
-    page.keyboard.press("ArrowRight")
-    page.wait_for_selector("#graph svg")
-    boxes = page.locator("#graph .tasktree-box")
-    assert boxes.count() == 1 + 1 + 6 + 1 + 1
-    rest = page.locator("#graph .tasktree-box-bundle")
-    assert "24 more" in rest.text_content()
-    rest.click()
-    page.wait_for_selector("#graph .tasktree-box-bundle[data-shown='26']")
-    assert "4 more" in rest.text_content()
-    # By keyboard; what has the focus keeps it.
-    rest.focus()
-    assert page.evaluate("document.activeElement.dataset.open") == result.children[0].id.hex
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#graph .tasktree-box-bundle", state="detached")
-    assert boxes.count() == 1 + 1 + 30 + 1
-    before = page.get_attribute("#graph svg", "viewBox")
-    page.click("[data-zoom=in]")
-    assert page.get_attribute("#graph svg", "viewBox") != before
-    page.keyboard.press("Escape")
-    page.get_by_role("tab", name="Timeline").click()
-    page.wait_for_selector("#timeline svg")
-    assert page.locator("#timeline rect").count() == 32
-    assert stack.hostname in page.text_content("#timeline")
-    assert page.url.endswith("#timeline")
-    page.locator("#timeline a").first.click()
-    page.wait_for_url("**/noderun/**")
 
 
 def test_without_a_permission_there_is_neither_button_nor_page(stack, staff, visitor):
@@ -360,177 +273,6 @@ def test_the_order_of_headings(stack, user, visitor):
         "[...document.querySelectorAll('#content h1, #content h2, #content h3')].map(h => h.tagName[1])"
     )
     assert all(int(after) - int(before) <= 1 for before, after in pairwise(levels))
-    result.revoke()
-
-
-def changing(page, pattern, change):
-    """Let each answer to the page's looks differ from the one before."""
-    count = iter(range(1, 10_000))
-
-    def answer(route):
-        response = route.fetch(headers={**route.request.headers, "if-none-match": ""})
-        body = change(response.json(), next(count))
-        route.fulfill(status=200, json=body, headers={"ETag": f'"{next(count)}"'})
-
-    page.route(pattern, answer)
-
-
-def test_a_refresh_changes_only_what_has_changed(stack, user, visitor, tmp_path):
-    """What is being pressed, selected or focused stays, while counts, errors and times change around it."""
-    tree = TaskTree("watched")
-    tree.add_task(wait_for_file, [str(tmp_path / "go on")])
-    tree.add_task(fail, ["no luck"])
-    result = tree.apply_async()
-    page = visitor.log_in().page
-
-    def change(answer, number):
-        return {**answer, "html": answer["html"].replace("1 / 2", f"{number} / 2")}
-
-    changing(page, "**/live/**", change)
-    visitor.go(run_page(result))
-    page.evaluate("""
-        window.looks = 0;
-        document.addEventListener("tasktree:changed", () => (window.looks += 1));
-        const id = document.querySelector(".tasktree-facts .tasktree-id");
-        getSelection().selectAllChildren(id);
-        window.button = document.querySelector(".tasktree-buttons [data-key=pause]");
-    """)
-    box = page.locator(".tasktree-buttons [data-key=pause]").bounding_box()
-    page.mouse.move(box["x"] + 5, box["y"] + 5)
-    page.wait_for_function("window.looks >= 2")
-    assert page.evaluate("getSelection().toString()") == str(result.id)
-    assert page.evaluate("window.button.isConnected")
-    # A look comes between pressing the button and letting it go.
-    page.mouse.down()
-    page.wait_for_function("window.looks >= 3")
-    page.mouse.up()
-    page.wait_for_url("**/control/pause/")
-    (tmp_path / "go on").touch()
-    result.wait(PATIENCE)
-
-
-def test_durations_are_counted_in_the_browser(stack, user, visitor, tmp_path):
-    tree = TaskTree("watched")
-    tree.add_task(wait_for_file, [str(tmp_path / "go on")])
-    result = tree.apply_async()
-    page = visitor.log_in().page
-    # The server says nothing at all.
-    page.route("**/live/**", lambda route: route.abort())
-    visitor.go(run_page(result))
-    ticking = page.locator(".tasktree-facts [data-tasktree-since]")
-    before = ticking.inner_text()
-    page.wait_for_function("text => document.querySelector('[data-tasktree-since]').textContent !== text", arg=before)
-    # That the server is away is said, and the time stands still.
-    page.wait_for_selector("[data-tasktree-stale] >> text=The server does not answer")
-    page.unroute("**/live/**")
-    page.wait_for_selector("[data-tasktree-stale]", state="hidden")
-    (tmp_path / "go on").touch()
-    wait_for_state(page, "success")
-    assert page.locator("[data-tasktree-since]").count() == 0
-    visitor.troubles.clear()
-
-
-@pytest.mark.parametrize("path", ["run", "list", "index"])
-def test_whoever_is_logged_out_is_told(stack, user, visitor, path, tmp_path):
-    tree = TaskTree("watched")
-    tree.add_task(wait_for_file, [str(tmp_path / "go on")])
-    result = tree.apply_async()
-    page = visitor.log_in().page
-    visitor.go({"run": run_page(result), "list": RUNS, "index": "/admin/django_tasktree/"}[path])
-    page.context.clear_cookies()
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    page.wait_for_selector("[data-tasktree-stale] >> text=You are logged out")
-    (tmp_path / "go on").touch()
-    result.wait(PATIENCE)
-
-
-def test_new_runs_appear_in_an_open_list(stack, user, visitor):
-    page = visitor.log_in().page
-    visitor.go(RUNS)
-    page.wait_for_selector(".tasktree-empty")
-    first = wide(1)
-    page.wait_for_selector("#result_list tr >> text=wide")
-    page.check(f"input[name=_selected_action][value='{first.id}']")
-    second = wide(1)
-    page.wait_for_selector(f"input[name=_selected_action][value='{second.id}']")
-    assert page.locator("#result_list tbody tr").count() == 2
-    assert str(second.id) in page.locator("#result_list tbody tr").first.inner_html()
-    assert page.is_checked(f"input[name=_selected_action][value='{first.id}']")
-    first.revoke()
-    second.revoke()
-
-
-def test_places_in_graph_and_timeline_have_addresses(stack, user, visitor, monkeypatch):
-    monkeypatch.setattr("django_tasktree.admin.timeline.PAGE", 10)
-    tree = TaskTree("drawn")
-    deep = tree.add_task(echo, ["top"])
-    chain = [deep]
-    for number in range(24):
-        deep = deep.add_task(echo, [number])
-        chain.append(deep)
-    result = tree.apply_async()
-    result.wait(PATIENCE)
-    page = visitor.log_in().page
-    visitor.go(run_page(result, "#graph"))
-    page.wait_for_selector("#graph .tasktree-into")
-    page.focus("#graph .tasktree-into")
-    page.keyboard.press("Enter")
-    inner = f"#graph:{result[chain[7]].id.hex}"
-    page.wait_for_selector(f"#graph [data-key='into {result[chain[7]].id.hex}']")
-    assert page.url.endswith(inner)
-    page.go_back()
-    page.wait_for_selector("#graph [data-key='box " + result.id.hex + "']")
-    visitor.go("/admin/")
-    visitor.go(run_page(result, inner))
-    page.wait_for_selector(f"#graph [data-key='into {result[chain[7]].id.hex}']")
-    page.get_by_role("tab", name="Timeline").click()
-    page.wait_for_selector("#timeline svg")
-    page.fill("#timeline input", "3")
-    page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelectorAll('#timeline rect').length === 5")
-    assert page.url.endswith("#timeline:3")
-    assert "of 3" in page.inner_text("#timeline nav")
-
-
-def test_the_graph_of_a_big_run_can_be_read(stack, user, visitor):
-    """No text below 9 pixels; the map moves it; what is dragged is not opened."""
-    tree = TaskTree("big")
-    for _ in range(5):
-        top = tree.add_task(echo, countdown=600)
-        for _ in range(5):
-            node = top.add_task(echo)
-            for _ in range(5):
-                node.add_task(echo)
-    result = tree.apply_async()
-    page = visitor.log_in().page
-    for width in (1280, 400):
-        page.set_viewport_size({"width": width, "height": 900})
-        visitor.go("/admin/")
-        visitor.go(run_page(result, "#graph"))
-        page.wait_for_selector("#graph .tasktree-box")
-        for _ in range(12):
-            page.click("[data-zoom=out]")
-        smallest = page.evaluate("""
-            Math.min(...[...document.querySelectorAll("#graph .tasktree-graph > svg:first-child text")].map(
-                text => parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a))
-        """)
-        assert smallest >= 9
-        assert page.is_visible(".tasktree-map")
-        before = page.get_attribute("#graph svg", "viewBox")
-        page.click(".tasktree-map", position={"x": 100, "y": 100})
-        assert page.get_attribute("#graph svg", "viewBox") != before
-        page.click("[data-zoom=fit]")
-        address = page.url
-        # The keyboard brings a box into sight.
-        page.focus("#graph a.tasktree-box")
-        box = page.locator("#graph a.tasktree-box").first.bounding_box()
-        page.mouse.move(box["x"] + 30, box["y"] + 10)
-        page.mouse.down()
-        page.mouse.move(box["x"] + 60, box["y"] + 30, steps=4)
-        page.mouse.up()
-        assert page.url == address
-        page.locator("#graph a.tasktree-box").first.click()
-        page.wait_for_url("**/noderun/**")
     result.revoke()
 
 

@@ -6,12 +6,11 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from contextlib import contextmanager
 
 from tests import workers
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 
 #: The stock admin, and the themes that most projects use.
 THEMES = ["", "unfold", "jazzmin", "grappelli"]
@@ -76,15 +75,15 @@ def serving(scenes, source, folder, theme):
 
 
 def _wait_for(server, url, log):
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
+    def answers():
         assert server.poll() is None, log.read_text()
         try:
-            urllib.request.urlopen(url)
-            return
+            with urllib.request.urlopen(url):
+                return True
         except OSError:
-            time.sleep(0.1)
-    raise AssertionError(f"the server does not answer: {log.read_text()}")
+            return False
+
+    until(answers, lambda: f"the start of the server: {log.read_text()}")
 
 
 def _environment(folder, theme=""):

@@ -230,6 +230,12 @@ def test_the_timeline_has_who_ran_when(world, admin_client, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_only_the_browser_of_whoever_asked_keeps_an_answer(world, admin_client, kind):
+    answer = admin_client.get(address(kind, fan(2)))
+    assert {"private", "no-cache"} <= set(answer["Cache-Control"].split(", "))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_whoever_may_not_see_it_is_told_nothing(world, client, kind):
     result = fan(2)
     user = User.objects.create_user("staff", is_staff=True)

@@ -221,8 +221,7 @@
 
     async function load() {
         const asked = address();
-        const options = { cache: "no-cache", headers: { Accept: "application/json" } };
-        const response = await fetch(asked, options).catch(() => null);
+        const response = await window.tasktreeFetch(asked).catch(() => null);
         if (asked !== address()) {
             return;
         }

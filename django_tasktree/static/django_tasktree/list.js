@@ -56,8 +56,11 @@
 
     async function show(answer) {
         if (!table) {
-            // There was no run yet.
-            return !answer.rows.length || location.reload();
+            // There was no run yet, and so no table.
+            if (answer.rows.length) {
+                location.reload();
+            }
+            return true;
         }
         const keys = answer.rows.map((row) => row.id);
         const known = rowsOf(table);

@@ -12,6 +12,9 @@
 
     window.tasktreeNow = () => Date.now() + ahead;
 
+    /** Fetch JSON. The browser's own cache sends If-None-Match, and gives what has not changed. */
+    window.tasktreeFetch = (address) => fetch(address, { cache: "no-cache", headers: { Accept: "application/json" } });
+
     /** Set the clock by what the server says. */
     window.tasktreeSetClock = function (text) {
         const time = Date.parse(text);
@@ -64,8 +67,7 @@
 
         async function look() {
             try {
-                // The browser's own cache sends If-None-Match; an answer that has not changed is read from there.
-                const response = await fetch(address(), { cache: "no-cache", headers: { Accept: "application/json" } });
+                const response = await window.tasktreeFetch(address());
                 if (isLogin(response)) {
                     return end("loggedOut");
                 }

@@ -62,7 +62,6 @@
     }
 
     list.hidden = false;
-    window.addEventListener("hashchange", follow);
     window.addEventListener("popstate", follow);
     // After the scripts of the other views have begun to listen.
     document.addEventListener("DOMContentLoaded", follow);

@@ -119,10 +119,7 @@
 
     async function load() {
         const asked = page;
-        const response = await fetch(panel.dataset.url + "?page=" + page, {
-            cache: "no-cache",
-            headers: { Accept: "application/json" },
-        }).catch(() => null);
+        const response = await window.tasktreeFetch(panel.dataset.url + "?page=" + page).catch(() => null);
         if (asked !== page) {
             return;
         }

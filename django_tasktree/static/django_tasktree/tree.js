@@ -46,7 +46,7 @@
 
     async function fetchRows(row, page) {
         const query = new URLSearchParams({ parent: row.dataset.node, page: page, depth: depth(row) + 1 });
-        const response = await fetch(table.dataset.url + "?" + query, { headers: { Accept: "application/json" } });
+        const response = await window.tasktreeFetch(table.dataset.url + "?" + query);
         if (!response.ok) {
             throw new Error(String(response.status));
         }
