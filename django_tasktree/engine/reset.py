@@ -1,20 +1,23 @@
 """reset: nodes that have ended go back to where they came from, and those above them are unsettled."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
 
 from django_tasktree import times
+from django_tasktree.engine import sql
 from django_tasktree.engine.finish import error_values
 from django_tasktree.engine.moves import move, nodes, write_alias
+from django_tasktree.engine.random_ids import RandomId, random_id_sql
 from django_tasktree.engine.reach import MAY_RUN, REACHED
 from django_tasktree.engine.release import make_ready, skip
 from django_tasktree.engine.subtree import ancestors, in_batches
 from django_tasktree.exceptions import NotPossible, RunNotFound
-from django_tasktree.identifiers import new_task_id
-from django_tasktree.models import NodeAttempt, NodeRun, TreeRun
+from django_tasktree.models import TreeRun
+from django_tasktree.models.exact_char_field import ExactCharField
 from django_tasktree.states import NODE_FINAL, NOT_STARTED, RUN_FINAL, Hold, NodeState, RunState
 
 # Whatever was skipped by its own body has an attempt.
@@ -72,20 +75,21 @@ def reset(ids: Collection[UUID]) -> int:
 def _reset(ids: list[UUID]) -> int:
     # Locked, for a worker may be claiming one of them; one that has started meanwhile is not touched.
     waiting = nodes().filter(id__in=ids).exclude(state=NodeState.STARTED)
-    rows = list(waiting.select_for_update().order_by("id"))
-    ids = [row.id for row in rows]
-    _log(rows)
-    for row in rows:
-        row.task_id = new_task_id()
-    nodes().bulk_update(rows, ["task_id"])
+    ids = list(waiting.select_for_update().order_by("id").values_list("id", flat=True))
+    if not ids:
+        return 0
+    _log(ids)
     some = nodes().filter(id__in=ids)
-    some.filter(hold=Hold.STOPPED).update(hold=Hold.NONE)
-    some.filter(state=NodeState.PENDING).update(ready=False)
+    fresh: dict[str, Any] = {
+        "task_id": RandomId(),
+        "hold": Case(When(hold=Hold.STOPPED, then=Value(Hold.NONE)), default=F("hold"), output_field=ExactCharField()),
+        "ready": False,
+    }
+    some.filter(state=NodeState.PENDING).update(**fresh)
     return move(
         some,
         [*NODE_FINAL, *(NOT_STARTED - {NodeState.PENDING})],
         NodeState.PENDING,
-        ready=False,
         settled=False,
         failed=False,
         retries=0,
@@ -98,24 +102,28 @@ def _reset(ids: list[UUID]) -> int:
         finished_at=None,
         eta=None,
         result=None,
+        **fresh,
         **error_values(),
     )
 
 
-def _log(rows: Iterable[NodeRun]) -> None:
+_LOG = """
+    INSERT INTO {{attempt}}
+        (id, node_id, number, task_id, worker, started_at, finished_at, outcome, error_type, error_message, traceback)
+    SELECT {random_id}, id, attempts, task_id, worker, started_at, COALESCE(finished_at, %s), state, error_type,
+        error_message, traceback
+    FROM {{node}} WHERE id IN ({ids}) AND started_at IS NOT NULL AND state IN ({final})
+"""
+
+
+def _log(ids: list[UUID]) -> None:
     """Keep how the last attempt ended, which the row itself forgets."""
-    columns = ("task_id", "worker", "started_at", "error_type", "error_message", "traceback")
-    NodeAttempt.objects.using(write_alias()).bulk_create(
-        NodeAttempt(
-            node_id=row.id,
-            number=row.attempts,
-            outcome=row.state,
-            finished_at=row.finished_at or times.now(),
-            **{column: getattr(row, column) for column in columns},
-        )
-        for row in rows
-        if row.started_at is not None and row.state in NODE_FINAL
+    statement = _LOG.format(
+        random_id=random_id_sql(sql.connection()),
+        ids=", ".join(["%s"] * len(ids)),
+        final=", ".join(repr(str(state)) for state in sorted(NODE_FINAL)),
     )
+    sql.execute(statement, times.now(), *ids)
 
 
 def restore(run_id: UUID, ids: Collection[UUID], heads: Collection[UUID]) -> int:

@@ -15,7 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_tasktree import times
 from django_tasktree.engine.moves import write_alias
-from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.models import NodeAttempt, NodeRun, TreeRun
 
 
 def connection() -> BaseDatabaseWrapper:
@@ -27,7 +27,7 @@ def execute(sql: str, *values: Any) -> int:
     """Run a statement.
 
     Args:
-        sql: with ``{node}`` and ``{run}`` for the tables' names, and ``%s`` for each value.
+        sql: with ``{node}``, ``{run}`` and ``{attempt}`` for the tables' names, and ``%s`` for each value.
         *values: UUIDs and datetimes are adapted to the database.
 
     Returns:
@@ -55,7 +55,7 @@ def as_uuid(value: Any) -> UUID:
 
 @lru_cache(maxsize=64)
 def _with_tables(sql: str) -> str:
-    return sql.format(node=NodeRun._meta.db_table, run=TreeRun._meta.db_table)
+    return sql.format(node=NodeRun._meta.db_table, run=TreeRun._meta.db_table, attempt=NodeAttempt._meta.db_table)
 
 
 def _adapted(database: BaseDatabaseWrapper, values: tuple[Any, ...]) -> list[Any]:
