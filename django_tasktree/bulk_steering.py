@@ -1,7 +1,8 @@
-"""Steer many runs, or many nodes with what is below them, at once."""
+"""Steer many runs, or many nodes with what is below them, at once: here and now, or in the background."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,17 @@ from django.db.models import QuerySet
 from django_tasktree.engine.specs import Effect
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.purging import delete_run
 from django_tasktree.result import NodeResult, TreeResult
+from django_tasktree.text import text_of
+from django_tasktree.tree import TaskTree
+
+#: So many rows are steered by one node of a run that works in the background.
+AT_A_TIME = 200
+
+#: What can be asked of many runs, and of many nodes.
+OF_RUNS = ("launch", "pause", "resume", "retry", "revoke", "copy", "delete")
+OF_NODES = ("pause", "resume", "retry", "rerun", "skip", "revoke")
 
 
 @dataclass
@@ -65,6 +76,18 @@ class Bulk:
         """Launch each run that is a draft; see :meth:`TreeResult.launch`."""
         return self._each(lambda handle: handle.launch(by=by))
 
+    def copy(self, *, by: Any = None) -> BulkOutcome:
+        """Launch each run once more, as a new run; see :meth:`TreeResult.copy`."""
+        return self._each(lambda handle: _copy(handle, by))
+
+    def delete(self, *, by: Any = None) -> BulkOutcome:  # noqa: ARG002  no history is left
+        """Delete each run that has ended or is a draft, with all that belongs to it."""
+        return self._each(lambda handle: _delete(handle.id))
+
+    def rerun(self, *, by: Any = None) -> BulkOutcome:
+        """Run each node again; see :meth:`NodeResult.rerun`."""
+        return self._each(lambda handle: handle.rerun(by=by))
+
     def skip(self, result: Any = None, *, by: Any = None) -> BulkOutcome:
         """Skip each node, all with the same result; see :meth:`NodeResult.skip`."""
         return self._each(lambda handle: handle.skip(result, by=by))
@@ -72,6 +95,36 @@ class Bulk:
     def preview(self, verb: str, **options: Any) -> BulkOutcome:
         """Tell what a verb would do to each by itself, without doing it."""
         return self._each(lambda handle: handle.preview(verb, **options))
+
+    def in_background(self, verb: str, *, by: Any = None, name: str = "", **options: Any) -> TreeResult:
+        """Launch a run that asks all of them, a few hundred at a time; its pages show how far it is.
+
+        The keys are read now: rows that the queryset would find later are not asked. Each is asked once, even if a
+        worker is lost meanwhile. The run can be paused, revoked and retried as any other. Its last node sums up how
+        many were asked, and why others were refused.
+
+        Args:
+            verb: the name of a method: ``"retry"``, ``"revoke"``, ``"delete"``, …
+            by: who asks: a user, or a text.
+            name: what the run is called; by default after the verb and the number.
+            **options: what else the method takes.
+
+        Raises:
+            ValueError: there is no such method for these rows.
+        """
+        fitting = OF_RUNS if self._queryset.model is TreeRun else OF_NODES
+        if verb not in fitting:
+            kind = "runs" if self._queryset.model is TreeRun else "nodes"
+            raise ValueError(f"{verb!r} can't be asked of {kind} in the background: choose one of {', '.join(fitting)}")
+        keys = list(self._queryset.values_list("pk", flat=True))
+        kind = self._queryset.model._meta.model_name
+        tree = TaskTree(name or f"{verb}: {len(keys)} {self._queryset.model._meta.verbose_name_plural}", max_active=1)
+        asked = {"by": "" if by is None else text_of(by), "options": options}
+        rest = iter(keys)
+        while some := [str(key) for key in islice(rest, AT_A_TIME)]:
+            tree.add_task("django_tasktree.steer", [kind, verb, some], asked)
+        tree.gather("django_tasktree.sum_up", run_when="always")
+        return tree.apply_async(launched_by=by)
 
     def _each(self, ask: Callable[[Any], Effect]) -> BulkOutcome:
         outcome = BulkOutcome()
@@ -85,6 +138,15 @@ class Bulk:
             outcome.done[key] = ask(self._handle(key))
         except NotPossible as exc:
             outcome.refused[key] = str(exc)
+
+
+def _copy(handle: TreeResult, by: Any) -> Effect:
+    handle.copy(by=by)
+    return Effect()
+
+
+def _delete(run_id: UUID) -> Effect:
+    return Effect(removed=delete_run(run_id))
 
 
 def bulk(queryset: QuerySet[Any]) -> Bulk:

@@ -14,9 +14,10 @@ from django_tasktree.conf import settings
 from django_tasktree.engine.deletion import kept_by
 from django_tasktree.engine.dependents import OF_RUNS, Dependents
 from django_tasktree.engine.purge import Chosen, Kept, Old, Position, Purged, purge
+from django_tasktree.engine.reset import check_run
 from django_tasktree.engine.sweep.pages import Walk
 from django_tasktree.exceptions import NotPossible
-from django_tasktree.states import RUN_FINAL, RunState
+from django_tasktree.states import RUN_FINAL, RUN_OPEN, RunState
 
 #: Under what name the sweep remembers how far the retention has got.
 _CURSOR = "purge"
@@ -51,6 +52,25 @@ def delete_runs(run_ids: Iterable[UUID]) -> Purged:
         How much was deleted, and what was kept.
     """
     return _total(purge_runs(Chosen(tuple(run_ids))))
+
+
+def delete_run(run_id: UUID) -> int:
+    """Delete a run that has ended or is a draft, with all that belongs to it.
+
+    Returns:
+        How many nodes it had.
+
+    Raises:
+        NotPossible: it has not ended, or rows of other apps keep it.
+        RunNotFound: there is none.
+    """
+    run = check_run(run_id, drafts=True)
+    if run.state in RUN_OPEN:
+        raise NotPossible(f"run {run_id} has not ended: revoke it first")
+    purged = delete_runs([run_id])
+    for kept in purged.kept:
+        raise NotPossible(f"run {run_id} can't be deleted: {kept.reason}") from kept.error
+    return purged.nodes
 
 
 def what_goes_with(run_id: UUID) -> dict[type[Model], int]:

@@ -9,11 +9,14 @@ from uuid import UUID
 from celery import shared_task
 
 from django_tasktree import purging, steering
+from django_tasktree.background_steering import Steered, steer_some, sum_of
 from django_tasktree.canvas.tasks import each, each_starred, errback, fork  # noqa: F401  Celery finds tasks here
 from django_tasktree.engine.purge import Purged
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.launching import launch_definition
 from django_tasktree.purging import old_runs, purge_runs, retention
+from django_tasktree.worker.context import current_node
+from django_tasktree.worker.decorators import task_with_callbacks
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +86,26 @@ def delete_runs(run_ids: list[str]) -> None:
 def _log_kept(purged: Purged) -> None:
     for kept in purged.kept:
         logger.warning("run %s is not deleted: %s", kept.run_id, kept.reason, exc_info=kept.error)
+
+
+@task_with_callbacks(name="django_tasktree.steer")
+def steer(kind: str, verb: str, keys: list[str], by: str = "", options: Mapping[str, Any] | None = None) -> Steered:
+    """Ask some runs, or nodes, one after another; a part of what ``bulk(…).in_background(…)`` launches.
+
+    Args:
+        kind: the name of the model.
+        verb: what to ask: a method of what ``bulk`` gives.
+        keys: of the rows.
+        by: names who asks, where the user is gone by then, or was none.
+        options: what else the method takes.
+    """
+    return steer_some(kind, verb, [UUID(key) for key in keys], by, options or {})
+
+
+@task_with_callbacks(name="django_tasktree.sum_up")
+def sum_up() -> Steered:
+    """Add up what the nodes of such a run have done."""
+    return sum_of(current_node().run_id)
 
 
 @shared_task(name="django_tasktree.start_due", ignore_result=True)

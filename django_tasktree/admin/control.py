@@ -15,16 +15,22 @@ from django.utils.translation import ngettext
 
 from django_tasktree.admin.page_context import page_context
 from django_tasktree.admin.read_only import Admin
+from django_tasktree.bulk_steering import bulk
 from django_tasktree.control_form import ControlForm
 from django_tasktree.effect_texts import effect_texts, total
 from django_tasktree.engine.specs import Effect
 from django_tasktree.exceptions import TaskTreeError
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.number_texts import number_text
 from django_tasktree.result import NodeResult, TreeResult
 from django_tasktree.verbs import Verb, verbs_of_nodes, verbs_of_runs
 
-#: So many at once: each has its preview, and each is a transaction of its own.
+#: So many are shown with a preview of each, and steered at once; more are steered in the background.
 MOST = 200
+#: Of so many nodes whoever asks waits for the end; of more a worker takes care.
+AT_ONCE = 10_000
+#: The verbs that take long where many nodes are concerned. What stops something never waits for a worker.
+LONG = frozenset({"retry", "rerun"})
 #: What else than the permission to control is asked for.
 PERMISSIONS = {"launch": "launch", "copy": "launch", "delete": "delete"}
 
@@ -61,11 +67,24 @@ class Confirmation:
     asked: list[Asked]
     form: ControlForm
     hidden: list[tuple[str, Any]] = field(default_factory=list)
+    #: How many rows are asked in the background, where these are too many to be shown.
+    number: int = 0
 
     @property
     def fitting(self) -> list[Asked]:
         """Those that it fits."""
         return [one for one in self.asked if one.effect is not None]
+
+    @property
+    def may_be_confirmed(self) -> bool:
+        """Whether there is anything to confirm."""
+        return bool(self.number or self.fitting)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether a worker does it: whoever asks need not wait."""
+        effects = [one.effect for one in self.asked if one.effect is not None]
+        return bool(self.number) or (self.verb.name in LONG and total(effects).moved > AT_ONCE)
 
     @property
     def texts(self) -> list[str]:
@@ -155,9 +174,47 @@ class ControlPages(Admin):
         """
         form = ControlForm(verb, request.POST if confirmed else None)
         if confirmed and form.is_valid():
+            page = Confirmation(verb, self._previews(verb, rows) if verb.name in LONG else [], form)
+            if page.is_large:
+                return self.do_later(request, verb, self.model.objects.filter(pk__in=[row.pk for row in rows]), form)
             self._do(request, verb, rows, form.cleaned_data)
             return None
-        page = Confirmation(verb, [self._preview(verb, row) for row in rows], form, list(hidden))
+        page = Confirmation(verb, self._previews(verb, rows), form, list(hidden))
+        return self._asking(request, page)
+
+    def confirm_many(
+        self, request: HttpRequest, verb: Verb, queryset: Any, hidden: Iterable[tuple[str, Any]]
+    ) -> HttpResponse:
+        """Show the page that asks about more rows than it can show; or let a worker do it, where that is confirmed.
+
+        Raises:
+            PermissionDenied: there is a row of which the user may not ask for it.
+        """
+        confirmed = "confirmed" in request.POST
+        form = ControlForm(verb, request.POST if confirmed else None)
+        if confirmed and form.is_valid():
+            if not all(self._may(request, verb, row) for row in queryset.iterator(chunk_size=2_000)):
+                raise PermissionDenied
+            return self.do_later(request, verb, queryset, form)
+        return self._asking(request, Confirmation(verb, [], form, list(hidden), queryset.count()))
+
+    def do_later(self, request: HttpRequest, verb: Verb, queryset: Any, form: ControlForm) -> HttpResponse:
+        """Launch a run that does it, and go to its page."""
+        number = queryset.count()
+        name = f"{verb.label}: {self._counted(number)}"
+        run = bulk(queryset).in_background(verb.name, by=request.user, name=name, **form.cleaned_data).run
+        text = _("A worker does it; this page shows how far it is.")
+        messages.info(request, text)
+        admin = self.admin_site.get_model_admin(TreeRun)
+        if not admin.has_view_permission(request, run):
+            return HttpResponseRedirect(self._list_page())
+        page = reverse("admin:django_tasktree_treerun_change", args=[run.pk], current_app=self.admin_site.name)
+        return HttpResponseRedirect(page)
+
+    def _previews(self, verb: Verb, rows: Sequence[Any]) -> list[Asked]:
+        return [self._preview(verb, row) for row in rows]
+
+    def _asking(self, request: HttpRequest, page: Confirmation) -> HttpResponse:
         return TemplateResponse(request, "admin/django_tasktree/control.html", self._context(request, page))
 
     def _may(self, request: HttpRequest, verb: Verb, row: Any) -> bool:
@@ -227,11 +284,11 @@ class ControlPages(Admin):
 
     def _counted(self, number: int) -> str:
         if self.model is NodeRun:
-            return ngettext("%(number)s node", "%(number)s nodes", number) % {"number": number}
-        return ngettext("%(number)s run", "%(number)s runs", number) % {"number": number}
+            return ngettext("%(number)s node", "%(number)s nodes", number) % {"number": number_text(number)}
+        return ngettext("%(number)s run", "%(number)s runs", number) % {"number": number_text(number)}
 
     def _context(self, request: HttpRequest, page: Confirmation) -> dict[str, Any]:
-        asked = page.asked[0].title if len(page.asked) == 1 else self._counted(len(page.asked))
+        asked = page.asked[0].title if len(page.asked) == 1 else self._counted(page.number or len(page.asked))
         title = f"{page.verb.label}: {asked}"
         return {
             **page_context(self, request, title),
@@ -255,9 +312,12 @@ def bulk_action(verb: Verb) -> Any:
     def act(admin: ControlPages, request: HttpRequest, queryset: Any) -> HttpResponse | None:
         rows = list(queryset[: MOST + 1])
         if len(rows) > MOST:
-            text = _("Choose at most %(number)s at a time: narrow the list down with a filter.") % {"number": MOST}
-            messages.error(request, text)
-            return None
+            chosen = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
+            across = [("select_across", request.POST.get("select_across", "0"))]
+            # Django asks for one at least, even where all that the filter finds are meant.
+            some = chosen[:1] if across[0][1] == "1" else chosen
+            hidden = [("action", act.__name__), *across, *((helpers.ACTION_CHECKBOX_NAME, key) for key in some)]
+            return admin.confirm_many(request, verb, queryset, hidden)
         if not all(admin._may(request, verb, row) for row in rows):
             raise PermissionDenied
         admin._tell_of_missing(request, rows)

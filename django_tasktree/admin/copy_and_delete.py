@@ -14,6 +14,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from django_tasktree.admin.control import PERMISSIONS, ControlPages
+from django_tasktree.control_form import ControlForm
+from django_tasktree.engine.dependents import models_that_go_with_runs
 from django_tasktree.engine.specs import Effect
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.models import NodeRun, TreeRun
@@ -81,6 +83,16 @@ class CopyAndDelete(ControlPages):
         if copied is not None:
             return self._page_of(copied)
         return super().page_after(request, row) if TreeRun.objects.filter(pk=row.pk).exists() else self._list_page()
+
+    def do_later(self, request: HttpRequest, verb: Verb, queryset: Any, form: ControlForm) -> HttpResponse:
+        """Require permission for all that may go along with what is deleted."""
+        if verb is DELETE:
+            try:
+                self._refuse_without_permission(request, models_that_go_with_runs())
+            except NotPossible as exc:
+                messages.error(request, str(exc))
+                return HttpResponseRedirect(self._list_page())
+        return super().do_later(request, verb, queryset, form)
 
     def preview(self, verb: Verb, row: Any) -> tuple[Effect, list[str]]:
         """Count the nodes."""

@@ -103,6 +103,20 @@ class Dependents:
         return field.model._base_manager.using(self._alias).filter(**{f"{path}__in": self._keys})
 
 
+def models_that_go_with_runs() -> set[type[models.Model]]:
+    """Name the models of other apps of which rows may be deleted with a run: ``on_delete=CASCADE`` leads to them."""
+    alias = write_alias()
+    found: set[type[models.Model]] = set()
+    rest: list[type[models.Model]] = [*OF_RUNS]
+    while rest:
+        for field in _references_to(rest.pop(), alias):
+            model = field.model
+            if field.remote_field.on_delete is CASCADE and model not in found and model not in OF_RUNS:
+                found.add(model)
+                rest.append(model)
+    return found
+
+
 @contextmanager
 def announced(rows: Any) -> Iterator[None]:
     """Send ``pre_delete`` and ``post_delete`` for rows that the block deletes, where anybody listens.
@@ -130,7 +144,7 @@ def _references_to(model: type[models.Model], alias: str) -> list[Any]:
     return [
         relation.field
         for relation in relations
-        if relation.related_model._meta.app_label != model._meta.app_label
+        if relation.related_model not in OF_RUNS
         and relation.field.remote_field.on_delete not in _LEFT_TO_THE_DATABASE
         and router.allow_migrate_model(alias, relation.related_model)
     ]

@@ -1,5 +1,7 @@
 """The history of a run: what was asked of it, by whom and when."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -7,6 +9,39 @@ from django_tasktree.engine.moves import write_alias
 from django_tasktree.models import HistoryEntry
 from django_tasktree.models.history_entry import Action
 from django_tasktree.text import LONG_NAME_LENGTH, storable, text_of
+
+
+@dataclass(frozen=True, slots=True)
+class InBackground:
+    """Who asks for something by way of a node that works in the background.
+
+    Attributes:
+        user: the user, or a text.
+        node_id: the node; what it has asked for once is not asked for again if it runs again.
+    """
+
+    user: Any
+    node_id: UUID
+
+    @property
+    def pk(self) -> Any:
+        """The key of the user; None where it is a text."""
+        return getattr(self.user, "pk", None)
+
+    def __str__(self) -> str:
+        return text_of(self.user)
+
+
+def asked_before(node_id: UUID, keys: Collection[UUID], *, of_nodes: bool) -> set[UUID]:
+    """Give those of some runs, or nodes, that a node has steered already.
+
+    Args:
+        node_id: the node that works in the background.
+        keys: of runs, or of nodes.
+        of_nodes: which of them.
+    """
+    entries = HistoryEntry.objects.using(write_alias()).filter(cause=node_id)
+    return set(entries.values_list("node_id" if of_nodes else "run_id", flat=True)) & set(keys)
 
 
 def record(
@@ -31,4 +66,5 @@ def record(
         actor="" if by is None else storable(text_of(by), LONG_NAME_LENGTH),
         nodes=nodes,
         note=storable(note),
+        cause=by.node_id if isinstance(by, InBackground) else None,
     )

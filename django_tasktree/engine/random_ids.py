@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Func, UUIDField
+from django.db.models import Expression, UUIDField
 
 _BY_VENDOR = {
     "postgresql": "gen_random_uuid()",
@@ -14,12 +14,12 @@ _BY_VENDOR = {
 }
 
 
-class RandomId(Func):
+class RandomId(Expression):
     """A random UUID for each row of an UPDATE of a table whose primary key is ``id``."""
 
     output_field = UUIDField()
 
-    def as_sql(self, _compiler: Any, connection: BaseDatabaseWrapper, **_options: Any) -> tuple[str, tuple[()]]:
+    def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, tuple[()]]:  # noqa: ARG002
         """Give the database's own expression."""
         return random_id_sql(connection), ()
 

@@ -514,6 +514,16 @@ class Migration(migrations.Migration):
                 ("nodes", models.PositiveIntegerField(default=0, verbose_name="nodes moved")),
                 ("note", models.TextField(blank=True, verbose_name="note")),
                 (
+                    "cause",
+                    models.UUIDField(
+                        blank=True,
+                        db_index=True,
+                        help_text="The node that asked for it in the background.",
+                        null=True,
+                        verbose_name="cause",
+                    ),
+                ),
+                (
                     "user",
                     django_tasktree.models.user_key.UserKey(
                         blank=True,

@@ -60,6 +60,9 @@ class HistoryEntry(models.Model):
     at = InstantField(_("at"), default=times.now)
     nodes = models.PositiveIntegerField(_("nodes moved"), default=0)
     note = models.TextField(_("note"), blank=True)
+    cause = models.UUIDField(
+        _("cause"), null=True, blank=True, db_index=True, help_text=_("The node that asked for it in the background.")
+    )
 
     class Meta:
         verbose_name = _("history entry")

@@ -18,6 +18,8 @@ from django_tasktree.sweeping import sweep
 from tests import simulation
 from tests.sample.tasks import echo, fail, flaky, grow
 
+pytestmark = pytest.mark.exhaustive
+
 
 @pytest.fixture
 def world(database, app):

@@ -43,6 +43,8 @@ NODES = st.lists(
 )
 NODE_VERBS = ("pause", "resume", "revoke", "retry", "rerun", "skip")
 
+pytestmark = pytest.mark.exhaustive
+
 
 def build(shapes, **options):
     tree = TaskTree("any", **options)

@@ -169,7 +169,7 @@ def test_a_real_deadlock(database):
         pytest.skip("SQLite has one writer")
     runs = [TreeRun.objects.create(state="STARTED") for _ in range(2)]
     barrier = threading.Barrier(2)
-    tries = []
+    tries, through = [], []
 
     def body(first, second):
         def both():
@@ -181,6 +181,7 @@ def test_a_real_deadlock(database):
                 TreeRun.objects.filter(id=second).update(name="y")
 
         persist(both)
+        through.append(first)
         connections[database].close()
 
     keys = [run.id for run in runs]
@@ -189,7 +190,9 @@ def test_a_real_deadlock(database):
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert len(tries) == 3
+    assert sorted(through) == sorted(keys)
+    # A victim that begins anew may take its first row before the other one has woken up: then there is one more.
+    assert len(tries) >= 3
 
 
 def test_a_database_that_stays_away(database, settings, monkeypatch):

@@ -7,6 +7,8 @@ import pytest
 from django_tasktree.engine import sql, subtree
 from django_tasktree.models import NodeRun, TreeRun
 
+pytestmark = pytest.mark.exhaustive
+
 
 @pytest.fixture
 def read(monkeypatch):

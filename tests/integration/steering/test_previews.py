@@ -15,6 +15,8 @@ from tests.integration.engine.trees import ref
 from tests.integration.steering.play import end, play
 from tests.sample.tasks import echo
 
+pytestmark = pytest.mark.exhaustive
+
 OF_RUNS = ["launch", "pause", "resume", "revoke", "retry"]
 OF_NODES = ["pause", "resume", "revoke", "retry", "rerun", "skip"]
 
