@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext_noop as _
 
 from django_tasktree import serialization
 from django_tasktree.engine.history import record
@@ -37,7 +38,7 @@ def copy_run(run: TreeRun, params: Mapping[str, Any], by: Any) -> TreeResult:
         UnknownDefinition, InvalidParameter: see :func:`django_tasktree.launching.launch_definition`.
     """
     if params and not run.definition:
-        raise NotPossible(f"run {run.id} was not made by a definition, so it has no parameters to change")
+        raise NotPossible(_("run %(run)s was not made by a definition, so it has no parameters to change"), run=run.id)
     with transaction.atomic(using=write_alias()):
         copied = _from_definition(run, params, by) if run.definition else _from_nodes(run, by)
         record(run.id, Action.COPY, by, note=str(copied.id))

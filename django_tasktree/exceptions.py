@@ -1,6 +1,8 @@
 """Every error that this package raises on purpose; a class's docstring says what happened and what helps."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 
@@ -125,7 +127,24 @@ class BrokenReference(TaskTreeError):
 
 
 class NotPossible(TaskTreeError):
-    """What was asked of a run or a node does not fit its state. The message names the state, and what helps."""
+    """What was asked of a run or a node does not fit its state. The message names the state, and what helps.
+
+    Args:
+        text: a sentence with placeholders, ``%(run)s``. It is marked for translation where users read it in a browser.
+        **parts: what they stand for: keys of runs and nodes, states, or texts.
+
+    Attributes:
+        text: the same.
+        parts: the same.
+    """
+
+    def __init__(self, text: str, **parts: Any) -> None:
+        super().__init__(text % parts if parts else text)
+        self.text = text
+        self.parts = parts
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), **self.parts), (self.text,)
 
 
 class UnsupportedCanvas(TaskTreeError, ValueError):

@@ -7,6 +7,7 @@ from uuid import UUID
 from celery.exceptions import SoftTimeLimitExceeded
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model, ProtectedError, RestrictedError
+from django.utils.translation import gettext_noop as _
 from django_celery_results.models import TaskResult
 
 from django_tasktree import times
@@ -19,6 +20,8 @@ from django_tasktree.engine.sweep.pages import Walk
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.states import RUN_FINAL, RUN_OPEN, RunState
 
+HAS_NOT_ENDED = _("run %(run)s has not ended: revoke it first")
+CAN_NOT_BE_DELETED = _("run %(run)s can't be deleted: %(reason)s")
 #: Under what name the sweep remembers how far the retention has got.
 _CURSOR = "purge"
 
@@ -66,10 +69,10 @@ def delete_run(run_id: UUID) -> int:
     """
     run = check_run(run_id, drafts=True)
     if run.state in RUN_OPEN:
-        raise NotPossible(f"run {run_id} has not ended: revoke it first")
+        raise NotPossible(HAS_NOT_ENDED, run=run_id)
     purged = delete_runs([run_id])
     for kept in purged.kept:
-        raise NotPossible(f"run {run_id} can't be deleted: {kept.reason}") from kept.error
+        raise NotPossible(CAN_NOT_BE_DELETED, run=run_id, reason=kept.reason) from kept.error
     return purged.nodes
 
 
@@ -82,7 +85,7 @@ def what_goes_with(run_id: UUID) -> dict[type[Model], int]:
     try:
         return Dependents(OF_RUNS, [run_id]).collect_counts()
     except (ProtectedError, RestrictedError) as exc:
-        raise NotPossible(f"run {run_id} can't be deleted: {kept_by(exc)}") from exc
+        raise NotPossible(CAN_NOT_BE_DELETED, run=run_id, reason=kept_by(exc)) from exc
 
 
 def purge_by_retention(walk: Walk) -> Purged:

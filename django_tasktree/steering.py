@@ -17,6 +17,7 @@ from django_tasktree.engine import preview as engine_preview
 from django_tasktree.engine.add import add, place_in
 from django_tasktree.engine.history import record
 from django_tasktree.engine.moves import nodes, write_alias
+from django_tasktree.engine.refusal_texts import HAS_ENDED, NO_DRAFT, NOT_GOING, NOT_PAUSED
 from django_tasktree.engine.rerun import rerun as engine_rerun
 from django_tasktree.engine.reset import lock_run
 from django_tasktree.engine.results_at_hand import check_at_hand
@@ -46,7 +47,7 @@ def launch_draft(run_id: UUID, by: Any = None) -> Effect:
     """
     with transaction.atomic(using=write_alias()):
         if not start(run_id):
-            raise NotPossible(f"run {run_id} is {_state(run_id)}: only a draft can be launched")
+            raise NotPossible(NO_DRAFT, run=run_id, state=_state(run_id))
         record(run_id, Action.LAUNCH, by)
         steered_after_commit(run_id, started=True)
         return Effect()
@@ -66,7 +67,7 @@ def pause(run_id: UUID, node_id: UUID | None = None, by: Any = None) -> Effect:
         elif engine_pause.pause_run(run_id):
             effect = Effect(running=_running(run_id, None))
         else:
-            raise NotPossible(f"run {run_id} is {_state(run_id)}: only a run that is going can be paused")
+            raise NotPossible(NOT_GOING, run=run_id, state=_state(run_id))
         record(run_id, Action.PAUSE, by, node_id=node_id, nodes=effect.moved)
         return effect
 
@@ -85,7 +86,7 @@ def resume(run_id: UUID, node_id: UUID | None = None, by: Any = None) -> Effect:
         elif engine_pause.resume_run(run_id):
             effect = Effect()
         else:
-            raise NotPossible(f"run {run_id} is {_state(run_id)}: only a paused run can be resumed")
+            raise NotPossible(NOT_PAUSED, run=run_id, state=_state(run_id))
         record(run_id, Action.RESUME, by, node_id=node_id, nodes=effect.moved)
         steered_after_commit(run_id)
         return effect
@@ -110,7 +111,7 @@ def revoke(run_id: UUID, node_id: UUID | None = None, by: Any = None, *, termina
         if node_id is None:
             revoked = stop_run(run_id, RunState.REVOKED)
             if revoked is None:
-                raise NotPossible(f"run {run_id} has ended already: its state is {_state(run_id)}")
+                raise NotPossible(HAS_ENDED, run=run_id, state=_state(run_id))
         else:
             lock_run(run_id)
             revoked = stop_subtree(run_id, node_id)

@@ -35,6 +35,11 @@ def storable(text: str, longest: int | None = None) -> str:
     return text
 
 
+def short_name(dotted: str) -> str:
+    """Give the last part of the name of a task, or of a class of errors: the name without its module."""
+    return dotted.rpartition(".")[2]
+
+
 def cut_in_the_middle(text: str, longest: int) -> str:
     """Shorten a text, keeping its beginning and its end."""
     if len(text) <= longest:

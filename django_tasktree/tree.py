@@ -14,7 +14,7 @@ from django_tasktree.nodes import NodeParent, TaskTreeNode
 from django_tasktree.result import NodeResult, TreeResult, join_tree
 from django_tasktree.schedule import end_time, start_time
 from django_tasktree.states import OnFailure, RunWhen
-from django_tasktree.text import NAME_LENGTH, check_storable, storable
+from django_tasktree.text import NAME_LENGTH, check_storable, short_name, storable
 from django_tasktree.worker.launcher import launch_tree
 
 #: A tree without a name is called after so many tasks.
@@ -156,7 +156,7 @@ class TaskTree(NodeParent):
 
 def _names_of(nodes: list[TaskTreeNode]) -> str:
     """Name a tree by the tasks of its root nodes."""
-    names = list(dict.fromkeys(node.task.rpartition(".")[2] for node in nodes))
+    names = list(dict.fromkeys(short_name(node.task) for node in nodes))
     text = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
     return storable(text, NAME_LENGTH) if names else "empty tree"
 

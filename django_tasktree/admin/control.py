@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 
 from django_tasktree.admin.page_context import page_context
 from django_tasktree.admin.read_only import Admin
+from django_tasktree.admin.refusals import refusal_text
 from django_tasktree.bulk_steering import bulk
 from django_tasktree.control_form import ControlForm
 from django_tasktree.effect_texts import effect_texts, total
@@ -203,7 +204,7 @@ class ControlPages(Admin):
         number = queryset.count()
         name = f"{verb.label}: {self._counted(number)}"
         run = bulk(queryset).in_background(verb.name, by=request.user, name=name, **form.cleaned_data).run
-        text = _("A worker does it; this page shows how far it is.")
+        text = _("A worker does this in the background; this page shows its progress.")
         messages.info(request, text)
         admin = self.admin_site.get_model_admin(TreeRun)
         if not admin.has_view_permission(request, run):
@@ -229,7 +230,7 @@ class ControlPages(Admin):
         try:
             one.effect, one.more = self.preview(verb, row)
         except TaskTreeError as exc:
-            one.refusal = str(exc)
+            one.refusal = refusal_text(exc, {row.pk: one.title})
         return one
 
     def preview(self, verb: Verb, row: Any) -> tuple[Effect, list[str]]:
@@ -257,7 +258,7 @@ class ControlPages(Admin):
         try:
             effect = self.act(request, verb, row, options)
         except TaskTreeError as exc:
-            messages.error(request, str(exc))
+            messages.error(request, refusal_text(exc, {row.pk: self.title_of(row)}))
             return None
         self.log_done(request, verb, row)
         return effect

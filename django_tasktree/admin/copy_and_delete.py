@@ -11,16 +11,17 @@ from django.contrib.admin.utils import model_ngettext
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
 from django_tasktree.admin.control import PERMISSIONS, ControlPages
+from django_tasktree.admin.refusals import refusal_text
 from django_tasktree.control_form import ControlForm
 from django_tasktree.engine.dependents import models_that_go_with_runs
 from django_tasktree.engine.specs import Effect
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.number_texts import number_text
-from django_tasktree.purging import delete_runs, what_goes_with
+from django_tasktree.purging import HAS_NOT_ENDED, delete_run, what_goes_with
 from django_tasktree.registry import all_definitions
 from django_tasktree.result import TreeResult
 from django_tasktree.states import RUN_OPEN
@@ -90,7 +91,7 @@ class CopyAndDelete(ControlPages):
             try:
                 self._refuse_without_permission(request, models_that_go_with_runs())
             except NotPossible as exc:
-                messages.error(request, str(exc))
+                messages.error(request, refusal_text(exc))
                 return HttpResponseRedirect(self._list_page())
         return super().do_later(request, verb, queryset, form)
 
@@ -99,7 +100,7 @@ class CopyAndDelete(ControlPages):
         if verb.name not in (COPY.name, DELETE.name):
             return super().preview(verb, row)
         if verb is DELETE and row.state in RUN_OPEN:
-            raise NotPossible(_("Run %(run)s has not ended: revoke it first.") % {"run": row.pk})
+            raise NotPossible(HAS_NOT_ENDED, run=row.pk)
         number = NodeRun.objects.filter(run_id=row.pk).count()
         lines = [ngettext("%(number)s node", "%(number)s nodes", number) % {"number": number_text(number)}]
         if verb is DELETE:
@@ -127,17 +128,14 @@ class CopyAndDelete(ControlPages):
 
     def _delete(self, request: HttpRequest, row: Any) -> None:
         if row.state in RUN_OPEN:
-            raise NotPossible(_("Run %(run)s has not ended: revoke it first.") % {"run": row.pk})
+            raise NotPossible(HAS_NOT_ENDED, run=row.pk)
         self._refuse_without_permission(request, what_goes_with(row.pk))
         if NodeRun.objects.filter(run_id=row.pk)[: AT_ONCE + 1].count() > AT_ONCE:
             delete_later.delay([str(row.pk)])
             text = _("“%(run)s” is large: a worker deletes it.") % {"run": self.title_of(row)}
             messages.info(request, text)
         else:
-            for kept in delete_runs([row.pk]).kept:
-                raise NotPossible(
-                    _("Run %(run)s can't be deleted: %(reason)s") % {"run": row.pk, "reason": kept.reason}
-                ) from kept.error
+            delete_run(row.pk)
         rows: Any = [row]
         self.log_deletions(request, rows)
 
@@ -147,5 +145,5 @@ class CopyAndDelete(ControlPages):
             if not self.admin_site.is_registered(model):
                 continue
             if not self.admin_site.get_model_admin(model).has_delete_permission(request):
-                text = _("Your account does not have permission to delete what goes with it: %(objects)s.")
-                raise NotPossible(text % {"objects": model_ngettext(model, 2)})
+                text = gettext_noop("Your account does not have permission to delete what goes with it: %(objects)s.")
+                raise NotPossible(text, objects=model_ngettext(model, 2))

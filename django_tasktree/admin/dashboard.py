@@ -20,6 +20,7 @@ from django_tasktree.figures import Hour, TaskNumbers, Window
 from django_tasktree.models import TreeRun
 from django_tasktree.number_texts import number_text
 from django_tasktree.states import NodeState, RunState
+from django_tasktree.text import short_name
 from django_tasktree.worker_list import listed_workers
 
 TEMPLATE = "admin/django_tasktree/includes/dashboard.html"
@@ -106,7 +107,7 @@ def _chart(hours: list[Hour], states: Any) -> dict[str, Any]:
 def _task(numbers: TaskNumbers) -> dict[str, Any]:
     return {
         "task": numbers.task,
-        "name": numbers.task.rpartition(".")[2],
+        "name": short_name(numbers.task),
         "ended": number_text(numbers.ended),
         "failed": number_text(numbers.failed),
         "percent": number_format(round(numbers.failed_percent, 1), 1) if numbers.failed else "",
@@ -119,7 +120,7 @@ def _waiting(node: Any) -> dict[str, Any]:
     since = figures.waits_since(node)
     return {
         "node": node,
-        "name": node.task.rpartition(".")[2],
+        "name": short_name(node.task),
         "run": run_title(node.run),
         "since": moment(since),
         "waited": duration(times.elapsed(since)),

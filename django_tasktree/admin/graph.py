@@ -18,6 +18,7 @@ from django_tasktree.identifiers import as_uuid
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.number_texts import whole_number
 from django_tasktree.states import NodeState
+from django_tasktree.text import short_name
 
 #: Levels below the first, children of each node, and nodes in all, but for bundles that were opened.
 LEVELS, FEW, MOST = 8, 6, 150
@@ -177,7 +178,7 @@ def _described(node: Any, run: TreeRun, site: str, leads: set[UUID]) -> dict[str
     return {
         "id": node.id.hex,
         "parent": node.parent_id.hex if node.parent_id else run.id.hex,
-        "name": node.task.rpartition(".")[2],
+        "name": short_name(node.task),
         "state": "unreached" if unreached else node.state.lower(),
         "gather": node.is_gather,
         "children": node.child_count,

@@ -7,6 +7,7 @@ from django.utils.safestring import SafeString
 
 from django_tasktree.admin import rendering
 from django_tasktree.models import HistoryEntry, NodeRun, TreeRun
+from django_tasktree.text import short_name
 
 #: So many are shown: the latest.
 MOST = 50
@@ -31,7 +32,7 @@ class Line:
     @property
     def node_name(self) -> str:
         """The last part of its task's name."""
-        return "" if self.entry.node is None else self.entry.node.task.rpartition(".")[2]
+        return "" if self.entry.node is None else short_name(self.entry.node.task)
 
 
 def history_of(run: TreeRun, node: NodeRun | None = None) -> list[Line]:
@@ -48,4 +49,4 @@ def history_of(run: TreeRun, node: NodeRun | None = None) -> list[Line]:
     return [Line(entry) for entry in found[:MOST]]
 
 
-_COLUMNS = ("run_id", "action", "actor", "at", "nodes", "note", "node__task")
+_COLUMNS = ("run_id", "action", "actor", "at", "nodes", "note", "cause", "node__task")

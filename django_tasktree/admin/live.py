@@ -71,13 +71,16 @@ class LivePages(Admin):
         return conditional(request, JsonResponse({"rows": rows}))
 
     def live_view(self, request: HttpRequest, key: UUID) -> HttpResponse:
-        """The part of the page that changes, and the states of the rows that the browser shows."""
+        """The parts of the page that change, and the states of the rows that the browser shows."""
         run = self._run(request, key)
-        template = "admin/django_tasktree/includes/run_live.html"
-        html = render_to_string(template, self.live_context(request, run, look=True), request)
+        context = self.live_context(request, run, look=True)
+        html, history = (
+            render_to_string(f"admin/django_tasktree/includes/{part}.html", context, request)
+            for part in ("run_live", "history")
+        )
         ids = [found for text in request.GET.get("nodes", "").split(",")[:MOST_ROWS] if (found := as_uuid(text))]
         rows = self._states(run, ids) if self.has_view_nodes_permission(request, run) else {}
-        return conditional(request, JsonResponse({"html": html, "rows": rows, "over": run.is_over}))
+        return conditional(request, JsonResponse({"html": html, "history": history, "rows": rows, "over": run.is_over}))
 
     def rows_view(self, request: HttpRequest, key: UUID) -> HttpResponse:
         """A page of the children of a node, as rows of the table."""

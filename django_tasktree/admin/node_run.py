@@ -22,6 +22,7 @@ from django_tasktree.admin.tree_page import place_in_tree, tree_page
 from django_tasktree.admin.waiting_for import waiting_for
 from django_tasktree.identifiers import as_uuid
 from django_tasktree.models import NodeRun
+from django_tasktree.text import short_name
 from django_tasktree.verbs import Verb, fitting_node, verbs_of_nodes
 
 #: What may be long; no list needs it.
@@ -53,7 +54,7 @@ class NodeRunAdmin(ControlPages, ReadOnlyAdmin):
 
     def title_of(self, row: Any) -> str:
         """Name a node."""
-        return str(row.task).rpartition(".")[2]
+        return short_name(row.task)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[NodeRun]:
         """Leave long columns out of the list."""

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django_tasktree import times
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.recent import recent
+from django_tasktree.text import short_name
 
 #: So many bars make a page.
 PAGE = 300
@@ -47,7 +48,7 @@ def _bar(row: dict[str, Any], origin: datetime, end: datetime | None, site: str)
     ended = times.instant(row["finished_at"]) if row["finished_at"] else end
     return {
         "id": row["id"].hex,
-        "name": row["task"].rpartition(".")[2],
+        "name": short_name(row["task"]),
         "state": row["state"].lower(),
         "worker": row["worker"],
         "start": round((start - origin).total_seconds(), 3),

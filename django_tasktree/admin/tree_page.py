@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from django_tasktree.admin.tree_row import TreeRow, node_rows
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.text import short_name
 
 #: How many nodes under the parent make a page.
 PAGE = 50
@@ -63,7 +64,7 @@ class TreePage:
     def path(self) -> list[dict[str, Any]]:
         """The ancestors, and at the end the parent."""
         nodes = [*self.ancestors, self.parent] if self.parent else []
-        return [{"id": node.id, "task": node.task, "name": node.task.rpartition(".")[2]} for node in nodes]
+        return [{"id": node.id, "task": node.task, "name": short_name(node.task)} for node in nodes]
 
     @property
     def skips_ancestors(self) -> bool:

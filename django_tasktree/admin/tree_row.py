@@ -10,6 +10,7 @@ from django_tasktree.admin import rendering
 from django_tasktree.call_texts import call_text
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import NODE_FINAL
+from django_tasktree.text import short_name
 
 #: How many characters of the arguments are read.
 _HEAD = 1_000
@@ -69,7 +70,7 @@ class TreeRow:
     @property
     def name(self) -> str:
         """The last part of the task's name."""
-        return str(self.node.task).rpartition(".")[2]
+        return short_name(self.node.task)
 
     @property
     def call(self) -> str:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django_tasktree.admin.rendering import moment
 from django_tasktree.models import NodeRun
 from django_tasktree.states import NODE_FINAL, Hold, NodeState, RunState
+from django_tasktree.text import short_name
 
 
 def waiting_for(node: NodeRun, site: str) -> list[Any]:
@@ -55,4 +56,4 @@ def _next(node: NodeRun, site: str) -> list[Any]:
 
 def _link(node: NodeRun, site: str) -> SafeString:
     page = reverse("admin:django_tasktree_noderun_change", args=[node.pk], current_app=site)
-    return format_html('<a href="{}">{}</a>', page, node.task.rpartition(".")[2])
+    return format_html('<a href="{}">{}</a>', page, short_name(node.task))

@@ -3,12 +3,15 @@
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext_noop as _
+
 from django_tasktree import serialization
 from django_tasktree.drafting.rows import NodeRow
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.models import NodeRun
 from django_tasktree.nested import replace
 from django_tasktree.references import Reference
+from django_tasktree.text import short_name
 
 #: Larger trees are for code: nobody writes them by hand.
 MOST_NODES = 200
@@ -23,7 +26,11 @@ def read_rows(run_id: UUID) -> list[NodeRow]:
     found = NodeRun.objects.filter(run_id=run_id, grown=False).order_by("id")[: MOST_NODES + 1]
     nodes = list(found)
     if len(nodes) > MOST_NODES:
-        raise NotPossible(f"run {run_id} has more than {MOST_NODES} nodes: too many to be edited by hand")
+        raise NotPossible(
+            _("run %(run)s has more than %(number)s nodes: too many to be edited by hand"),
+            run=run_id,
+            number=MOST_NODES,
+        )
     ordered = _in_order(nodes)
     names = {run_id: ""} | _names(ordered)
     return [_row(node, names) for node in ordered]
@@ -34,7 +41,7 @@ def _names(nodes: list[Any]) -> dict[UUID, str]:
     names: dict[UUID, str] = {}
     taken: set[str] = set()
     for node in nodes:
-        base = name = node.task.rpartition(".")[2]
+        base = name = short_name(node.task)
         number = 1
         while name in taken:
             number += 1
@@ -78,7 +85,8 @@ def _row(node: Any, names: dict[UUID, str]) -> NodeRow:
 
 def _read(node: Any, text: str, names: dict[UUID, str]) -> Any:
     if serialization.is_pickled(text):
-        raise NotPossible(f"node {node} has pickled arguments, which can't be edited by hand: build the tree in code")
+        refusal = _("node %(node)s has pickled arguments, which can't be edited by hand: build the tree in code")
+        raise NotPossible(refusal, node=str(node))
     return replace(serialization.loads(text), Reference, lambda reference: _named(reference, names))
 
 

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext_noop as _
 
 from django_tasktree.blueprint import draw_run
 from django_tasktree.engine.history import record
@@ -35,6 +36,6 @@ def save_draft(tree: TaskTree, run_id: UUID | None = None, by: Any = None) -> Tr
     blueprint = draw_run(tree, spec)
     with transaction.atomic(using=write_alias()):
         if not redraw(spec, blueprint.specs):
-            raise NotPossible(f"run {run_id} is no draft any more: it was launched or deleted meanwhile")
+            raise NotPossible(_("run %(run)s is no draft any more: it was launched or deleted meanwhile"), run=run_id)
         record(run_id, Action.EDIT, by, nodes=len(blueprint.specs))
     return TreeResult(run_id, blueprint.keys)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from django.db.models import F, Max
+from django.utils.translation import gettext_noop as _
 
 from django_tasktree.engine.insert import insert_nodes
 from django_tasktree.engine.moves import nodes
-from django_tasktree.engine.reach import refuse_dead_end
+from django_tasktree.engine.reach import ADDED_IN_VAIN, refuse_dead_end
 from django_tasktree.engine.reset import call_back, release, reopen, unsettle
 from django_tasktree.engine.specs import NodeSpec, Place
 from django_tasktree.exceptions import NotPossible
@@ -62,6 +63,8 @@ def add(run: TreeRun, place: Place, specs: Sequence[NodeSpec]) -> None:
 def _open_to_children(parent_id: UUID) -> NodeRun:
     parent: NodeRun = nodes().get(id=parent_id)
     if parent.state == NodeState.SKIPPED or parent.hold == Hold.STOPPED:
-        raise NotPossible(f"node {parent_id} is {parent.state}: what is added to it would never run")
-    refuse_dead_end(parent_id, f"what is added to node {parent_id} would never run")
+        raise NotPossible(
+            _("node %(node)s is %(state)s: what is added to it would never run"), node=parent_id, state=parent.state
+        )
+    refuse_dead_end(parent_id, ADDED_IN_VAIN, node=parent_id)
     return parent

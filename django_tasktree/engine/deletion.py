@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import ProtectedError, RestrictedError
+from django.utils.translation import gettext_noop as _
 
 from django_tasktree.engine import sql
 from django_tasktree.engine.dependents import OF_NODES, OF_RUNS, Dependents, announced
@@ -60,7 +61,9 @@ def delete_nodes(ids: Sequence[UUID]) -> None:
         try:
             dependents = Dependents(OF_NODES, batch).collect()
         except (ProtectedError, RestrictedError) as exc:
-            raise NotPossible(f"nodes that would have to be deleted are kept: {kept_by(exc)}") from exc
+            raise NotPossible(
+                _("nodes that would have to be deleted are kept: %(reason)s"), reason=kept_by(exc)
+            ) from exc
         dependents.delete()
         _delete_nodes(batch)
 

@@ -14,6 +14,7 @@ from django.db.models import Q
 from django_tasktree.engine import sql
 from django_tasktree.engine.moves import nodes
 from django_tasktree.engine.reach import REACHED
+from django_tasktree.engine.refusal_texts import HAS_ENDED, NO_DRAFT, NOT_GOING, NOT_PAUSED
 from django_tasktree.engine.rerun import refuse_before_parent, refuse_unfinished
 from django_tasktree.engine.reset import check_run, gathering, running_refusal
 from django_tasktree.engine.retry_failed import nothing_failed, refuse_unreachable
@@ -153,7 +154,7 @@ def _matches(kind: _Kind, wanted: dict[str, Any]) -> bool:
 def pause(run_id: UUID, node_id: UUID | None = None) -> Effect:
     """See :func:`django_tasktree.steering.pause`."""
     if node_id is None:
-        _require(run_id, {RunState.STARTED}, "only a run that is going can be paused")
+        _require(run_id, {RunState.STARTED}, NOT_GOING)
         return Effect(running=_running(run_id))
     check_run(run_id)
     below = _Below(run_id, [node_id])
@@ -163,7 +164,7 @@ def pause(run_id: UUID, node_id: UUID | None = None) -> Effect:
 def resume(run_id: UUID, node_id: UUID | None = None) -> Effect:
     """See :func:`django_tasktree.steering.resume`."""
     if node_id is None:
-        _require(run_id, {RunState.PAUSED}, "only a paused run can be resumed")
+        _require(run_id, {RunState.PAUSED}, NOT_PAUSED)
         return Effect()
     check_run(run_id)
     return Effect(held=_Below(run_id, [node_id]).sum(hold=Hold.PAUSED))
@@ -171,7 +172,7 @@ def resume(run_id: UUID, node_id: UUID | None = None) -> Effect:
 
 def launch(run_id: UUID) -> Effect:
     """See :func:`django_tasktree.steering.launch_draft`."""
-    _require(run_id, {RunState.DRAFT}, "only a draft can be launched")
+    _require(run_id, {RunState.DRAFT}, NO_DRAFT)
     return Effect()
 
 
@@ -180,7 +181,7 @@ def revoke(run_id: UUID, node_id: UUID | None = None) -> Effect:
     if node_id is None:
         state = _state(run_id)
         if state not in RUN_STOPPABLE:
-            raise NotPossible(f"run {run_id} has ended already: its state is {state}")
+            raise NotPossible(HAS_ENDED, run=run_id, state=state)
         return Effect(revoked=_of(run_id, NOT_STARTED), running=_running(run_id))
     check_run(run_id)
     below = _Below(run_id, [node_id])
@@ -266,10 +267,10 @@ def _restored_below(run_id: UUID, below: _Below) -> int:
 _IS_FAILED = f"node.state IN ({', '.join(repr(str(state)) for state in sorted(NODE_FAILED))})"
 
 
-def _require(run_id: UUID, states: set[RunState], rule: str) -> None:
+def _require(run_id: UUID, states: set[RunState], refusal: str) -> None:
     state = _state(run_id)
     if state not in states:
-        raise NotPossible(f"run {run_id} is {state}: {rule}")
+        raise NotPossible(refusal, run=run_id, state=state)
 
 
 def _state(run_id: UUID) -> str:

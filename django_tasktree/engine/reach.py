@@ -8,6 +8,7 @@ from collections.abc import Collection
 from uuid import UUID
 
 from django.db.models import Q
+from django.utils.translation import gettext_noop as _
 
 from django_tasktree.engine import sql
 from django_tasktree.engine.moves import nodes
@@ -28,6 +29,14 @@ _FITS_SUCCESS = Q(run_when__in=[RunWhen.SUCCESS, RunWhen.ALWAYS]) | Q(is_gather=
 _FITS_FAILURE = Q(run_when__in=[RunWhen.FAILURE, RunWhen.ALWAYS]) | Q(is_gather=True)
 #: Those of them that this outcome lets run.
 MAY_RUN = _ROOT | (_AFTER_SUCCESS & _FITS_SUCCESS) | (_AFTER_FAILURE & _FITS_FAILURE)
+
+CAN_NOT_RUN = _(
+    "node %(node)s can't run, because node %(last)s is %(state)s: nothing below it runs unless it is run again"
+)
+ADDED_IN_VAIN = _(
+    "what is added to node %(node)s would never run, because node %(last)s is %(state)s: nothing below it runs unless "
+    "it is run again"
+)
 
 _WAITED_FOR = """
     WITH RECURSIVE above (id, parent_id, state, ready, hold, step) AS (
@@ -54,19 +63,20 @@ def may_run(node_id: UUID) -> bool:
     return nodes().filter(MAY_RUN, id=node_id).exists()
 
 
-def refuse_dead_end(node_id: UUID, told: str) -> None:
+def refuse_dead_end(node_id: UUID, refusal: str, node: UUID) -> None:
     """Refuse to let something wait for a node that will never end.
 
     Args:
         node_id: the node.
-        told: how the error begins.
+        refusal: the sentence of the error.
+        node: the node that it is about.
 
     Raises:
         NotPossible: the node, or the one above that it waits for, was skipped, or was revoked by a stop.
     """
     last, state, hold = _waited_for(node_id)
     if state == NodeState.SKIPPED or (state == NodeState.REVOKED and hold == Hold.STOPPED):
-        raise NotPossible(f"{told}, because node {last} is {state}: nothing below it runs unless it is run again")
+        raise NotPossible(refusal, node=node, last=last, state=state)
 
 
 def _waited_for(node_id: UUID) -> tuple[UUID, str, str]:

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from django.db.models import Count, F
+from django.utils.translation import gettext_noop as _
 
 from django_tasktree.engine.deletion import delete_nodes
 from django_tasktree.engine.moves import nodes
@@ -55,16 +56,17 @@ def refuse_unfinished(row: NodeRun) -> None:
     """
     never_ran = row.state in (NodeState.SKIPPED, NodeState.REVOKED) and row.attempts == 0
     if row.state not in NODE_FINAL or never_ran:
-        raise NotPossible(f"node {row.id} is {row.state}: only a node that has run can be run again")
+        raise NotPossible(
+            _("node %(node)s is %(state)s: only a node that has run can be run again"), node=row.id, state=row.state
+        )
 
 
 def refuse_before_parent(row: NodeRun) -> None:
     """What ran in an earlier round may not be reached in this one."""
     if not may_run(row.id):
         parent_id, state = nodes().values_list("parent_id", "parent__state").get(id=row.id)
-        raise NotPossible(
-            f"node {row.id} can't run now, because node {parent_id}, above it, is {state}: run that one first"
-        )
+        text = _("node %(node)s can't run now, because node %(parent)s, above it, is %(state)s: run that one first")
+        raise NotPossible(text, node=row.id, parent=parent_id, state=state)
 
 
 def _refuse_running(affected: list[UUID]) -> None:

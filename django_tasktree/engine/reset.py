@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Case, F, Q, Value, When
+from django.utils.translation import gettext_noop as _
 
 from django_tasktree import times
 from django_tasktree.engine import sql
@@ -50,15 +51,14 @@ def check_run(run_id: UUID, *, drafts: bool = False) -> TreeRun:
     if run is None:
         raise RunNotFound(f"no run {run_id}: was its launch rolled back, or has it been purged?")
     if run.state == RunState.DRAFT and not drafts:
-        raise NotPossible(f"run {run_id} is a draft: launch it first")
+        raise NotPossible(_("run %(run)s is a draft: launch it first"), run=run_id)
     return run
 
 
 def running_refusal(node_id: UUID) -> NotPossible:
     """Return the error for a node that runs, and must not run twice."""
-    return NotPossible(
-        f"node {node_id} is running, and would run twice: wait until it has ended, or revoke it with terminate=True"
-    )
+    text = _("node %(node)s is running, and would run twice: wait until it has ended, or revoke it with terminate=True")
+    return NotPossible(text, node=node_id)
 
 
 def reset(ids: Collection[UUID]) -> int:

@@ -2,8 +2,10 @@
 
 from uuid import UUID
 
+from django.utils.translation import gettext_noop as _
+
 from django_tasktree.engine.moves import nodes
-from django_tasktree.engine.reach import may_run, reached, refuse_dead_end
+from django_tasktree.engine.reach import CAN_NOT_RUN, may_run, reached, refuse_dead_end
 from django_tasktree.engine.reset import lock_run, release, reopen, reset, restore, unsettle
 from django_tasktree.engine.specs import Effect
 from django_tasktree.engine.subtree import in_batches, subtree
@@ -43,8 +45,11 @@ def retry_failed(run_id: UUID, top: UUID | None = None) -> Effect:
 
 def nothing_failed(run_id: UUID, top: UUID | None) -> NotPossible:
     """Return the error for a run, or a node with all below it, in which nothing has failed."""
-    where = f"run {run_id}" if top is None else f"node {top} or below it"
-    return NotPossible(f"nothing in {where} has failed or was revoked, so there is nothing to retry")
+    if top is None:
+        text = _("nothing in run %(run)s has failed or was revoked, so there is nothing to retry")
+        return NotPossible(text, run=run_id)
+    text = _("nothing in node %(node)s or below it has failed or was revoked, so there is nothing to retry")
+    return NotPossible(text, node=top)
 
 
 def _take_back_stops(run_id: UUID, top: UUID | None) -> None:
@@ -63,12 +68,13 @@ def refuse_unreachable(top: UUID) -> None:
     """
     row = nodes().select_related("parent").get(id=top)
     if row.state == NodeState.SKIPPED:
-        refuse_dead_end(top, f"node {top} can't run")
+        refuse_dead_end(top, CAN_NOT_RUN, node=top)
     if row.parent is None:
         return
     if row.state in NODE_FAILED and row.parent.state in NODE_FAILED and not may_run(top):
-        raise NotPossible(f"node {top} can't run, because the node above it failed as well: retry {row.parent_id}")
-    refuse_dead_end(row.parent.id, f"node {top} can't run")
+        text = _("node %(node)s can't run, because the node above it failed as well: retry %(parent)s")
+        raise NotPossible(text, node=top, parent=row.parent_id)
+    refuse_dead_end(row.parent.id, CAN_NOT_RUN, node=top)
 
 
 def _failed(run_id: UUID, top: UUID | None) -> list[UUID]:

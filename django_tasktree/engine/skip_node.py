@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from django.utils.translation import gettext_noop as _
+
 from django_tasktree.engine.moves import nodes
 from django_tasktree.engine.reach import may_run
 from django_tasktree.engine.reset import lock_run, reopen, reset, restore, unsettle
@@ -45,16 +47,17 @@ def refuse_skip(row: NodeRun) -> None:
     """
     waits = row.state in (NodeState.QUEUED, NodeState.RETRY) or (row.state == NodeState.PENDING and row.ready)
     if not waits and row.state not in NODE_FAILED:
-        raise NotPossible(f"node {row.id} is {row.state}{_ADVICE.get(row.state, '')}")
+        raise NotPossible(_REFUSED.get(row.state, _("node %(node)s is %(state)s")), node=row.id, state=row.state)
     if row.state == NodeState.REVOKED and row.hold == Hold.STOPPED and not may_run(row.id):
-        raise NotPossible(f"node {row.id} was revoked before it was reached: retry it, or skip what is above it")
+        text = _("node %(node)s was revoked before it was reached: retry it, or skip what is above it")
+        raise NotPossible(text, node=row.id)
 
 
-_ADVICE: dict[str, str] = {
-    NodeState.PENDING: ": it has not been reached yet; skip it once it is ready",
-    NodeState.STARTED: ": its body is running; revoke it with terminate=True first",
-    NodeState.SUCCESS: ": there is nothing to skip",
-    NodeState.SKIPPED: " already",
+_REFUSED: dict[str, str] = {
+    NodeState.PENDING: _("node %(node)s is %(state)s: it has not been reached yet; skip it once it is ready"),
+    NodeState.STARTED: _("node %(node)s is %(state)s: its body is running; revoke it with terminate=True first"),
+    NodeState.SUCCESS: _("node %(node)s is %(state)s: there is nothing to skip"),
+    NodeState.SKIPPED: _("node %(node)s is %(state)s already"),
 }
 
 

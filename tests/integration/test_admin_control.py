@@ -4,6 +4,7 @@ import json
 
 import pytest
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -109,7 +110,7 @@ def test_what_does_not_fit_offers_nothing(world, admin_client):
     assert "only a paused run can be resumed" in page
     assert 'type="submit" class="default"' not in page
     response = ask(admin_client, control_page(result, "resume"))
-    assert told(response) == [f"run {result.id} is STARTED: only a paused run can be resumed"]
+    assert told(response) == ["Run “tree” is started: only a paused run can be resumed"]
     assert not LogEntry.objects.exists()
 
 
@@ -146,13 +147,109 @@ def test_many_nodes_at_once(world, admin_client):
     assert top.get() == 7
 
 
-def test_too_many_at_once_are_refused(world, admin_client, monkeypatch):
+# In the background
+
+
+def test_more_than_the_page_can_show_are_steered_in_the_background(world, admin_client, admin_user, monkeypatch):
     monkeypatch.setattr(control, "MOST", 2)
     results = [launch() for _ in range(3)]
-    assert told(bulk(admin_client, "pause", results)) == [
-        "Choose at most 2 at a time: narrow the list down with a filter."
-    ]
+    world.receive_all()
+    asked = bulk(admin_client, "pause", results).content.decode()
+    assert "Pause: 3 runs" in asked
+    assert "A worker does this in the background" in asked
+    assert all(f'value="{result.id}"' in asked for result in results)
+    response = bulk(admin_client, "pause", results, confirmed="yes")
+    run = TreeRun.objects.get(name="Pause: 3 runs")
+    assert (run.launched_by, response.redirect_chain) == (admin_user, [(change_page(run), 302)])
+    assert told(response) == ["A worker does this in the background; this page shows its progress."]
     assert {result.state for result in results} == {"STARTED"}
+    world.deliver_all("w")
+    assert {result.state for result in results} == {"PAUSED"}
+    assert {result.history[-1].user for result in results} == {admin_user}
+
+
+def test_all_that_a_filter_finds_are_steered_in_the_background(world, admin_client, monkeypatch):
+    monkeypatch.setattr(control, "MOST", 2)
+    results = [launch() for _ in range(4)]
+    results[0].pause()
+    world.receive_all()
+    data = {"action": "revoke_chosen", "_selected_action": [str(results[1].id)], "select_across": "1"}
+    page = f"{RUNS}?state__exact=STARTED"
+    asked = admin_client.post(page, {**data, "index": "0"}).content.decode()
+    assert "Revoke: 3 runs" in asked
+    assert 'name="select_across" value="1"' in asked
+    assert 'name="terminate"' in asked
+    admin_client.post(page, {**data, "confirmed": "yes", "terminate": "on"})
+    world.deliver_all("w")
+    assert [result.state for result in results] == ["PAUSED", *["REVOKED"] * 3]
+    assert results[1].history[-1].note == "terminate"
+
+
+@pytest.mark.parametrize("verb", ["retry", "skip"])
+def test_many_nodes_are_steered_in_the_background(world, admin_client, monkeypatch, verb):
+    monkeypatch.setattr(control, "MOST", 2)
+    results = [launch(task=fail) for _ in range(3)]
+    world.deliver_all("w")
+    top = results[0].children[0]
+    data = {"action": f"{verb}_chosen", "_selected_action": [str(top.id)], "select_across": "1"}
+    page = f"{NODES}?state__exact=FAILURE"
+    admin_client.post(page, {**data, "confirmed": "yes", "result": "{"})
+    assert not TreeRun.objects.filter(name__contains="3 nodes").exists() or verb == "retry"
+    admin_client.post(page, {**data, "confirmed": "yes", "result": "7"})
+    world.deliver_all("w")
+    assert [entry.action for result in results for entry in result.history][:3] == [verb] * 3
+
+
+def test_what_concerns_many_nodes_is_done_by_a_worker(world, admin_client, monkeypatch):
+    monkeypatch.setattr(control, "AT_ONCE", 1)
+    result = launch(task=fail)
+    world.deliver_all("w")
+    page = control_page(result, "retry")
+    asked = admin_client.get(page).content.decode()
+    assert "2 nodes run again" in asked
+    assert "A worker does this in the background" in asked
+    response = ask(admin_client, page)
+    assert result.state == "FAILURE"
+    run = TreeRun.objects.get(name="Retry: 1 run")
+    assert response.redirect_chain == [(change_page(run), 302)]
+    (message,) = world.receive_all()
+    world.deliver(message, "w")
+    assert result.state == "STARTED"
+
+
+def test_what_stops_a_run_never_waits_for_a_worker(world, admin_client, monkeypatch):
+    monkeypatch.setattr(control, "AT_ONCE", 1)
+    result = launch()
+    assert (
+        "A worker does this in the background" not in admin_client.get(control_page(result, "revoke")).content.decode()
+    )
+    ask(admin_client, control_page(result, "revoke"))
+    assert result.state == "REVOKED"
+
+
+def test_each_row_needs_its_permission_in_the_background_too(world, admin_client, monkeypatch):
+    monkeypatch.setattr(control, "MOST", 2)
+    results = [launch(name) for name in "abc"]
+
+    def may_control(self, request, obj=None):
+        return obj is None or obj.name != "b"
+
+    monkeypatch.setattr(control.ControlPages, "has_control_permission", may_control)
+    assert bulk(admin_client, "pause", results, confirmed="yes").status_code == 403
+    assert TreeRun.objects.count() == 3
+    assert bulk(admin_client, "pause", [results[0], results[2]], confirmed="yes").status_code == 200
+
+
+def test_whoever_may_not_delete_what_goes_along_deletes_nothing(world, staff, monkeypatch):
+    monkeypatch.setattr(control, "MOST", 2)
+    results = [launch() for _ in range(3)]
+    for result in results:
+        result.revoke()
+    client = staff("view_treerun", "delete_treerun")
+    monkeypatch.setattr(copy_and_delete, "models_that_go_with_runs", lambda: {LogEntry, User})
+    refused = bulk(client, "delete", results, confirmed="yes")
+    assert "permission to delete what goes with it" in told(refused)[0]
+    assert TreeRun.objects.count() == 3
 
 
 def test_pages_cost_as_much_for_large_runs_as_for_small_ones(world, admin_client):
@@ -208,7 +305,7 @@ def test_a_run_is_deleted_with_all_that_belongs_to_it(world, admin_client, admin
     offered = admin_client.get(change_page(result)).content.decode()
     assert control_page(result, "delete") not in offered
     refused = ask(admin_client, control_page(result, "delete"))
-    assert told(refused) == [f"Run {result.id} has not ended: revoke it first."]
+    assert told(refused) == [f"Run “{result.run.name}” has not ended: revoke it first"]
     result.revoke()
     assert control_page(result, "delete") in admin_client.get(change_page(result)).content.decode()
     response = ask(admin_client, control_page(result, "delete"))

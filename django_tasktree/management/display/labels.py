@@ -6,6 +6,7 @@ from django.utils.translation import override
 
 from django_tasktree.call_texts import call_text
 from django_tasktree.durations import duration_text
+from django_tasktree.text import short_name
 
 
 def printable(text: str) -> str:
@@ -30,7 +31,7 @@ def call_label(task: str, args: str, kwargs: str) -> str:
 
 def error_label(error_type: str, message: str) -> str:
     """Show an error in one line: the last part of its type, and its message."""
-    name = error_type.rpartition(".")[2]
+    name = short_name(error_type)
     return printable(": ".join(part for part in (name, message.strip()) if part))
 
 

@@ -11,6 +11,7 @@ from django_tasktree.management.display.labels import counted, duration_label, p
 from django_tasktree.management.display.rows import NodeRow
 from django_tasktree.management.display.summary import Result, Summary
 from django_tasktree.management.display.symbols import node_symbol, run_state
+from django_tasktree.text import short_name
 
 _FAINT = "bright_black"
 
@@ -59,7 +60,7 @@ def _error(node: NodeRow) -> Text:
 def _result(result: Result) -> Iterator[Text]:
     if result.value is None:
         return
-    name = result.node.task.rpartition(".")[2]
+    name = short_name(result.node.task)
     if not isinstance(result.value, dict):
         yield Text.assemble((f"  {name}: ", _FAINT), _shown(result.value))
         return

@@ -16,6 +16,7 @@
 
     function show(answer) {
         window.tasktreeMorph(region, answer.html);
+        window.tasktreeMorph(document.getElementById("tasktree-history"), answer.history);
         for (const [id, state] of Object.entries(answer.rows)) {
             showRow(document.getElementById("node-" + id), state);
         }

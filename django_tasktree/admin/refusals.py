@@ -1,0 +1,47 @@
+"""Why something was refused, as whoever reads it in the admin knows it: by names instead of keys, and translated."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.utils.text import capfirst
+from django.utils.translation import gettext
+
+from django_tasktree.admin import rendering
+from django_tasktree.exceptions import NotPossible, TaskTreeError
+from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.number_texts import number_text
+from django_tasktree.states import NodeState, RunState
+from django_tasktree.text import short_name
+
+_STATES: dict[str, Any] = {state.value: state.label for states in (NodeState, RunState) for state in states}
+
+
+def refusal_text(error: TaskTreeError, known: Mapping[UUID, str] | None = None) -> str:
+    """Put a refusal into words.
+
+    Args:
+        error: what the engine has raised.
+        known: key -> title, of runs and nodes that need not be looked up.
+    """
+    if not isinstance(error, NotPossible) or not error.parts:
+        return str(error)
+    parts = {name: _shown(name, value, known or {}) for name, value in error.parts.items()}
+    return str(capfirst(gettext(error.text) % parts))
+
+
+def _shown(name: str, value: Any, known: Mapping[UUID, str]) -> str:
+    if isinstance(value, UUID):
+        title = known.get(value) or _title(name, value)
+        return f"“{title}”"
+    if name == "state":
+        return str(_STATES.get(value, value))
+    return number_text(value) if isinstance(value, int) else str(value)
+
+
+def _title(name: str, key: UUID) -> str:
+    if name == "run":
+        run = TreeRun.objects.filter(pk=key).first()
+        return rendering.run_title(run) if run else str(key)
+    task = NodeRun.objects.filter(pk=key).values_list("task", flat=True).first()
+    return short_name(task) if task else str(key)
