@@ -8,11 +8,18 @@ import dj_database_url
 from testproject.settings import *  # noqa: F403
 from testproject.settings import DATABASES as PROJECT_DATABASES
 from testproject.settings import INSTALLED_APPS as PROJECT_APPS
+from testproject.settings import MIDDLEWARE as PROJECT_MIDDLEWARE
 from testproject.settings import VAR_DIR, filesystem_broker
 from tests import services
 from tests.quorum import quorum_queue
 
 INSTALLED_APPS = [*PROJECT_APPS, "tests.sample", "tests.orders"]
+# A server that runs for all tests reads them once.
+MIDDLEWARE = [
+    *PROJECT_MIDDLEWARE,
+    "tests.browser.policy.StrictPolicy",
+    "tests.browser.counting.CountQueries",
+]
 DATABASE_ROUTERS = ["tests.databases.ActiveDatabase"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 

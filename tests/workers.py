@@ -129,6 +129,12 @@ def delete_queue(service, queue):
         connection.channel().queue_delete(queue)
 
 
+def purge_queue(service, queue):
+    """Take away what a worker that lives on would have to go through."""
+    with Connection(service.url, transport_options=transport_options(service)) as connection:
+        connection.channel().queue_purge(queue)
+
+
 def log_dir():
     """Where workers of this process of the tests write: others run the same tests at the same time."""
     path = Path(settings.VAR_DIR) / "worker-logs" / str(os.getpid())

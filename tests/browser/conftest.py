@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 
 from tests import services
+from tests.browser.policy import POLICY
 
 CHROMIUM = os.environ.get("TEST_CHROMIUM", "/usr/bin/chromium")
 
@@ -77,7 +78,10 @@ class Visitor:
             self.troubles.append(f"{message.text} {message.location}")
 
     def go(self, path):
-        return self.page.goto(self.server.url + path)
+        answer = self.page.goto(self.server.url + path)
+        # None where the address differs in its fragment alone.
+        assert answer is None or answer.headers["content-security-policy"] == POLICY
+        return answer
 
     def log_in(self, name="anna"):
         self.go("/admin/login/")
@@ -88,8 +92,7 @@ class Visitor:
 
 
 @pytest.fixture
-def visitor(browser, live_server, settings):
-    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.browser.policy.StrictPolicy"]
+def visitor(browser, live_server):
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     found = Visitor(context, live_server)
     yield found

@@ -4,7 +4,7 @@ import pytest
 
 from django_tasktree import TaskTree
 from tests.browser.admin_pages import run_page
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.sample.tasks import echo
 
 pytestmark = [
@@ -81,7 +81,7 @@ def test_places_in_graph_and_timeline_have_addresses(stack, user, visitor, monke
     page.wait_for_selector("#timeline svg")
     page.fill("#timeline input", "3")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelectorAll('#timeline rect').length === 5")
+    until(lambda: page.evaluate("document.querySelectorAll('#timeline rect').length === 5"))
     assert page.url.endswith("#timeline:3")
     assert "of 3" in page.inner_text("#timeline nav")
 

@@ -4,7 +4,7 @@ import pytest
 
 from django_tasktree import TaskTree
 from tests.browser.admin_pages import RUNS, run_page, wait_for_state, wide
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.sample.tasks import echo, fail, wait_for_file
 
 pytestmark = [
@@ -72,12 +72,12 @@ def test_a_refresh_changes_only_what_has_changed(stack, user, visitor, tmp_path)
     """)
     box = page.locator(".tasktree-buttons [data-key=pause]").bounding_box()
     page.mouse.move(box["x"] + 5, box["y"] + 5)
-    page.wait_for_function("window.looks >= 2")
+    until(lambda: page.evaluate("window.looks >= 2"))
     assert page.evaluate("getSelection().toString()") == str(result.id)
     assert page.evaluate("window.button.isConnected")
     # A look comes between pressing the button and letting it go.
     page.mouse.down()
-    page.wait_for_function("window.looks >= 3")
+    until(lambda: page.evaluate("window.looks >= 3"))
     page.mouse.up()
     page.wait_for_url("**/control/pause/")
     (tmp_path / "go on").touch()
@@ -94,7 +94,7 @@ def test_durations_are_counted_in_the_browser(stack, user, visitor, tmp_path):
     visitor.go(run_page(result))
     ticking = page.locator(".tasktree-facts [data-tasktree-since]")
     before = ticking.inner_text()
-    page.wait_for_function("text => document.querySelector('[data-tasktree-since]').textContent !== text", arg=before)
+    until(lambda: page.text_content("[data-tasktree-since]") != before)
     # That the server is away is said, and the time stands still.
     page.wait_for_selector("[data-tasktree-stale] >> text=The server does not answer")
     page.unroute("**/live/**")

@@ -6,6 +6,7 @@ from django.urls import reverse
 from django_tasktree import TaskTree
 from django_tasktree.models import TreeRun
 from django_tasktree.views import progress_link
+from tests.patience import until
 from tests.sample.tasks import echo, wait_for_file
 
 pytestmark = [
@@ -25,7 +26,7 @@ def test_pictures_become_a_contact_sheet(stack, visitor):
     run = TreeRun.objects.get()
     assert run.state == "SUCCESS"
     assert page.locator("img").count() == 1 + 4 * 3
-    page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    until(lambda: page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)"))
     assert "21 / 21" in page.inner_text(".tasktree-widget")
 
 
