@@ -1,6 +1,7 @@
 """Steer many runs, or many nodes with what is below them, at once: here and now, or in the background."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -9,7 +10,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from django_tasktree.engine.specs import Effect
-from django_tasktree.exceptions import NotPossible
+from django_tasktree.exceptions import Fenced, RunNotFound, TaskTreeError
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.purging import delete_run
 from django_tasktree.result import NodeResult, TreeResult
@@ -19,6 +20,11 @@ from django_tasktree.tree import TaskTree
 #: So many rows are steered by one node of a run that works in the background.
 AT_A_TIME = 200
 
+#: What stands in place of a definition in runs that steer others; their parameters name the verb.
+STEERING = "django_tasktree.steer"
+
+#: What else than the permission to control is asked for.
+_PERMISSIONS = {"launch": "launch", "copy": "launch", "delete": "delete"}
 #: What can be asked of many runs, and of many nodes.
 OF_RUNS = ("launch", "pause", "resume", "retry", "revoke", "copy", "delete")
 OF_NODES = ("pause", "resume", "retry", "rerun", "skip", "revoke")
@@ -31,10 +37,12 @@ class BulkOutcome:
     Attributes:
         done: key -> what was done.
         refused: key -> why it does not fit the state of that run or node.
+        missing: keys of those that were deleted meanwhile.
     """
 
     done: dict[UUID, Effect] = field(default_factory=dict)
     refused: dict[UUID, str] = field(default_factory=dict)
+    missing: list[UUID] = field(default_factory=list)
 
 
 class Bulk:
@@ -111,33 +119,89 @@ class Bulk:
 
         Raises:
             ValueError: there is no such method for these rows.
+            TypeError: the method takes no such option.
+            SerializationError: an option can't be stored.
+        """
+        return steer_in_background(self._queryset.model, self._keys(), verb, by=by, name=name, **options)
+
+    def check(self, verb: str, options: dict[str, Any]) -> None:
+        """Make sure that a verb can be asked of these rows in the background.
+
+        Raises:
+            ValueError: there is no such method for these rows.
+            TypeError: the method takes no such option.
         """
         fitting = OF_RUNS if self._queryset.model is TreeRun else OF_NODES
         if verb not in fitting:
             kind = "runs" if self._queryset.model is TreeRun else "nodes"
             raise ValueError(f"{verb!r} can't be asked of {kind} in the background: choose one of {', '.join(fitting)}")
-        keys = list(self._queryset.values_list("pk", flat=True))
-        kind = self._queryset.model._meta.model_name
-        tree = TaskTree(name or f"{verb}: {len(keys)} {self._queryset.model._meta.verbose_name_plural}", max_active=1)
-        asked = {"by": "" if by is None else text_of(by), "options": options}
-        rest = iter(keys)
-        while some := [str(key) for key in islice(rest, AT_A_TIME)]:
-            tree.add_task("django_tasktree.steer", [kind, verb, some], asked)
-        tree.gather("django_tasktree.sum_up", run_when="always")
-        return tree.apply_async(launched_by=by)
+        try:
+            inspect.signature(getattr(self, verb)).bind(by=None, **options)
+        except TypeError as exc:
+            raise TypeError(f"{verb}: {exc}") from None
+
+    def _keys(self) -> list[UUID]:
+        # A queryset that joins others may find a row several times.
+        return list(dict.fromkeys(self._queryset.values_list("pk", flat=True)))
 
     def _each(self, ask: Callable[[Any], Effect]) -> BulkOutcome:
         outcome = BulkOutcome()
         # The keys first: what is done to one may change which others the queryset finds.
-        for key in list(self._queryset.values_list("pk", flat=True)):
+        for key in self._keys():
             self._ask_one(key, ask, outcome)
         return outcome
 
     def _ask_one(self, key: UUID, ask: Callable[[Any], Effect], outcome: BulkOutcome) -> None:
         try:
             outcome.done[key] = ask(self._handle(key))
-        except NotPossible as exc:
+        except RunNotFound:
+            outcome.missing.append(key)
+        except Fenced:
+            raise
+        except TaskTreeError as exc:
             outcome.refused[key] = str(exc)
+
+
+def steer_in_background(
+    model: type[TreeRun] | type[NodeRun],
+    keys: Iterable[UUID],
+    verb: str,
+    *,
+    by: Any = None,
+    name: str = "",
+    **options: Any,
+) -> TreeResult:
+    """Launch a run that steers others.
+
+    Args:
+        model: of what is steered.
+        keys: of the rows.
+        verb: see :meth:`Bulk.in_background`, as for the rest and the errors.
+        by: who asks.
+        name: of the run.
+        **options: what else the method takes.
+    """
+    Bulk(model.objects.none()).check(verb, options)
+    keys = list(keys)
+    tree = TaskTree(name or f"{verb}: {len(keys)} {model._meta.verbose_name_plural}", max_active=1)
+    tree.definition, tree.params = STEERING, {"verb": verb, "of": model._meta.model_name, "number": len(keys)}
+    asked = {"by": "" if by is None else text_of(by), "options": options}
+    rest = iter(keys)
+    while some := [str(key) for key in islice(rest, AT_A_TIME)]:
+        tree.add_task("django_tasktree.steer", [model._meta.model_name, verb, some], asked)
+    tree.gather("django_tasktree.sum_up", run_when="always")
+    return tree.apply_async(launched_by=by)
+
+
+def verb_of(run: TreeRun) -> str | None:
+    """Name what a run asks of others; None where it does not steer any."""
+    return str(run.params.get("verb")) if run.definition == STEERING else None
+
+
+def permission_of(run: TreeRun) -> str | None:
+    """Name the permission that a run needs for what it asks of others; None where it does not steer any."""
+    verb = verb_of(run)
+    return None if verb is None else f"django_tasktree.{_PERMISSIONS.get(verb, 'control')}_treerun"
 
 
 def _copy(handle: TreeResult, by: Any) -> Effect:

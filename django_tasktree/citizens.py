@@ -20,6 +20,8 @@ from django_tasktree.states import OnWorkerLost
 
 #: The largest limit that the column of every database can hold.
 MOST_ACTIVE = 2_147_483_647
+#: What these do needs permissions that depend on their arguments: nobody composes them by hand.
+STEERING_TASKS = frozenset({"django_tasktree.steer", "django_tasktree.sum_up"})
 #: Options of a node that are no message's: what becomes of it when its worker is lost.
 LOSS_OPTIONS = frozenset({"max_deliveries", "on_worker_lost"})
 #: The options that a node may carry: those, and options of ``apply_async``.

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.admin import helpers
@@ -16,7 +17,7 @@ from django.utils.translation import ngettext
 from django_tasktree.admin.page_context import page_context
 from django_tasktree.admin.read_only import Admin
 from django_tasktree.admin.refusals import refusal_text
-from django_tasktree.bulk_steering import bulk
+from django_tasktree.bulk_steering import permission_of, steer_in_background
 from django_tasktree.control_form import ControlForm
 from django_tasktree.effect_texts import effect_texts, total
 from django_tasktree.engine.specs import Effect
@@ -131,7 +132,7 @@ class ControlPages(Admin):
         return [
             {"verb": verb, "link": reverse(name, args=[row.pk, verb.name], current_app=site)}
             for verb in self.verbs_for(row)
-            if self.has_verb_permission(request, verb, row)
+            if self._may_ask(request, verb, row)
         ]
 
     def control_view(self, request: HttpRequest, key: Any, verb: str) -> HttpResponse:
@@ -177,7 +178,7 @@ class ControlPages(Admin):
         if confirmed and form.is_valid():
             page = Confirmation(verb, self._previews(verb, rows) if verb.name in LONG else [], form)
             if page.is_large:
-                return self.do_later(request, verb, self.model.objects.filter(pk__in=[row.pk for row in rows]), form)
+                return self.do_later(request, verb, [row.pk for row in rows], form)
             self._do(request, verb, rows, form.cleaned_data)
             return None
         page = Confirmation(verb, self._previews(verb, rows), form, list(hidden))
@@ -194,20 +195,27 @@ class ControlPages(Admin):
         confirmed = "confirmed" in request.POST
         form = ControlForm(verb, request.POST if confirmed else None)
         if confirmed and form.is_valid():
-            if not all(self._may(request, verb, row) for row in queryset.iterator(chunk_size=2_000)):
-                raise PermissionDenied
-            return self.do_later(request, verb, queryset, form)
+            keys = []
+            for row in queryset.iterator(chunk_size=2_000):
+                if not self._may(request, verb, row):
+                    raise PermissionDenied
+                keys.append(row.pk)
+            return self.do_later(request, verb, keys, form)
         return self._asking(request, Confirmation(verb, [], form, list(hidden), queryset.count()))
 
-    def do_later(self, request: HttpRequest, verb: Verb, queryset: Any, form: ControlForm) -> HttpResponse:
+    def do_later(self, request: HttpRequest, verb: Verb, keys: Sequence[UUID], form: ControlForm) -> HttpResponse:
         """Launch a run that does it, and go to its page."""
-        number = queryset.count()
-        name = f"{verb.label}: {self._counted(number)}"
-        run = bulk(queryset).in_background(verb.name, by=request.user, name=name, **form.cleaned_data).run
-        text = _("A worker does this in the background; this page shows its progress.")
-        messages.info(request, text)
-        admin = self.admin_site.get_model_admin(TreeRun)
-        if not admin.has_view_permission(request, run):
+        name = f"{verb.label}: {self._counted(len(keys))}"
+        try:
+            result = steer_in_background(self.model, keys, verb.name, by=request.user, name=name, **form.cleaned_data)
+        except TaskTreeError as exc:
+            messages.error(request, refusal_text(exc))
+            return HttpResponseRedirect(self._list_page())
+        run = result.run
+        self.log_addition(request, run, f"{name}.")
+        messages.info(request, _("A worker does this in the background; this page shows its progress."))
+        site = self.admin_site
+        if not (site.is_registered(TreeRun) and site.get_model_admin(TreeRun).has_view_permission(request, run)):
             return HttpResponseRedirect(self._list_page())
         page = reverse("admin:django_tasktree_treerun_change", args=[run.pk], current_app=self.admin_site.name)
         return HttpResponseRedirect(page)
@@ -219,7 +227,14 @@ class ControlPages(Admin):
         return TemplateResponse(request, "admin/django_tasktree/control.html", self._context(request, page))
 
     def _may(self, request: HttpRequest, verb: Verb, row: Any) -> bool:
-        return self.has_view_permission(request, row) and self.has_verb_permission(request, verb, row)
+        return self.has_view_permission(request, row) and self._may_ask(request, verb, row)
+
+    def _may_ask(self, request: HttpRequest, verb: Verb, row: Any) -> bool:
+        """Whoever steers a run that steers others needs the permission for what that does, too."""
+        if not self.has_verb_permission(request, verb, row):
+            return False
+        for_others = permission_of(row if isinstance(row, TreeRun) else row.run)
+        return for_others is None or request.user.has_perm(for_others)
 
     def _page_of(self, row: Any) -> str:
         name = f"admin:django_tasktree_{self.opts.model_name}_change"
@@ -277,8 +292,8 @@ class ControlPages(Admin):
         missing = len(chosen - {str(row.pk) for row in rows})
         if missing:
             text = ngettext(
-                "%(number)s of those that were chosen does not exist any more.",
-                "%(number)s of those that were chosen do not exist any more.",
+                "%(number)s of those that were chosen does not exist any more, or does not match the filter any more.",
+                "%(number)s of those that were chosen do not exist any more, or do not match the filter any more.",
                 missing,
             )
             messages.warning(request, text % {"number": missing})

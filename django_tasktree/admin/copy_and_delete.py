@@ -2,7 +2,7 @@
 
 # ruff: noqa: ARG002  Django's signatures
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
 from django_tasktree.admin.control import PERMISSIONS, ControlPages
 from django_tasktree.admin.refusals import refusal_text
+from django_tasktree.bulk_steering import verb_of
 from django_tasktree.control_form import ControlForm
 from django_tasktree.engine.dependents import models_that_go_with_runs
 from django_tasktree.engine.specs import Effect
@@ -35,7 +36,7 @@ COPY = Verb(
     "copy",
     gettext_lazy("Launch again"),
     gettext_lazy("Launch the same tree once more, as a new run; this one stays as it is."),
-    may_fit_run=lambda _run: True,
+    may_fit_run=lambda run: verb_of(run) is None,
 )
 DELETE = Verb(
     "delete",
@@ -85,7 +86,7 @@ class CopyAndDelete(ControlPages):
             return self._page_of(copied)
         return super().page_after(request, row) if TreeRun.objects.filter(pk=row.pk).exists() else self._list_page()
 
-    def do_later(self, request: HttpRequest, verb: Verb, queryset: Any, form: ControlForm) -> HttpResponse:
+    def do_later(self, request: HttpRequest, verb: Verb, keys: Sequence[UUID], form: ControlForm) -> HttpResponse:
         """Require permission for all that may go along with what is deleted."""
         if verb is DELETE:
             try:
@@ -93,7 +94,7 @@ class CopyAndDelete(ControlPages):
             except NotPossible as exc:
                 messages.error(request, refusal_text(exc))
                 return HttpResponseRedirect(self._list_page())
-        return super().do_later(request, verb, queryset, form)
+        return super().do_later(request, verb, keys, form)
 
     def preview(self, verb: Verb, row: Any) -> tuple[Effect, list[str]]:
         """Count the nodes."""

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from django_tasktree.citizens import STEERING_TASKS
 from django_tasktree.drafting.rows import InvalidDraft, NodeRow
 from django_tasktree.exceptions import InvalidOption, NotACitizen, UnknownTask
 from django_tasktree.nested import find_all, replace
@@ -69,6 +70,9 @@ class _Builder:
 
     def _add(self, position: int) -> None:
         row = self._rows[position]
+        if row.task in STEERING_TASKS:
+            self._errors[position]["task"] = f"{row.task} is not for drafts: select the runs or nodes in their list"
+            return
         parent = self._nodes.get(row.parent)
         if parent is None:
             # Its parent is at fault, which is told there.

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django_tasktree.engine import moves
 from django_tasktree.engine.moves import write_alias
+from django_tasktree.exceptions import Fenced
 from django_tasktree.models import HistoryEntry
 from django_tasktree.models.history_entry import Action
+from django_tasktree.states import NodeState
 from django_tasktree.text import LONG_NAME_LENGTH, storable, text_of
 
 
@@ -18,10 +21,12 @@ class InBackground:
     Attributes:
         user: the user, or a text.
         node_id: the node; what it has asked for once is not asked for again if it runs again.
+        task_id: the attempt at it.
     """
 
     user: Any
     node_id: UUID
+    task_id: UUID
 
     @property
     def pk(self) -> Any:
@@ -31,9 +36,19 @@ class InBackground:
     def __str__(self) -> str:
         return text_of(self.user)
 
+    def check(self) -> None:
+        """Make sure that no other attempt has taken over: in a transaction none does until its end.
 
-def asked_before(node_id: UUID, keys: Collection[UUID], *, of_nodes: bool) -> set[UUID]:
-    """Give those of some runs, or nodes, that a node has steered already.
+        Raises:
+            Fenced: one has.
+        """
+        mine = moves.nodes().filter(id=self.node_id, task_id=self.task_id, state=NodeState.STARTED)
+        if mine.select_for_update().values_list("id", flat=True).first() is None:
+            raise Fenced.of(self.node_id, self.task_id)
+
+
+def asked_before(node_id: UUID, keys: Collection[UUID], *, of_nodes: bool) -> dict[UUID, int]:
+    """Give those of some runs, or nodes, that a node has steered already, with the number of nodes that each moved.
 
     Args:
         node_id: the node that works in the background.
@@ -41,7 +56,8 @@ def asked_before(node_id: UUID, keys: Collection[UUID], *, of_nodes: bool) -> se
         of_nodes: which of them.
     """
     entries = HistoryEntry.objects.using(write_alias()).filter(cause=node_id)
-    return set(entries.values_list("node_id" if of_nodes else "run_id", flat=True)) & set(keys)
+    moved = dict(entries.values_list("node_id" if of_nodes else "run_id", "nodes"))
+    return {key: moved[key] for key in keys if key in moved}
 
 
 def record(
@@ -57,6 +73,8 @@ def record(
         nodes: how many nodes it moved.
         note: what else is worth knowing.
     """
+    if isinstance(by, InBackground):
+        by.check()
     user_id = getattr(by, "pk", None)
     HistoryEntry.objects.using(write_alias()).create(
         run_id=run_id,

@@ -39,8 +39,11 @@ def subtree(run_id: UUID, top: UUID) -> Iterator[UUID]:
         run_id: the run.
         top: the node.
     """
-    frontier = [top]
     yield top
+    # In a wide tree the statistics of a database may make it read all nodes of the run for the few below one.
+    if not sql.rows("SELECT 1 FROM {node} WHERE run_id = %s AND parent_id = %s LIMIT 1", run_id, top):
+        return
+    frontier = [top]
     while frontier:
         lowest: list[UUID] = []
         for some in in_chunks(frontier, settings.batch_size):

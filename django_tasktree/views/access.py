@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
+from django_tasktree.bulk_steering import permission_of
 from django_tasktree.conf import settings
 from django_tasktree.models import TreeRun
 
@@ -32,6 +33,9 @@ def may_see(request: HttpRequest, run: TreeRun) -> bool:
 
 def may_steer(request: HttpRequest, run: TreeRun) -> bool:
     """Ask what the setting ``MAY_CONTROL_RUN`` names."""
+    for_others = permission_of(run)
+    if for_others is not None and not request.user.has_perm(for_others):
+        return False
     return bool(_function(settings.may_control_run)(request, run))
 
 

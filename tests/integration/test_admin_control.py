@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from django.contrib.admin import site
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.auth.models import User
 from django.db import connection
@@ -11,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from django_tasktree import TaskTree
+from django_tasktree import bulk as bulk_of
 from django_tasktree.admin import control, copy_and_delete
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.verbs import VERBS
@@ -240,6 +242,86 @@ def test_each_row_needs_its_permission_in_the_background_too(world, admin_client
     assert bulk(admin_client, "pause", [results[0], results[2]], confirmed="yes").status_code == 200
 
 
+def test_what_comes_after_the_check_is_not_steered(world, admin_client, monkeypatch):
+    monkeypatch.setattr(control, "MOST", 2)
+    results = [launch() for _ in range(3)]
+    later = []
+
+    def may_control(self, request, obj=None):
+        if obj is not None and not later:
+            later.append(launch("later"))
+        return obj is None or obj.name != "later"
+
+    monkeypatch.setattr(control.ControlPages, "has_control_permission", may_control)
+    bulk(admin_client, "pause", results[:1], select_across="1", confirmed="yes")
+    world.deliver_all("w")
+    assert {result.state for result in results} == {"PAUSED"}
+    assert later[0].history == []
+
+
+@pytest.mark.parametrize(
+    "result", [json.dumps("x" * 1_100_000), json.dumps({"__type__": "nonsense", "__value__": 1})], ids=["large", "odd"]
+)
+def test_what_can_not_be_stored_is_told(world, admin_client, monkeypatch, result):
+    monkeypatch.setattr(control, "MOST", 2)
+    for _ in range(3):
+        launch(task=fail)
+    world.deliver_all("w")
+    ids = [str(key) for key in NodeRun.objects.filter(state="FAILURE").values_list("id", flat=True)]
+    data = {"action": "skip_chosen", "_selected_action": ids, "confirmed": "yes", "result": result}
+    response = admin_client.post(NODES, data, follow=True)
+    assert response.status_code == 200
+    assert len(told(response)) == 1
+    assert TreeRun.objects.count() == 3
+
+
+def test_who_steered_in_the_background_is_in_the_log(world, admin_client, admin_user, monkeypatch):
+    monkeypatch.setattr(control, "MOST", 2)
+    results = [launch() for _ in range(3)]
+    for result in results:
+        result.revoke()
+    bulk(admin_client, "delete", results, confirmed="yes")
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.object_repr, entry.change_message) == (admin_user, "Delete: 3 runs", "Delete: 3 runs.")
+    world.receive_all()
+
+
+@pytest.mark.parametrize(
+    ("verb", "may", "state"),
+    [
+        ("retry", "control_treerun", "REVOKED"),
+        ("resume", "control_treerun", "PAUSED"),
+        ("copy", "launch_treerun", "REVOKED"),
+    ],
+)
+def test_a_run_that_deletes_others_is_steered_by_those_alone_who_may_delete(world, staff, admin_user, verb, may, state):
+    victims = [launch("victim") for _ in range(3)]
+    for victim in victims:
+        victim.revoke()
+    result = bulk_of(TreeRun.objects.filter(name="victim")).in_background("delete", by=admin_user)
+    result.pause() if state == "PAUSED" else result.revoke()
+    world.receive_all()
+    client = staff("view_treerun", "view_noderun", may)
+    page = client.get(change_page(result.run)).content.decode()
+    assert f"/control/{verb}/" not in page
+    assert ask(client, control_page(result, verb)).status_code == 403
+    node = result.children[0]
+    page = reverse("admin:django_tasktree_noderun_control", args=[node.id, "retry"])
+    assert ask(client, page).status_code == 403
+    world.deliver_all("w")
+    assert TreeRun.objects.filter(name="victim").count() == 3
+
+
+def test_without_the_pages_of_runs(world, admin_client, monkeypatch):
+    monkeypatch.setattr(control, "MOST", 2)
+    results = [launch(task=fail) for _ in range(3)]
+    world.deliver_all("w")
+    monkeypatch.delitem(site._registry, TreeRun)
+    ids = [str(result.children[0].id) for result in results]
+    data = {"action": "retry_chosen", "_selected_action": ids, "confirmed": "yes"}
+    assert admin_client.post(NODES, data)["Location"] == NODES
+
+
 def test_whoever_may_not_delete_what_goes_along_deletes_nothing(world, staff, monkeypatch):
     monkeypatch.setattr(control, "MOST", 2)
     results = [launch() for _ in range(3)]
@@ -425,14 +507,19 @@ def test_what_was_deleted_meanwhile_is_not_passed_over_in_silence(world, admin_c
     chosen = {"action": "launch_chosen", "index": "0", "_selected_action": [str(run.id) for run in runs]}
     TreeRun.objects.filter(id=runs[0].id).delete()
     asked = admin_client.post(RUNS, chosen)
-    assert told(asked) == ["1 of those that were chosen does not exist any more."]
+    assert told(asked) == [
+        "1 of those that were chosen does not exist any more, or does not match the filter any more."
+    ]
     assert "It fits 2 of 2." in asked.content.decode()
     TreeRun.objects.filter(id=runs[1].id).delete()
     done = ask(admin_client, RUNS, **chosen)
-    assert told(done) == ["2 of those that were chosen do not exist any more.", "Launch: 1 run."]
+    assert told(done) == [
+        "2 of those that were chosen do not exist any more, or do not match the filter any more.",
+        "Launch: 1 run.",
+    ]
     TreeRun.objects.all().delete()
     nothing = admin_client.post(RUNS, chosen, follow=True)
-    assert told(nothing) == ["3 of those that were chosen do not exist any more."]
+    assert told(nothing) == ["3 of those that were chosen do not exist any more, or do not match the filter any more."]
 
 
 def test_the_history_is_on_the_page_itself(world, admin_client):
