@@ -246,8 +246,8 @@ def preview(verb: str, run_id: UUID, node_id: UUID | None = None) -> Effect:
         ValueError: there is no such verb, or not for a node, or for nodes alone.
     """
     if verb not in _PREVIEWS or (node_id is None and verb in ("rerun", "skip")) or (node_id and verb == "launch"):
-        what = "a run" if node_id is None else "a node"
-        raise ValueError(f"{verb!r} can't be asked of {what}, so it has no preview")
+        what = "runs" if node_id is None else "nodes"
+        raise ValueError(f"there is no preview of {verb!r} for {what}")
     find = _PREVIEWS[verb]
     return find(run_id) if node_id is None else find(run_id, node_id)
 

@@ -70,7 +70,14 @@ def _has_something_to_revoke(node: NodeRun, run: TreeRun) -> bool:
 
 def _waits_or_failed(node: NodeRun, run: TreeRun) -> bool:
     states = (NodeState.QUEUED, NodeState.RETRY, NodeState.FAILURE, NodeState.REVOKED)
-    return run.state != RunState.DRAFT and node.state in states
+    waits_for_a_place = node.state == NodeState.PENDING and node.ready
+    return run.state != RunState.DRAFT and (node.state in states or waits_for_a_place)
+
+
+def _has_something_to_retry(run: TreeRun) -> bool:
+    if run.state in RUN_OPEN:
+        return NodeRun.objects.filter(run_id=run.pk, state__in=NODE_FAILED).exists()
+    return run.state in (RunState.FAILURE, RunState.REVOKED)
 
 
 _ALL = (
@@ -98,7 +105,7 @@ _ALL = (
         "retry",
         _("Retry"),
         _("Run again what failed or was revoked, and what was not reached because of it; what succeeded stays."),
-        may_fit_run=lambda run: run.state in (RunState.FAILURE, RunState.REVOKED),
+        may_fit_run=_has_something_to_retry,
         may_fit_node=lambda node, run: run.state != RunState.DRAFT and (node.failed or node.state in NODE_FAILED),
     ),
     Verb(

@@ -11,15 +11,17 @@ from django.db import DEFAULT_DB_ALIAS
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
+from django_tasktree import times
 from django_tasktree.admin.forms import LaunchForm
 from django_tasktree.admin.page_context import page_context
 from django_tasktree.admin.read_only import Admin
 from django_tasktree.admin.rendering import run_title
 from django_tasktree.admin.row_choices import RowChoices, RowSelect, can_be_searched
 from django_tasktree.atomicity import atomic_with_runs
-from django_tasktree.exceptions import InvalidParameter, UnknownDefinition
+from django_tasktree.exceptions import InvalidParameter, KeyInUse, UnknownDefinition
 from django_tasktree.identifiers import as_uuid
 from django_tasktree.launching import prepare
 from django_tasktree.models import TreeRun
@@ -124,6 +126,11 @@ class LaunchPages(Admin):
                 run = tree.apply_async(key=key, launched_by=request.user, eta=form.cleaned_data["eta"]).run
                 if not existed:
                     self.log_addition(request, run, _("Launched %(name)s.") % {"name": name})
+        except KeyInUse:
+            other = TreeRun.objects.filter(key=key).first()
+            text = _("This key belongs to the run “%(run)s”, which has another definition or other parameters.")
+            form.add_error("key", text % {"run": run_title(other) if other else key})
+            return None
         except Exception as error:
             # A definition is the project's code and may raise anything; the form shows it, the log has the traceback.
             logger.warning("the tree %r could not be launched from the admin", name, exc_info=True)
@@ -136,6 +143,11 @@ class LaunchPages(Admin):
         if existed:
             text = _("A run with the key “%(key)s” exists, so nothing new was launched; it is “%(run)s”.")
             messages.warning(request, text % {"key": run.key, "run": run_title(run)})
+            return
+        if run.eta is not None:
+            text = _("“%(run)s” will be launched at %(time)s; until then it is a draft.")
+            due = date_format(times.local(run.eta), "SHORT_DATETIME_FORMAT")
+            messages.success(request, text % {"run": run_title(run), "time": due})
             return
         messages.success(request, _("Launched “%(run)s”.") % {"run": run_title(run)})
 

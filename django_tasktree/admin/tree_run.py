@@ -164,6 +164,8 @@ class TreeRunAdmin(ComposePages, DashboardPage, CopyAndDelete, ReadOnlyAdmin):
             "counts": [_count(state, progress.by_state, labels) for state in NodeState if progress.by_state.get(state)],
             "times": [
                 (_("created"), rendering.moment(run.created_at)),
+                *([(_("due"), rendering.moment(run.eta))] if run.eta else []),
+                *([(_("deadline"), rendering.moment(run.deadline))] if run.deadline else []),
                 (_("started"), rendering.moment(run.started_at)),
                 (_("finished"), rendering.moment(run.finished_at)),
                 (_("duration"), rendering.lasting(run, text=not look)),

@@ -31,7 +31,8 @@ def waiting_for(node: NodeRun, site: str) -> list[Any]:
 def _held(node: NodeRun) -> list[Any]:
     found: list[Any] = []
     if node.run.state == RunState.DRAFT:
-        found.append(_("somebody who launches the draft"))
+        due = node.run.eta and format_html(_("the time at which the run is launched, {}"), moment(node.run.eta))
+        found.append(due or _("somebody who launches the draft"))
     if node.run.state == RunState.PAUSED:
         found.append(_("somebody who resumes the run"))
     if node.hold == Hold.PAUSED:

@@ -75,7 +75,7 @@ def why_nothing_starts() -> str:
     """Say what the table of workers knows about nodes that no worker starts."""
     alive = [each.row for each in listed_workers() if each.is_alive]
     if not alive:
-        return "Nothing has started yet: no Celery worker runs. Start one, or use --worker to run the tree here."
+        return "Nothing has started: no Celery worker runs. Start one, or use --worker."
     queues = sorted({queue for worker in alive for queue in worker.queues})
     runs = "1 worker runs" if len(alive) == 1 else f"{len(alive):,} workers run"
     return (

@@ -421,6 +421,24 @@ def test_the_same_key_leads_to_the_run_that_exists(admin_client):
     assert "nothing new was launched" in admin_client.get(response.url).content.decode()
 
 
+def test_a_key_of_another_run_is_told_beside_the_key(admin_client, caplog):
+    admin_client.post(launch_page("picky"), {"param-year": "2026", "key": "k"})
+    response = admin_client.post(launch_page("picky"), {"param-year": "2027", "key": "k"})
+    assert response.context["errors"] == {
+        "key": ["This key belongs to the run “picky”, which has another definition or other parameters."]
+    }
+    assert TreeRun.objects.count() == 1
+    assert "could not be launched" not in caplog.text
+
+
+def test_a_run_that_is_launched_later_says_when(admin_client):
+    times = {"eta_0": "2036-01-02", "eta_1": "03:04:05"}
+    response = admin_client.post(launch_page("picky"), {"param-year": "2026", **times})
+    page = admin_client.get(response.url).content.decode()
+    assert "“picky” will be launched at 01/02/2036 3:04 a.m.; until then it is a draft." in page
+    assert "<dt>Due</dt>" in page
+
+
 def test_bad_values_are_shown_in_place_and_what_was_typed_stays(admin_client, admin_user):
     bad = {
         "param-number": "x",

@@ -149,6 +149,21 @@ def test_many_nodes_at_once(world, admin_client):
     assert top.get() == 7
 
 
+def test_what_has_failed_can_be_retried_while_the_run_goes_on(world, admin_client):
+    tree = TaskTree(max_active=1)
+    tree.add_task(fail, ["a"])
+    tree.add_task(echo, ["b"])
+    waiting = tree.add_task(echo, ["c"])
+    result = tree.apply_async()
+    assert control_page(result, "retry") not in admin_client.get(change_page(result)).content.decode()
+    (message,) = world.receive_all()
+    world.deliver(message, "w")
+    assert result.state == "STARTED"
+    assert control_page(result, "retry") in admin_client.get(change_page(result)).content.decode()
+    skip = reverse("admin:django_tasktree_noderun_control", args=[result[waiting].id, "skip"])
+    assert skip in admin_client.get(change_page(result[waiting], "noderun")).content.decode()
+
+
 # In the background
 
 

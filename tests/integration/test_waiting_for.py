@@ -49,6 +49,8 @@ def test_each_waits_for_something_else(world):
 
 def test_drafts_and_limits_and_times(world):
     assert told(launched(draft=True).children[0]) == ["somebody who launches the draft"]
+    scheduled = launched(eta=datetime(2036, 1, 2, 3, 4, 5, tzinfo=timezone.utc))
+    assert told(scheduled.children[0]) == ["the time at which the run is launched, 01/02/2036 03:04:05"]
     first, other, _last = launched(max_active=1).children
     assert (told(first), told(other)) == (["a worker"], ["a free place: its limit of active nodes is reached"])
     NodeRun.objects.filter(id=first.id).update(eta=datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc))

@@ -193,7 +193,7 @@ def test_what_can_not_be_asked_has_no_preview(database, verb, of_node):
     tree = TaskTree()
     node = tree.add_task(echo)
     result = tree.apply_async()
-    with pytest.raises(ValueError, match="has no preview"):
+    with pytest.raises(ValueError, match="there is no preview of"):
         (result[node] if of_node else result).preview(verb)
 
 
