@@ -20,7 +20,7 @@ from django_tasktree.tree import TaskTree
 #: So many rows are steered by one node of a run that works in the background.
 AT_A_TIME = 200
 
-#: What stands in place of a definition in runs that steer others; their parameters name the verb.
+#: The definition of runs that steer others; their parameters name the verb.
 STEERING = "django_tasktree.steer"
 
 #: What else than the permission to control is asked for.

@@ -3,47 +3,20 @@
 import json
 
 import pytest
-from django.contrib.admin import site
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
-from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from django_tasktree import TaskTree
-from django_tasktree import bulk as bulk_of
 from django_tasktree.admin import control, copy_and_delete
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.verbs import VERBS
+from tests.integration.admin_steering import NODES, RUNS, ask, bulk, change_page, control_page, launch, told
 from tests.sample.tasks import echo, fail
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-RUNS = reverse("admin:django_tasktree_treerun_changelist")
-NODES = reverse("admin:django_tasktree_noderun_changelist")
-
-
-def launch(name="tree", task=echo, **options):
-    tree = TaskTree(name)
-    tree.add_task(task, ["a"]).add_task(echo, ["b"])
-    return tree.apply_async(**options)
-
-
-def control_page(result, verb):
-    return reverse("admin:django_tasktree_treerun_control", args=[result.id, verb])
-
-
-def change_page(row, kind="treerun"):
-    return reverse(f"admin:django_tasktree_{kind}_change", args=[row.id])
-
-
-def ask(client, page, **data):
-    return client.post(page, {"confirmed": "yes", **data}, follow=True)
-
-
-def told(response):
-    return [str(message) for message in response.context["messages"]]
 
 
 def test_it_previews_asks_does_and_logs(world, admin_client, admin_user):
@@ -116,12 +89,6 @@ def test_what_does_not_fit_offers_nothing(world, admin_client):
     assert not LogEntry.objects.exists()
 
 
-def bulk(client, verb, results, **data):
-    ids = [str(result.id) for result in results]
-    action = "delete_selected" if verb == "delete" else f"{verb}_chosen"
-    return client.post(RUNS, {"action": action, "_selected_action": ids, **data}, follow=True)
-
-
 def test_many_at_once(world, admin_client):
     paused, *_ = results = [launch(str(number)) for number in range(3)]
     paused.pause()
@@ -162,191 +129,6 @@ def test_what_has_failed_can_be_retried_while_the_run_goes_on(world, admin_clien
     assert control_page(result, "retry") in admin_client.get(change_page(result)).content.decode()
     skip = reverse("admin:django_tasktree_noderun_control", args=[result[waiting].id, "skip"])
     assert skip in admin_client.get(change_page(result[waiting], "noderun")).content.decode()
-
-
-# In the background
-
-
-def test_more_than_the_page_can_show_are_steered_in_the_background(world, admin_client, admin_user, monkeypatch):
-    monkeypatch.setattr(control, "MOST", 2)
-    results = [launch() for _ in range(3)]
-    world.receive_all()
-    asked = bulk(admin_client, "pause", results).content.decode()
-    assert "Pause: 3 runs" in asked
-    assert "A worker does this in the background" in asked
-    assert all(f'value="{result.id}"' in asked for result in results)
-    response = bulk(admin_client, "pause", results, confirmed="yes")
-    run = TreeRun.objects.get(name="Pause: 3 runs")
-    assert (run.launched_by, response.redirect_chain) == (admin_user, [(change_page(run), 302)])
-    assert told(response) == ["A worker does this in the background; this page shows its progress."]
-    assert {result.state for result in results} == {"STARTED"}
-    world.deliver_all("w")
-    assert {result.state for result in results} == {"PAUSED"}
-    assert {result.history[-1].user for result in results} == {admin_user}
-
-
-def test_all_that_a_filter_finds_are_steered_in_the_background(world, admin_client, monkeypatch):
-    monkeypatch.setattr(control, "MOST", 2)
-    results = [launch() for _ in range(4)]
-    results[0].pause()
-    world.receive_all()
-    data = {"action": "revoke_chosen", "_selected_action": [str(results[1].id)], "select_across": "1"}
-    page = f"{RUNS}?state__exact=STARTED"
-    asked = admin_client.post(page, {**data, "index": "0"}).content.decode()
-    assert "Revoke: 3 runs" in asked
-    assert 'name="select_across" value="1"' in asked
-    assert 'name="terminate"' in asked
-    admin_client.post(page, {**data, "confirmed": "yes", "terminate": "on"})
-    world.deliver_all("w")
-    assert [result.state for result in results] == ["PAUSED", *["REVOKED"] * 3]
-    assert results[1].history[-1].note == "terminate"
-
-
-@pytest.mark.parametrize("verb", ["retry", "skip"])
-def test_many_nodes_are_steered_in_the_background(world, admin_client, monkeypatch, verb):
-    monkeypatch.setattr(control, "MOST", 2)
-    results = [launch(task=fail) for _ in range(3)]
-    world.deliver_all("w")
-    top = results[0].children[0]
-    data = {"action": f"{verb}_chosen", "_selected_action": [str(top.id)], "select_across": "1"}
-    page = f"{NODES}?state__exact=FAILURE"
-    admin_client.post(page, {**data, "confirmed": "yes", "result": "{"})
-    assert not TreeRun.objects.filter(name__contains="3 nodes").exists() or verb == "retry"
-    admin_client.post(page, {**data, "confirmed": "yes", "result": "7"})
-    world.deliver_all("w")
-    assert [entry.action for result in results for entry in result.history][:3] == [verb] * 3
-
-
-def test_what_concerns_many_nodes_is_done_by_a_worker(world, admin_client, monkeypatch):
-    monkeypatch.setattr(control, "AT_ONCE", 1)
-    result = launch(task=fail)
-    world.deliver_all("w")
-    page = control_page(result, "retry")
-    asked = admin_client.get(page).content.decode()
-    assert "2 nodes run again" in asked
-    assert "A worker does this in the background" in asked
-    response = ask(admin_client, page)
-    assert result.state == "FAILURE"
-    run = TreeRun.objects.get(name="Retry: 1 run")
-    assert response.redirect_chain == [(change_page(run), 302)]
-    (message,) = world.receive_all()
-    world.deliver(message, "w")
-    assert result.state == "STARTED"
-
-
-def test_what_stops_a_run_never_waits_for_a_worker(world, admin_client, monkeypatch):
-    monkeypatch.setattr(control, "AT_ONCE", 1)
-    result = launch()
-    assert (
-        "A worker does this in the background" not in admin_client.get(control_page(result, "revoke")).content.decode()
-    )
-    ask(admin_client, control_page(result, "revoke"))
-    assert result.state == "REVOKED"
-
-
-def test_each_row_needs_its_permission_in_the_background_too(world, admin_client, monkeypatch):
-    monkeypatch.setattr(control, "MOST", 2)
-    results = [launch(name) for name in "abc"]
-
-    def may_control(self, request, obj=None):
-        return obj is None or obj.name != "b"
-
-    monkeypatch.setattr(control.ControlPages, "has_control_permission", may_control)
-    assert bulk(admin_client, "pause", results, confirmed="yes").status_code == 403
-    assert TreeRun.objects.count() == 3
-    assert bulk(admin_client, "pause", [results[0], results[2]], confirmed="yes").status_code == 200
-
-
-def test_what_comes_after_the_check_is_not_steered(world, admin_client, monkeypatch):
-    monkeypatch.setattr(control, "MOST", 2)
-    results = [launch() for _ in range(3)]
-    later = []
-
-    def may_control(self, request, obj=None):
-        if obj is not None and not later:
-            later.append(launch("later"))
-        return obj is None or obj.name != "later"
-
-    monkeypatch.setattr(control.ControlPages, "has_control_permission", may_control)
-    bulk(admin_client, "pause", results[:1], select_across="1", confirmed="yes")
-    world.deliver_all("w")
-    assert {result.state for result in results} == {"PAUSED"}
-    assert later[0].history == []
-
-
-@pytest.mark.parametrize(
-    "result", [json.dumps("x" * 1_100_000), json.dumps({"__type__": "nonsense", "__value__": 1})], ids=["large", "odd"]
-)
-def test_what_can_not_be_stored_is_told(world, admin_client, monkeypatch, result):
-    monkeypatch.setattr(control, "MOST", 2)
-    for _ in range(3):
-        launch(task=fail)
-    world.deliver_all("w")
-    ids = [str(key) for key in NodeRun.objects.filter(state="FAILURE").values_list("id", flat=True)]
-    data = {"action": "skip_chosen", "_selected_action": ids, "confirmed": "yes", "result": result}
-    response = admin_client.post(NODES, data, follow=True)
-    assert response.status_code == 200
-    assert len(told(response)) == 1
-    assert TreeRun.objects.count() == 3
-
-
-def test_who_steered_in_the_background_is_in_the_log(world, admin_client, admin_user, monkeypatch):
-    monkeypatch.setattr(control, "MOST", 2)
-    results = [launch() for _ in range(3)]
-    for result in results:
-        result.revoke()
-    bulk(admin_client, "delete", results, confirmed="yes")
-    entry = LogEntry.objects.get()
-    assert (entry.user, entry.object_repr, entry.change_message) == (admin_user, "Delete: 3 runs", "Delete: 3 runs.")
-    world.receive_all()
-
-
-@pytest.mark.parametrize(
-    ("verb", "may", "state"),
-    [
-        ("retry", "control_treerun", "REVOKED"),
-        ("resume", "control_treerun", "PAUSED"),
-        ("copy", "launch_treerun", "REVOKED"),
-    ],
-)
-def test_a_run_that_deletes_others_is_steered_by_those_alone_who_may_delete(world, staff, admin_user, verb, may, state):
-    victims = [launch("victim") for _ in range(3)]
-    for victim in victims:
-        victim.revoke()
-    result = bulk_of(TreeRun.objects.filter(name="victim")).in_background("delete", by=admin_user)
-    result.pause() if state == "PAUSED" else result.revoke()
-    world.receive_all()
-    client = staff("view_treerun", "view_noderun", may)
-    page = client.get(change_page(result.run)).content.decode()
-    assert f"/control/{verb}/" not in page
-    assert ask(client, control_page(result, verb)).status_code == 403
-    node = result.children[0]
-    page = reverse("admin:django_tasktree_noderun_control", args=[node.id, "retry"])
-    assert ask(client, page).status_code == 403
-    world.deliver_all("w")
-    assert TreeRun.objects.filter(name="victim").count() == 3
-
-
-def test_without_the_pages_of_runs(world, admin_client, monkeypatch):
-    monkeypatch.setattr(control, "MOST", 2)
-    results = [launch(task=fail) for _ in range(3)]
-    world.deliver_all("w")
-    monkeypatch.delitem(site._registry, TreeRun)
-    ids = [str(result.children[0].id) for result in results]
-    data = {"action": "retry_chosen", "_selected_action": ids, "confirmed": "yes"}
-    assert admin_client.post(NODES, data)["Location"] == NODES
-
-
-def test_whoever_may_not_delete_what_goes_along_deletes_nothing(world, staff, monkeypatch):
-    monkeypatch.setattr(control, "MOST", 2)
-    results = [launch() for _ in range(3)]
-    for result in results:
-        result.revoke()
-    client = staff("view_treerun", "delete_treerun")
-    monkeypatch.setattr(copy_and_delete, "models_that_go_with_runs", lambda: {LogEntry, User})
-    refused = bulk(client, "delete", results, confirmed="yes")
-    assert "permission to delete what goes with it" in told(refused)[0]
-    assert TreeRun.objects.count() == 3
 
 
 def test_pages_cost_as_much_for_large_runs_as_for_small_ones(world, admin_client):

@@ -1,4 +1,4 @@
-"""What the admin refuses is told by names, in the language of whoever reads it."""
+"""Refusals in the admin name runs and nodes by their titles, in the language of the user."""
 
 import pickle
 import re

@@ -210,49 +210,20 @@ def test_an_attempt_that_was_taken_for_lost_does_nothing_more(world, failed, mon
     assert summed_up(result)["done"] == 5
 
 
-@pytest.mark.parametrize("verb", ["retry", "delete"])
-def test_the_sum_is_right_wherever_the_worker_dies(world, verb):
+def wherever_the_worker_dies(world, steer, every):
+    """Give the run that steers others for each step at which its worker may die, once it has ended all the same.
+
+    Args:
+        world: the simulation.
+        steer: makes what is steered, and launches the run.
+        every: die at each step of so many.
+    """
     step, ended = 0, False
     while not ended:
-        step += 7
+        step += every
         NodeRun.objects.all().delete()
         TreeRun.objects.all().delete()
-        for _ in range(3):
-            launch("victim", fail)
-        world.deliver_all("w")
-        result = bulk(TreeRun.objects.all()).in_background(verb)
-        (message,) = world.receive_all()
-        worker = world.start_worker("mortal")
-        with world.counting(crash_at=step):
-            try:
-                world.deliver(message, worker)
-                ended = True
-            except Crash:
-                pass
-        world.kill_worker(worker)
-        assert world.recover(lambda result=result: TreeResult(result.id).ready())
-        found = summed_up(result)
-        assert (found["done"], found["missing"], found["refused"]) == (3, 0, 0), step
-        if verb == "retry":
-            assert found["nodes"] == 6, step
-
-
-def test_nobody_can_be_asked(world):
-    result = bulk(TreeRun.objects.none()).in_background("retry")
-    world.deliver_all("w")
-    assert summed_up(result)["done"] == 0
-
-
-def test_each_is_asked_once_wherever_the_worker_dies(world):
-    """A copy, most of all, must not be made twice."""
-    step, ended = 0, False
-    while not ended:
-        step += 3
-        TreeRun.objects.all().delete()
-        originals = [launch("original") for _ in range(3)]
-        world.receive_all()
-        ids = [one.id for one in originals]
-        result = bulk(TreeRun.objects.filter(id__in=ids)).in_background("copy")
+        result = steer()
         (message,) = world.receive_all()
         worker = world.start_worker("victim")
         with world.counting(crash_at=step):
@@ -263,7 +234,41 @@ def test_each_is_asked_once_wherever_the_worker_dies(world):
                 pass
         world.kill_worker(worker)
         assert world.recover(lambda result=result: TreeResult(result.id).ready())
-        assert summed_up(result)["done"] == 3
-        copied = TreeRun.objects.filter(copy_of__isnull=False).values_list("copy_of", flat=True)
-        assert sorted(copied) == sorted(ids), step
+        yield result
     assert step > 30
+
+
+@pytest.mark.parametrize("verb", ["retry", "delete"])
+def test_the_sum_is_right_wherever_the_worker_dies(world, verb):
+    def steer():
+        for _ in range(3):
+            launch("victim", fail)
+        world.deliver_all("w")
+        return bulk(TreeRun.objects.all()).in_background(verb)
+
+    for result in wherever_the_worker_dies(world, steer, every=7):
+        found = summed_up(result)
+        assert (found["done"], found["missing"], found["refused"]) == (3, 0, 0)
+        if verb == "retry":
+            assert found["nodes"] == 6
+
+
+def test_nobody_can_be_asked(world):
+    result = bulk(TreeRun.objects.none()).in_background("retry")
+    world.deliver_all("w")
+    assert summed_up(result)["done"] == 0
+
+
+def test_each_is_asked_once_wherever_the_worker_dies(world):
+    """A copy, most of all, must not be made twice."""
+
+    def steer():
+        originals = [launch("original").id for _ in range(3)]
+        world.receive_all()
+        return bulk(TreeRun.objects.filter(id__in=originals)).in_background("copy")
+
+    for result in wherever_the_worker_dies(world, steer, every=3):
+        assert summed_up(result)["done"] == 3
+        originals = TreeRun.objects.filter(name="original", copy_of__isnull=True).values_list("id", flat=True)
+        copied = TreeRun.objects.filter(copy_of__isnull=False).values_list("copy_of", flat=True)
+        assert sorted(copied) == sorted(originals)
