@@ -25,7 +25,7 @@ from django_tasktree.number_texts import number_text
 from django_tasktree.purging import HAS_NOT_ENDED, delete_run, what_goes_with
 from django_tasktree.registry import all_definitions
 from django_tasktree.result import TreeResult
-from django_tasktree.states import RUN_OPEN
+from django_tasktree.states import RUN_OPEN, RunState
 from django_tasktree.tasks import delete_runs as delete_later
 from django_tasktree.verbs import Verb
 
@@ -36,7 +36,7 @@ COPY = Verb(
     "copy",
     gettext_lazy("Launch again"),
     gettext_lazy("Launch the same tree once more, as a new run; this one stays as it is."),
-    may_fit_run=lambda run: verb_of(run) is None,
+    may_fit_run=lambda run: run.state != RunState.DRAFT and verb_of(run) is None,
 )
 DELETE = Verb(
     "delete",

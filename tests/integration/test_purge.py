@@ -199,7 +199,7 @@ class TestCommand:
     def test_it_deletes(self, database, eager):
         a_run()
         a_run(days=1)
-        assert command("--older-than", "30d") == "Deleted 1 run(s) with 8 node(s).\n"
+        assert command("--older-than", "30d") == "Deleted 1 run with 8 nodes.\n"
         assert TreeRun.objects.count() == 1
 
     def test_a_dry_run_only_counts(self, database, eager):
@@ -207,7 +207,7 @@ class TestCommand:
         a_run(task=fail)
         told = json.loads(command("--older-than", "30d", "--dry-run", "--format", "json"))
         assert told == {"FAILURE": {"runs": 1, "nodes": 8}, "SUCCESS": {"runs": 1, "nodes": 8}}
-        assert "success: 1 run(s) with 8 node(s)" in command("--older-than", "30d", "--dry-run")
+        assert "success: 1 run with 8 nodes" in command("--older-than", "30d", "--dry-run")
         assert TreeRun.objects.count() == 2
 
     def test_states(self, database, eager):

@@ -381,7 +381,7 @@ class TestCommand:
         run, _ = a_run(), a_run()
         Protecting.objects.create(node=node_of(run))
         assert self.call().splitlines() == [
-            "Deleted 1 run(s) with 3 node(s).",
+            "Deleted 1 run with 3 nodes.",
             f"Kept run {run.id}: it is referenced through the protected foreign key orders.Protecting.node",
         ]
 
@@ -392,7 +392,7 @@ class TestCommand:
 
     def test_what_fails_is_an_error(self, database, eager):
         Unmanaged.objects.create(node=node_of(a_run()))
-        with pytest.raises(CommandError, match=r"1 run\(s\) could not be deleted"):
+        with pytest.raises(CommandError, match=r"1 run could not be deleted"):
             self.call()
 
 

@@ -16,6 +16,7 @@ from django_tasktree.engine.purge import Kept, Old, count_old
 from django_tasktree.management.arguments import age
 from django_tasktree.management.display.console import console_of
 from django_tasktree.management.display.json_output import dumps
+from django_tasktree.management.display.labels import counted as number_of
 from django_tasktree.management.subcommands.states import run_state_argument
 from django_tasktree.management.usage import usage_error
 from django_tasktree.purging import old_runs, purge_runs, retention
@@ -56,7 +57,7 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
         for line in _lines(counted, kept, dry_run=options["dry_run"]):
             console.print(line, soft_wrap=True)
     if troubles := [each for each in kept if each.error is not None]:
-        raise CommandError(f"{len(troubles):,} run(s) could not be deleted") from troubles[0].error
+        raise CommandError(f"{number_of(len(troubles), 'run')} could not be deleted") from troubles[0].error
 
 
 def _old(options: dict[str, Any]) -> Old:
@@ -94,8 +95,11 @@ def _json(counted: dict[str, tuple[int, int]], kept: list[Kept], *, dry_run: boo
 def _lines(counted: dict[str, tuple[int, int]], kept: list[Kept], *, dry_run: bool) -> list[str]:
     if not dry_run:
         runs, nodes = counted["deleted"]
-        lines = [f"Deleted {runs:,} run(s) with {nodes:,} node(s)."]
+        lines = [f"Deleted {number_of(runs, 'run')} with {number_of(nodes, 'node')}."]
         lines += [f"Kept run {each.run_id}: {each.reason}" for each in kept[:_SHOWN]]
-        return [*lines, f"… and {len(kept) - _SHOWN:,} more run(s)."] if len(kept) > _SHOWN else lines
-    lines = [f"{state.lower()}: {runs:,} run(s) with {nodes:,} node(s)" for state, (runs, nodes) in counted.items()]
+        return [*lines, f"… and {number_of(len(kept) - _SHOWN, 'more run')}."] if len(kept) > _SHOWN else lines
+    lines = [
+        f"{state.lower()}: {number_of(runs, 'run')} with {number_of(nodes, 'node')}"
+        for state, (runs, nodes) in counted.items()
+    ]
     return [*lines, "Nothing was deleted: this is a dry run."] if lines else ["There are no such runs."]

@@ -49,8 +49,10 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
         console.print(dumps(described), soft_wrap=True)
         return
     _print(console, summary, tree_lines(page, ids=options["ids"]), page)
+    if history:
+        console.print("\nHistory")
     for line in history_lines(history):
-        console.print(line, soft_wrap=True)
+        console.print("  ", line, sep="", soft_wrap=True)
 
 
 def _print(console: Any, summary: Summary, tree: Iterable[Text], page: Page) -> None:

@@ -10,19 +10,20 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_tasktree.management.display.console import console_of
 from django_tasktree.management.display.json_output import dumps
+from django_tasktree.management.display.labels import counted
 from django_tasktree.sweeping import Swept, sweep
 
-_TOLD = {
-    "requeued": "node(s) of lost workers run again",
-    "failed": "node(s) of lost workers have failed",
-    "resent": "lost message(s) were sent again",
-    "parked": "node(s) of paused or ended runs were put back",
-    "settled": "end(s) of nodes or runs were followed up",
-    "advanced": "ready node(s) were queued",
-    "launched": "draft(s) were due, and were launched",
-    "overdue": "run(s) were stopped at their deadline",
-    "purged": "old run(s) were deleted",
-    "errors": "thing(s) could not be mended: the log says why",
+_LABELS = {
+    "requeued": "Nodes of lost workers that run again",
+    "failed": "Nodes of lost workers that have failed",
+    "resent": "Lost messages that were sent again",
+    "parked": "Nodes of paused or ended runs that were put back",
+    "settled": "Ends of nodes or runs that were followed up",
+    "advanced": "Runs whose ready nodes were queued",
+    "launched": "Drafts that were due and were launched",
+    "overdue": "Runs that were stopped at their deadline",
+    "purged": "Old runs that were deleted",
+    "errors": "Errors, which the log explains",
 }
 
 
@@ -41,11 +42,11 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
         for line in _lines(swept):
             console.print(line, soft_wrap=True)
     if swept.errors:
-        raise CommandError(f"{swept.errors} thing(s) could not be mended: the log says why")
+        raise CommandError(f"{counted(swept.errors, 'error')}: the log explains what could not be mended")
 
 
 def _lines(swept: Swept) -> list[str]:
     numbers = asdict(swept)
-    return [f"{numbers[name]:,} {told}" for name, told in _TOLD.items() if numbers[name]] or [
+    return [f"{label}: {numbers[name]:,}" for name, label in _LABELS.items() if numbers[name]] or [
         "There is nothing to mend."
     ]

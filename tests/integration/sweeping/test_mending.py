@@ -82,7 +82,7 @@ def test_the_command_tells_what_it_has_mended(world):
     for node in launched("a", "b"):
         age(node, 60)
     world.receive_all()
-    assert run_command() == ("2 lost message(s) were sent again\n", None)
+    assert run_command() == ("Lost messages that were sent again: 2\n", None)
 
 
 def test_the_command_as_json(world):
@@ -100,5 +100,5 @@ def test_the_command_fails_where_something_could_not_be_mended(world, monkeypatc
     world.receive_all()
     break_one(monkeypatch, node.node.run_id)
     out, error = run_command()
-    assert "1 lost message(s) were sent again" in out
-    assert error == "1 thing(s) could not be mended: the log says why"
+    assert "Lost messages that were sent again: 1" in out
+    assert error == "1 error: the log explains what could not be mended"
