@@ -173,7 +173,7 @@ def test_show_tells_ids_and_history(world):
     assert f"⊘ echo(a)  {result.children[0].id}" in out
     *_, paused, revoked = out.splitlines()
     assert paused[21:] == "  pause, by anna"
-    assert revoked[21:] == f"revoke of node {result.children[0].id}, 2 nodes, by bob"
+    assert revoked[21:] == f"  revoke of node {result.children[0].id}, 2 nodes, by bob"
     described = json.loads(tasktree("show", str(result.id), "--format", "json")[0])
     assert [(entry["action"], entry["by"]) for entry in described["history"]] == [("pause", "anna"), ("revoke", "bob")]
 
