@@ -17,6 +17,7 @@ from django_tasktree.admin.launch import LaunchPages
 from django_tasktree.admin.live import LivePages
 from django_tasktree.admin.page_context import page_context
 from django_tasktree.admin.rendering import run_title
+from django_tasktree.bulk_steering import verb_of
 from django_tasktree.citizens import citizen_tasks
 from django_tasktree.drafting import NodeRow, read_rows, save_draft
 from django_tasktree.engine.moves import write_alias
@@ -51,6 +52,9 @@ class ComposePages(LaunchPages, LivePages):
     def compose_buttons(self, request: HttpRequest, run: TreeRun) -> list[dict[str, Any]]:
         """The buttons that lead here from the page of a run."""
         if not self.has_compose_permission(request, run) or not self.has_view_nodes_permission(request, run):
+            return []
+        if verb_of(run) is not None:
+            # What it does to other runs is not for drafts.
             return []
         site, name = self.admin_site.name, "admin:django_tasktree_treerun_compose"
         copy = {"verb": _COPY, "link": f"{reverse(name, current_app=site)}?from={run.pk}"}

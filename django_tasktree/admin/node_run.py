@@ -1,6 +1,7 @@
 """The pages of nodes."""
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -17,7 +18,7 @@ from django_tasktree.admin.control import ControlPages, bulk_action
 from django_tasktree.admin.filters import RunFilter
 from django_tasktree.admin.history import history_of
 from django_tasktree.admin.read_only import ReadOnlyAdmin
-from django_tasktree.admin.stored_values import StoredValue
+from django_tasktree.admin.stored_values import StoredValue, referred_to
 from django_tasktree.admin.tree_page import place_in_tree, tree_page
 from django_tasktree.admin.waiting_for import waiting_for
 from django_tasktree.identifiers import as_uuid
@@ -25,6 +26,8 @@ from django_tasktree.models import NodeRun
 from django_tasktree.text import short_name
 from django_tasktree.verbs import Verb, fitting_node, verbs_of_nodes
 
+#: So many nodes to which arguments refer are looked up.
+_MOST_NAMES = 100
 #: What may be long; no list needs it.
 _LONG = ("args", "kwargs", "options", "result", "error_message", "error_args", "traceback", "run__params")
 
@@ -143,4 +146,12 @@ def _values(node: NodeRun) -> list[tuple[Any, StoredValue]]:
         (_("Keyword arguments"), node.kwargs),
         (_("Message options"), node.options),
     ]
-    return [(label, StoredValue.of(text)) for label, text in texts if text not in (None, "", "[]", "{}")]
+    names = _names_of(node) if node.has_references else {}
+    return [(label, StoredValue.of(text, names)) for label, text in texts if text not in (None, "", "[]", "{}")]
+
+
+def _names_of(node: NodeRun) -> dict[UUID, str]:
+    """Name the nodes to which a node's arguments refer; of very many only the first."""
+    keys = sorted(referred_to(node.args) | referred_to(node.kwargs))[:_MOST_NAMES]
+    tasks = NodeRun.objects.filter(id__in=keys).values_list("id", "task")
+    return {node.run_id: "run", **{key: short_name(task) for key, task in tasks}}

@@ -1,10 +1,14 @@
 """Arguments and results as they stand in rows, made readable; nothing is ever unpickled for a page."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django_tasktree.call_texts import is_reference, typed_text
+from django_tasktree.identifiers import as_uuid
 from django_tasktree.stand_ins import stand_in_text
 from django_tasktree.text import readable_json
 
@@ -46,10 +50,15 @@ class StoredValue:
         return len(self.text) <= _OPEN_CHARACTERS and self.text.count("\n") < _OPEN_LINES
 
     @classmethod
-    def of(cls, stored: str) -> "StoredValue":
-        """Read a text that ``django_tasktree.serialization`` wrote, without making objects of it."""
+    def of(cls, stored: str, names: Mapping[UUID, str] | None = None) -> "StoredValue":
+        """Read a text that ``django_tasktree.serialization`` wrote, without making objects of it.
+
+        Args:
+            stored: the text.
+            names: what to call the nodes that it refers to.
+        """
         try:
-            value = json.loads(stored, object_hook=_plain)
+            value = json.loads(stored, object_hook=partial(_plain, names or {}))
             line = readable_json(value)
             return cls(line if len(line) <= _LINE else readable_json(value, indent=2), len(stored))
         except RecursionError:
@@ -60,11 +69,30 @@ class StoredValue:
             return cls("", len(stored), pickled=True)
 
 
-def _plain(value: dict[str, Any]) -> Any:
+def referred_to(stored: str) -> set[UUID]:
+    """Find the nodes to whose results a stored text refers."""
+    found: set[UUID] = set()
+
+    def note(value: dict[str, Any]) -> Any:
+        if value.keys() == {"__type__", "__value__"} and is_reference(value["__type__"], value["__value__"]):
+            node = as_uuid(str(value["__value__"][0]))
+            found.update([node] if node else [])
+        return value
+
+    try:
+        json.loads(stored, object_hook=note)
+    except (RecursionError, ValueError):
+        return set()
+    return found
+
+
+def _plain(names: Mapping[UUID, str], value: dict[str, Any]) -> Any:
     """Show an object of one of Celery's extra types as one text that names the type."""
     if value.keys() != {"__type__", "__value__"}:
         return value
     kind, content = value["__type__"], value["__value__"]
     if is_reference(kind, content):
-        return f"<{content[1]} of node {content[0]}{''.join(f'[{step!r}]' for step in content[2:])}>"
+        node = as_uuid(str(content[0]))
+        name = "node" if node is None else names.get(node, "node")
+        return f"<{content[1]} of {name} {node or content[0]}{''.join(f'[{step!r}]' for step in content[2:])}>"
     return stand_in_text(kind, content) or f"<{kind} {typed_text(kind, content)}>"

@@ -36,8 +36,8 @@ _COLUMNS = (
 _ERROR = ("error_type", "error_message")
 
 
-@require_safe
 @with_json_errors
+@require_safe
 def children(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """Tell the nodes under a node: ``?parent=`` (a key; the root nodes by default), ``?after=`` and ``?limit=``."""
     run = visible_run(request, run_id)

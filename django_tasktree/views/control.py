@@ -24,16 +24,16 @@ from django_tasktree.views.status import status_json
 _YES = ("1", "true", "yes", "on")
 
 
-@require_POST
 @with_json_errors
+@require_POST
 def control_run(request: HttpRequest, run_id: UUID, verb: str) -> HttpResponse:
     """Ask a verb of a run."""
     run = visible_run(request, run_id)
     return _ask(request, run, TreeResult(run.id), _verb(verb, verbs_of_runs()))
 
 
-@require_POST
 @with_json_errors
+@require_POST
 def control_node(request: HttpRequest, node_id: UUID, verb: str) -> HttpResponse:
     """Ask a verb of a node, with all below it."""
     node = NodeRun.objects.filter(id=node_id).values("run_id").first()
@@ -48,7 +48,7 @@ def _ask(request: HttpRequest, run: TreeRun, handle: Any, verb: Verb) -> HttpRes
         raise PermissionDenied(_("You may not steer this run."))
     try:
         values = _values(request)
-    except (ValueError, RecursionError) as exc:
+    except ValueError as exc:
         return error(400, str(exc))
     form = ControlForm(verb, values)
     if not form.is_valid():
@@ -87,7 +87,10 @@ def _values(request: HttpRequest) -> dict[str, Any]:
     """
     if request.content_type != "application/json":
         return request.POST.dict()
-    values = json.loads(request.body or b"{}")
+    try:
+        values = json.loads(request.body or b"{}")
+    except (ValueError, RecursionError) as exc:
+        raise ValueError(_("The body is not JSON: %(error)s.") % {"error": exc}) from exc
     if not isinstance(values, dict):
         raise ValueError(_("The body is no JSON object."))  # noqa: TRY004  bad input, not a wrong call
     # The form reads a result from its text.

@@ -18,15 +18,15 @@ from django_tasktree.views.answers import answer, with_json_errors
 from django_tasktree.views.shared_links import shared_run
 
 
-@require_safe
 @with_json_errors
+@require_safe
 def run_status(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """Tell how a run stands to those who may see it."""
     return conditional(request, answer(status_json(visible_run(request, run_id))))
 
 
-@require_safe
 @with_json_errors
+@require_safe
 def shared_status(request: HttpRequest, token: str) -> HttpResponse:
     """Tell how far a run is to those who have a signed link."""
     return conditional(request, answer(progress_status(shared_run(token))))

@@ -166,9 +166,10 @@ def test_a_run_that_deletes_others_is_steered_by_those_alone_who_may_delete(worl
     result = bulk_of(TreeRun.objects.filter(name="victim")).in_background("delete", by=admin_user)
     result.pause() if state == "PAUSED" else result.revoke()
     world.receive_all()
-    client = staff("view_treerun", "view_noderun", may)
+    client = staff("view_treerun", "view_noderun", "compose_treerun", may)
     page = client.get(change_page(result.run)).content.decode()
     assert f"/control/{verb}/" not in page
+    assert "compose/?from=" not in page
     assert ask(client, control_page(result, verb)).status_code == 403
     node = result.children[0]
     page = reverse("admin:django_tasktree_noderun_control", args=[node.id, "retry"])

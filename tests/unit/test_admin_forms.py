@@ -1,18 +1,19 @@
 """The form of a definition: each kind of parameter, its default, and what is refused."""
 
+import json
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.utils.translation import override
 
 from django_tasktree import TaskTree
 from django_tasktree.admin.forms import LaunchForm
-from django_tasktree.admin.stored_values import StoredValue
+from django_tasktree.admin.stored_values import StoredValue, referred_to
 from django_tasktree.exceptions import InvalidParameter
 from django_tasktree.registry import Definition
 
@@ -173,6 +174,16 @@ def test_stored_values_are_readable_and_never_unpickled():
     assert StoredValue.of('[{"__type__": "date", "__value__": "2026-05-01"}]').text == '["<date 2026-05-01>"]'
     reference = '{"__type__": "tasktree-output", "__value__": ["ab", "output", "rows", 0]}'
     assert StoredValue.of(reference).text == "\"<output of node ab['rows'][0]>\""
+    assert referred_to(reference) == set()
+
+
+def test_a_reference_names_its_node():
+    key = uuid4()
+    text = json.dumps([{"__type__": "tasktree-output", "__value__": [key.hex, "outputs", 1]}])
+    assert referred_to(text) == {key}
+    assert StoredValue.of(text, {key: "fetch"}).text == f'["<outputs of fetch {key}[1]>"]'
+    assert StoredValue.of(text).text == f'["<outputs of node {key}[1]>"]'
+    assert referred_to("gASV") == set()
     pickled = StoredValue.of("pickle:gASVBwAAAA")
     assert (pickled.pickled, pickled.text, pickled.size) == (True, "", 17)
     assert not StoredValue.of("[" * 100_000 + "]" * 100_000).pickled

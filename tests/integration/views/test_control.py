@@ -131,7 +131,7 @@ def test_the_token_of_the_project_is_asked_for(world, admin_user):
 @pytest.mark.parametrize(
     ("body", "status", "told"),
     [
-        ("{", 400, "Expecting"),
+        ("{", 400, "The body is not JSON: Expecting"),
         ("[1]", 400, "no JSON object"),
         ('{"result": 1', 400, "Expecting"),
         ('{"result": ' + 100_000 * "[", 400, "recursion"),
@@ -142,6 +142,13 @@ def test_bodies_that_can_not_be_read(world, staff, body, status, told):
     refused = staff(*BOTH).post(address, body, content_type="application/json")
     assert refused.status_code == status
     assert told in refused.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("method", ["get", "put", "delete"])
+def test_another_method_is_refused_in_json(world, staff, method):
+    refused = getattr(staff(*BOTH), method)(of_run(launched(), "pause"))
+    assert (refused.status_code, refused["Allow"]) == (405, "POST")
+    assert refused.json()["error"]["message"] == "This address takes POST."
 
 
 def test_options_that_are_not_valid(world, staff):
