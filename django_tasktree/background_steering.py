@@ -9,7 +9,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import InterfaceError, OperationalError, transaction
 
 from django_tasktree import serialization
-from django_tasktree.bulk_steering import OF_NODES, OF_RUNS, BulkOutcome, bulk
+from django_tasktree.bulk_steering import OF_NODES, OF_RUNS, BulkOutcome, bulk, retry_leaves
 from django_tasktree.engine.history import InBackground, asked_before
 from django_tasktree.engine.moves import write_alias
 from django_tasktree.exceptions import Fenced
@@ -65,9 +65,10 @@ def steer_some(kind: str, verb: str, keys: list[UUID], by: str, options: Mapping
     run = TreeRun.objects.get(id=row.run_id)
     asker = InBackground(run.launched_by or by, row.id, current_node().task_id)
     before = asked_before(row.id, keys, of_nodes=model is NodeRun)
-    outcome = BulkOutcome()
-    for key in keys:
-        if key not in before:
+    rest = [key for key in keys if key not in before]
+    outcome = BulkOutcome(retry_leaves(rest, asker) if model is NodeRun and verb == "retry" else {})
+    for key in rest:
+        if key not in outcome.done:
             _steer_one(model, key, verb, asker, options, outcome)
     found = _steered(outcome, before)
     if verb == "delete" and row.attempts > 1:

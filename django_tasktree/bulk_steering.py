@@ -1,7 +1,8 @@
 """Steer many runs, or many nodes with what is below them, at once: here and now, or in the background."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -9,11 +10,14 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from django_tasktree import steering
 from django_tasktree.engine.specs import Effect
-from django_tasktree.exceptions import Fenced, RunNotFound, TaskTreeError
+from django_tasktree.engine.subtree import in_chunks
+from django_tasktree.exceptions import Fenced, NotPossible, RunNotFound, TaskTreeError
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.purging import delete_run
 from django_tasktree.result import NodeResult, TreeResult
+from django_tasktree.states import NODE_FAILED
 from django_tasktree.text import text_of
 from django_tasktree.tree import TaskTree
 
@@ -77,8 +81,14 @@ class Bulk:
         return self._each(lambda handle: handle.revoke(terminate=terminate, by=by))
 
     def retry(self, *, by: Any = None) -> BulkOutcome:
-        """Retry each; see :meth:`TreeResult.retry`."""
-        return self._each(lambda handle: handle.retry(by=by))
+        """Retry each; see :meth:`TreeResult.retry`. Nodes with nothing below them are retried many at once."""
+        keys = self._keys()
+        done = retry_leaves(keys, by) if self._queryset.model is NodeRun else {}
+        outcome = BulkOutcome(done)
+        for key in keys:
+            if key not in done:
+                self._ask_one(key, lambda handle: handle.retry(by=by), outcome)
+        return outcome
 
     def launch(self, *, by: Any = None) -> BulkOutcome:
         """Launch each run that is a draft; see :meth:`TreeResult.launch`."""
@@ -160,6 +170,25 @@ class Bulk:
             raise
         except TaskTreeError as exc:
             outcome.refused[key] = str(exc)
+
+
+def retry_leaves(keys: Sequence[UUID], by: Any = None) -> dict[UUID, Effect]:
+    """Retry those of some nodes that failed and have nothing below them, a batch of each run in a transaction.
+
+    Returns:
+        What was done to each of them; the others are left as they are.
+    """
+    done: dict[UUID, Effect] = {}
+    for batch in in_chunks(list(keys), AT_A_TIME):
+        of_run: dict[UUID, list[UUID]] = {}
+        found = NodeRun.objects.filter(id__in=batch, state__in=NODE_FAILED, child_count=0)
+        for key, run_id in found.values_list("id", "run_id"):
+            of_run.setdefault(run_id, []).append(key)
+        for run_id, some in of_run.items():
+            # A run that was deleted at this moment, or the like: whoever asks again, one by one, is told.
+            with suppress(NotPossible, RunNotFound):
+                done |= steering.retry_leaves(run_id, some, by)
+    return done
 
 
 def steer_in_background(

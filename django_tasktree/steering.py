@@ -3,7 +3,7 @@
 What follows (messages, settling) is done after commit. Handles, the admin and the commands all come through here.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -15,13 +15,14 @@ from django_tasktree.blueprint import draw
 from django_tasktree.engine import pause as engine_pause
 from django_tasktree.engine import preview as engine_preview
 from django_tasktree.engine.add import add, place_in
-from django_tasktree.engine.history import record
+from django_tasktree.engine.history import record, record_each
 from django_tasktree.engine.moves import nodes, write_alias
 from django_tasktree.engine.refusal_texts import HAS_ENDED, NO_DRAFT, NOT_GOING, NOT_PAUSED
 from django_tasktree.engine.rerun import rerun as engine_rerun
 from django_tasktree.engine.reset import lock_run
 from django_tasktree.engine.results_at_hand import check_at_hand
 from django_tasktree.engine.retry_failed import retry_failed
+from django_tasktree.engine.retry_failed import retry_leaves as engine_retry_leaves
 from django_tasktree.engine.skip_node import prepare_skip
 from django_tasktree.engine.specs import Effect, Outcome
 from django_tasktree.engine.start import start
@@ -135,6 +136,27 @@ def retry(run_id: UUID, node_id: UUID | None = None, by: Any = None) -> Effect:
         record(run_id, Action.RETRY, by, node_id=node_id, nodes=effect.moved)
         steered_after_commit(run_id)
         return effect
+
+
+@through_deadlocks
+def retry_leaves(run_id: UUID, node_ids: Collection[UUID], by: Any = None) -> dict[UUID, Effect]:
+    """Retry those of some nodes of a run that failed and have nothing below them, in one transaction.
+
+    Returns:
+        What was done to each of them; the others are left as they are, for :func:`retry`, which says why.
+
+    Raises:
+        NotPossible: the run is a draft.
+        RunNotFound: there is none.
+    """
+    with transaction.atomic(using=write_alias()):
+        again, waiting = engine_retry_leaves(run_id, node_ids)
+        if not again:
+            return {}
+        effects = {key: Effect(again=1 + (waiting if position == 0 else 0)) for position, key in enumerate(again)}
+        record_each(run_id, Action.RETRY, by, {key: effect.moved for key, effect in effects.items()})
+        steered_after_commit(run_id)
+        return effects
 
 
 @through_deadlocks

@@ -1,6 +1,6 @@
 """The history of a run: what was asked of it, by whom and when."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -75,14 +75,30 @@ def record(
     """
     if isinstance(by, InBackground):
         by.check()
-    user_id = getattr(by, "pk", None)
-    HistoryEntry.objects.using(write_alias()).create(
+    _entry(run_id, action, by, node_id=node_id, nodes=nodes, note=storable(note)).save(using=write_alias())
+
+
+def record_each(run_id: UUID, action: Action, by: Any, moved: Mapping[UUID, int]) -> None:
+    """Write down what was done to several nodes, in the transaction that does it.
+
+    Args:
+        run_id: the run.
+        action: what was asked for.
+        by: see :func:`record`.
+        moved: node -> how many nodes it moved.
+    """
+    if isinstance(by, InBackground):
+        by.check()
+    entries = [_entry(run_id, action, by, node_id=key, nodes=number) for key, number in moved.items()]
+    HistoryEntry.objects.using(write_alias()).bulk_create(entries)
+
+
+def _entry(run_id: UUID, action: Action, by: Any, **values: Any) -> HistoryEntry:
+    return HistoryEntry(
         run_id=run_id,
-        node_id=node_id,
         action=action,
-        user_id=user_id,
+        user_id=getattr(by, "pk", None),
         actor="" if by is None else storable(text_of(by), LONG_NAME_LENGTH),
-        nodes=nodes,
-        note=storable(note),
         cause=by.node_id if isinstance(by, InBackground) else None,
+        **values,
     )

@@ -1,11 +1,12 @@
 """Run again what failed or was revoked in a run, or below a node, and what was not reached because of it."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from django.utils.translation import gettext_noop as _
 
 from django_tasktree.engine.moves import nodes
-from django_tasktree.engine.reach import CAN_NOT_RUN, may_run, reached, refuse_dead_end
+from django_tasktree.engine.reach import CAN_NOT_RUN, MAY_RUN, may_run, reached, refuse_dead_end
 from django_tasktree.engine.reset import lock_run, release, reopen, reset, restore, unsettle
 from django_tasktree.engine.specs import Effect
 from django_tasktree.engine.subtree import in_batches, subtree
@@ -41,6 +42,34 @@ def retry_failed(run_id: UUID, top: UUID | None = None) -> Effect:
     reopen(run)
     stays = nodes().filter(run_id=run_id, state=NodeState.SUCCESS).count()
     return Effect(again=again, stays=stays)
+
+
+def retry_leaves(run_id: UUID, ids: Collection[UUID]) -> tuple[list[UUID], int]:
+    """Reset those of some nodes that failed, have nothing below them, and may run again: many in few statements.
+
+    In the caller's transaction; the caller lets the run advance after commit.
+
+    Args:
+        run_id: the run.
+        ids: of nodes of it; of one batch, at most.
+
+    Returns:
+        The nodes that were reset, and how many others wait again for them. All else is left as it is.
+
+    Raises:
+        NotPossible: the run is a draft.
+    """
+    run = lock_run(run_id)
+    leaves = nodes().filter(MAY_RUN, run_id=run_id, id__in=ids, state__in=NODE_FAILED, child_count=0)
+    failed = list(leaves.values_list("id", flat=True))
+    if not failed:
+        return [], 0
+    unsettle(run_id, failed)
+    reset(failed)
+    waiting = restore(run_id, failed, failed)
+    release(run_id, failed)
+    reopen(run)
+    return failed, waiting
 
 
 def nothing_failed(run_id: UUID, top: UUID | None) -> NotPossible:

@@ -7,10 +7,11 @@ import pytest
 from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from django_tasktree import NodeResult, TaskTree, TreeResult
+from django_tasktree import NodeResult, TaskTree, TreeResult, bulk
+from django_tasktree.engine.reach import MAY_RUN
 from django_tasktree.exceptions import TaskTreeError
-from django_tasktree.models import NodeAttempt, NodeRun, TreeRun
-from django_tasktree.states import CLAIMABLE, NodeState
+from django_tasktree.models import HistoryEntry, NodeAttempt, NodeRun, TreeRun
+from django_tasktree.states import CLAIMABLE, NODE_FAILED, NodeState
 from tests.integration.engine.trees import ref
 from tests.integration.steering.play import end, play
 from tests.sample.tasks import echo
@@ -102,6 +103,80 @@ def test_it_equals_the_action(database, seed):
                     assert found == done_and_undone(database, handle, verb), (verb, handle)
                     compared += 1
     assert compared > 150
+
+
+def a_bushy_run(chance):
+    """Many nodes with nothing below them, and gather nodes that wait for them."""
+    tree = TaskTree()
+    for number in range(3):
+        top = tree.add_task(echo, [number])
+        for _ in range(4):
+            node = top.add_task(echo, run_when="always")
+            for _ in range(chance.randint(0, 3)):
+                node.add_task(echo, run_when="always", allow_failure=chance.random() < 0.2)
+            if chance.random() < 0.5:
+                node.gather(echo, run_when=chance.choice(["success", "failure", "always"]))
+        top.gather(echo, run_when=chance.choice(["success", "always"]))
+    tree.gather(echo)
+    return tree.apply_async()
+
+
+def work(result, chance, attempts):
+    """Let nodes start and end, about every second with a failure."""
+    from django_tasktree.engine.claim import claim
+
+    for _ in range(attempts):
+        queued = list(NodeRun.objects.filter(run_id=result.id, state__in=CLAIMABLE).order_by("id"))
+        if not queued:
+            return
+        node = ref(chance.choice(queued).id)
+        if claim(node, "w"):
+            end(ref(node.id), chance.choice(["success", "failure"]))
+
+
+#: Not the revision: how often a node was looked at again may differ.
+COLUMNS = ("id", "state", "ready", "hold", "settled", "failed", "attempts", "retries", "result")
+
+
+def afterwards(alias, result, retry):
+    """What a run looks like once something was retried in it, which is undone then."""
+    with transaction.atomic(using=alias):
+        retry()
+        run = TreeRun.objects.filter(id=result.id).values_list("state", "error_message").get()
+        rows = NodeRun.objects.filter(run_id=result.id).order_by("id")
+        nodes = list(rows.values_list(*COLUMNS))
+        attempts = list(NodeAttempt.objects.filter(node__run=result.id).order_by("node", "number").values_list("node"))
+        history = sorted(str(key) for key in HistoryEntry.objects.filter(run=result.id).values_list("node", flat=True))
+        transaction.set_rollback(True, using=alias)
+    return run, nodes, attempts, history
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_many_retried_at_once_are_as_if_one_by_one(database, seed):
+    chance = random.Random(seed)
+    compared = 0
+    for number in range(4):
+        result = a_run(chance) if number == 0 else a_bushy_run(chance)
+        for _ in range(3):
+            work(result, chance, chance.randint(5, 25))
+            step(result, chance)
+            rows = NodeRun.objects.filter(run_id=result.id).order_by("id")
+            ids = [key for key in rows.values_list("id", flat=True) if chance.random() < 0.7]
+            leaves = set(rows.filter(MAY_RUN, state__in=NODE_FAILED, child_count=0).values_list("id", flat=True))
+            if result.state == "DRAFT":
+                leaves = set()
+
+            def one_by_one(ids=ids, leaves=leaves):
+                for key in sorted(ids, key=lambda key: (key not in leaves, key)):
+                    with suppress(TaskTreeError):
+                        NodeResult(key).retry()
+
+            def at_once(ids=ids, result=result):
+                bulk(NodeRun.objects.filter(id__in=ids).order_by("id")).retry()
+
+            assert afterwards(database, result, at_once) == afterwards(database, result, one_by_one)
+            compared += len(leaves & set(ids))
+    assert compared > 20
 
 
 def deep(length, fail_at):
