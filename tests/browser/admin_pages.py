@@ -3,6 +3,7 @@
 from django.urls import reverse
 
 from django_tasktree import TaskTree
+from tests.patience import until
 from tests.sample.tasks import echo
 
 RUNS = reverse("admin:django_tasktree_treerun_changelist")
@@ -14,6 +15,17 @@ def run_page(run, view=""):
 
 def node_page(node):
     return reverse("admin:django_tasktree_noderun_change", args=[node.id])
+
+
+def arrive(page, address):
+    """Wait until a page that was asked for is there and painted: Chromium drops presses that come before.
+
+    Args:
+        page: of the browser.
+        address: the end of the address.
+    """
+    page.wait_for_url(f"**{address}")
+    until(lambda: page.evaluate("performance.getEntriesByType('paint').length > 0"), "the first paint")
 
 
 def wait_for_state(page, state):

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django_tasktree import TaskTree
 from django_tasktree.models import NodeRun
 from tests import workers
-from tests.browser.admin_pages import RUNS, run_page
+from tests.browser.admin_pages import RUNS, arrive, run_page
 from tests.browser.conftest import Visitor
 from tests.browser.counting import counting
 from tests.browser.test_themes import FAULTS
@@ -122,9 +122,9 @@ def test_ten_browsers_look_at_a_run_of_a_hundred_thousand_nodes(stack, user, bro
             # Time for a look to come between.
             page.wait_for_timeout(700)
             page.click(".tasktree-buttons [data-key=pause]")
-            page.wait_for_url("**/control/pause/")
+            arrive(page, "/control/pause/")
             page.click(".closelink")
-            page.wait_for_url(f"**{run_page(result)}")
+            arrive(page, run_page(result))
         before = until(lambda: finished(result) > 100 and finished(result), "the execution")
         for visitor in visitors:
             assert visitor.page.evaluate(FAULTS) == [], visitor.page.url

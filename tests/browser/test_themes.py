@@ -3,6 +3,7 @@
 import pytest
 
 from tests.browser import themed_site
+from tests.browser.admin_pages import arrive
 
 pytestmark = [pytest.mark.browser]
 LOOKS = {
@@ -116,10 +117,13 @@ def test_each_page_can_be_used(site, open_page, look):
 def test_a_run_is_retried(site, open_page):
     page = open_page("light")
     page.goto(site.pages["run-failed"])
+    arrive(page, site.pages["run-failed"])
     page.click(".tasktree-buttons >> text=Retry…")
+    arrive(page, site.pages["confirm"])
     assert "2 nodes run again" in page.inner_text("#content-main")
     page.click("text=No, take me back")
-    assert page.url.endswith(site.pages["run-failed"])
+    arrive(page, site.pages["run-failed"])
     page.click(".tasktree-buttons >> text=Retry…")
+    arrive(page, site.pages["confirm"])
     page.click("input[value=Retry]")
     page.wait_for_selector("#tasktree-live .tasktree-head .tasktree-state-started")
