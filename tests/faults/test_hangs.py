@@ -5,7 +5,8 @@ import signal
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from django.db import connections, transaction
@@ -39,11 +40,26 @@ def mute_server():
         yield listening.getsockname()[1]
 
 
+def stands_still(group):
+    """Tell whether all threads of a group of processes have stopped: a busy machine takes its time over a signal."""
+    for process in Path("/proc").glob("[0-9]*"):
+        # Processes and threads may end while they are looked at.
+        with suppress(OSError):
+            if os.getpgid(int(process.name)) == group:
+                states = [
+                    (thread / "stat").read_text().rpartition(")")[2].split()[0] for thread in process.glob("task/*")
+                ]
+                if not set(states) <= {"T", "t", "Z", "X"}:
+                    return False
+    return True
+
+
 @contextmanager
 def stopped(server):
     """The processes of a server are stopped, as by a debugger; its connections stay open."""
     os.killpg(server.process.pid, signal.SIGSTOP)
     try:
+        until(lambda: stands_still(server.process.pid), "the stop of the server")
         yield
     finally:
         os.killpg(server.process.pid, signal.SIGCONT)
