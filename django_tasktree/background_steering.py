@@ -9,7 +9,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import InterfaceError, OperationalError, transaction
 
 from django_tasktree import serialization
-from django_tasktree.bulk_steering import OF_NODES, OF_RUNS, BulkOutcome, bulk, retry_leaves
+from django_tasktree.bulk_steering import STEERING, BulkOutcome, bulk, check_steering, retry_leaves
 from django_tasktree.engine.history import InBackground, asked_before
 from django_tasktree.engine.moves import write_alias
 from django_tasktree.exceptions import Fenced
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 #: So many refusals are told, each in so many characters; of the others only how many there are.
 _MOST_REASONS, _LONGEST_REASON = 20, 300
-_TASK = "django_tasktree.steer"
+_MODELS: dict[str, type[TreeRun] | type[NodeRun]] = {"treerun": TreeRun, "noderun": NodeRun}
 
 
 class Steered(TypedDict):
@@ -52,15 +52,13 @@ def steer_some(kind: str, verb: str, keys: list[UUID], by: str, options: Mapping
 
     Raises:
         ValueError: there is no such model or verb.
+        TypeError: the verb takes no such option.
         Fenced: another attempt has taken over.
     """
-    known: dict[str, tuple[type[TreeRun] | type[NodeRun], tuple[str, ...]]] = {
-        "treerun": (TreeRun, OF_RUNS),
-        "noderun": (NodeRun, OF_NODES),
-    }
-    if kind not in known or verb not in known[kind][1]:
-        raise ValueError(f"{verb!r} can't be asked of {kind!r} in the background")
-    model = known[kind][0]
+    if kind not in _MODELS:
+        raise ValueError(f"{kind!r} can't be steered: it is one of {', '.join(_MODELS)}")
+    model = _MODELS[kind]
+    check_steering(model, verb, dict(options))
     row = current_node().row
     run = TreeRun.objects.get(id=row.run_id)
     asker = InBackground(run.launched_by or by, row.id, current_node().task_id)
@@ -119,7 +117,7 @@ def sum_of(run_id: UUID) -> Steered:
     Args:
         run_id: a run that steers others.
     """
-    parts = NodeRun.objects.filter(run_id=run_id, task=_TASK).order_by("id")
+    parts = NodeRun.objects.filter(run_id=run_id, task=STEERING).order_by("id")
     found: Steered = {"done": 0, "refused": 0, "missing": 0, "left": 0, "nodes": 0, "reasons": {}}
     for state, text, args in parts.values_list("state", "result", "args").iterator(chunk_size=500):
         part: Any = serialization.read(text) if state == NodeState.SUCCESS and text else None

@@ -24,10 +24,10 @@ from django_tasktree.tree import TaskTree
 #: So many rows are steered by one node of a run that works in the background.
 AT_A_TIME = 200
 
-#: The definition of runs that steer others; their parameters name the verb.
+#: The task that steers others, and the definition of the runs in which it does; their parameters name the verb.
 STEERING = "django_tasktree.steer"
 
-#: What else than the permission to control is asked for.
+#: The verbs that need another permission than the one to control.
 _PERMISSIONS = {"launch": "launch", "copy": "launch", "delete": "delete"}
 #: What can be asked of many runs, and of many nodes.
 OF_RUNS = ("launch", "pause", "resume", "retry", "revoke", "copy", "delete")
@@ -134,22 +134,6 @@ class Bulk:
         """
         return steer_in_background(self._queryset.model, self._keys(), verb, by=by, name=name, **options)
 
-    def check(self, verb: str, options: dict[str, Any]) -> None:
-        """Make sure that a verb can be asked of these rows in the background.
-
-        Raises:
-            ValueError: there is no such method for these rows.
-            TypeError: the method takes no such option.
-        """
-        fitting = OF_RUNS if self._queryset.model is TreeRun else OF_NODES
-        if verb not in fitting:
-            kind = "runs" if self._queryset.model is TreeRun else "nodes"
-            raise ValueError(f"{verb!r} can't be asked of {kind} in the background: choose one of {', '.join(fitting)}")
-        try:
-            inspect.signature(getattr(self, verb)).bind(by=None, **options)
-        except TypeError as exc:
-            raise TypeError(f"{verb}: {exc}") from None
-
     def _keys(self) -> list[UUID]:
         # A queryset that joins others may find a row several times.
         return list(dict.fromkeys(self._queryset.values_list("pk", flat=True)))
@@ -185,7 +169,7 @@ def retry_leaves(keys: Sequence[UUID], by: Any = None) -> dict[UUID, Effect]:
         for key, run_id in found.values_list("id", "run_id"):
             of_run.setdefault(run_id, []).append(key)
         for run_id, some in of_run.items():
-            # A run that was deleted at this moment, or the like: whoever asks again, one by one, is told.
+            # For example, the run has just been deleted: the caller then gets the error for each node.
             with suppress(NotPossible, RunNotFound):
                 done |= steering.retry_leaves(run_id, some, by)
     return done
@@ -210,16 +194,37 @@ def steer_in_background(
         name: of the run.
         **options: what else the method takes.
     """
-    Bulk(model.objects.none()).check(verb, options)
+    check_steering(model, verb, options)
     keys = list(keys)
     tree = TaskTree(name or f"{verb}: {len(keys)} {model._meta.verbose_name_plural}", max_active=1)
     tree.definition, tree.params = STEERING, {"verb": verb, "of": model._meta.model_name, "number": len(keys)}
     asked = {"by": "" if by is None else text_of(by), "options": options}
     rest = iter(keys)
     while some := [str(key) for key in islice(rest, AT_A_TIME)]:
-        tree.add_task("django_tasktree.steer", [model._meta.model_name, verb, some], asked)
+        tree.add_task(STEERING, [model._meta.model_name, verb, some], asked)
     tree.gather("django_tasktree.sum_up", run_when="always")
     return tree.apply_async(launched_by=by)
+
+
+def check_steering(model: type[TreeRun] | type[NodeRun], verb: str, options: dict[str, Any]) -> None:
+    """Make sure that a verb, with these options, can be asked of rows of a model in the background.
+
+    Raises:
+        ValueError: there is no such method for these rows.
+        TypeError: the method takes no such option.
+    """
+    fitting, kind = (OF_RUNS, "runs") if model is TreeRun else (OF_NODES, "nodes")
+    if verb not in fitting:
+        raise ValueError(f"{verb!r} can't be asked of {kind} in the background: choose one of {', '.join(fitting)}")
+    try:
+        inspect.signature(getattr(Bulk, verb)).bind(None, by=None, **options)
+    except TypeError as exc:
+        raise TypeError(f"{verb}: {exc}") from None
+
+
+def permission_to(verb: str) -> str:
+    """Name the permission that a verb needs: ``"control"``, ``"launch"`` or ``"delete"``."""
+    return _PERMISSIONS.get(verb, "control")
 
 
 def verb_of(run: TreeRun) -> str | None:
@@ -230,7 +235,7 @@ def verb_of(run: TreeRun) -> str | None:
 def permission_of(run: TreeRun) -> str | None:
     """Name the permission that a run needs for what it asks of others; None where it does not steer any."""
     verb = verb_of(run)
-    return None if verb is None else f"django_tasktree.{_PERMISSIONS.get(verb, 'control')}_treerun"
+    return None if verb is None else f"django_tasktree.{permission_to(verb)}_treerun"
 
 
 def _copy(handle: TreeResult, by: Any) -> Effect:

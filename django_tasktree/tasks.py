@@ -10,6 +10,7 @@ from celery import shared_task
 
 from django_tasktree import purging, steering
 from django_tasktree.background_steering import Steered, steer_some, sum_of
+from django_tasktree.bulk_steering import STEERING
 from django_tasktree.canvas.tasks import each, each_starred, errback, fork  # noqa: F401  Celery finds tasks here
 from django_tasktree.engine.purge import Purged
 from django_tasktree.exceptions import NotPossible
@@ -88,7 +89,7 @@ def _log_kept(purged: Purged) -> None:
         logger.warning("run %s is not deleted: %s", kept.run_id, kept.reason, exc_info=kept.error)
 
 
-@task_with_callbacks(name="django_tasktree.steer")
+@task_with_callbacks(name=STEERING)
 def steer(kind: str, verb: str, keys: list[str], by: str = "", options: Mapping[str, Any] | None = None) -> Steered:
     """Ask some runs, or nodes, one after another; a part of what ``bulk(…).in_background(…)`` launches.
 

@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 from django_tasktree.admin.page_context import page_context
 from django_tasktree.admin.read_only import Admin
 from django_tasktree.admin.refusals import refusal_text
-from django_tasktree.bulk_steering import permission_of, steer_in_background
+from django_tasktree.bulk_steering import permission_of, permission_to, steer_in_background
 from django_tasktree.control_form import ControlForm
 from django_tasktree.effect_texts import effect_texts, total
 from django_tasktree.engine.specs import Effect
@@ -29,12 +29,10 @@ from django_tasktree.verbs import Verb, verbs_of_nodes, verbs_of_runs
 
 #: So many are shown with a preview of each, and steered at once; more are steered in the background.
 MOST = 200
-#: Of so many nodes whoever asks waits for the end; of more a worker takes care.
+#: Actions that affect more nodes than this run in a worker, if they are among ``LONG``.
 AT_ONCE = 10_000
 #: The verbs that take long where many nodes are concerned. What stops something never waits for a worker.
 LONG = frozenset({"retry", "rerun"})
-#: What else than the permission to control is asked for.
-PERMISSIONS = {"launch": "launch", "copy": "launch", "delete": "delete"}
 
 
 @dataclass
@@ -84,7 +82,7 @@ class Confirmation:
 
     @property
     def is_large(self) -> bool:
-        """Whether a worker does it: whoever asks need not wait."""
+        """Whether the action runs in a worker instead of in the request."""
         effects = [one.effect for one in self.asked if one.effect is not None]
         return bool(self.number) or (self.verb.name in LONG and total(effects).moved > AT_ONCE)
 
@@ -348,5 +346,5 @@ def bulk_action(verb: Verb) -> Any:
     # Of this name, so that it stands for the stock action that deletes, which would load each run's whole tree.
     act.__name__ = "delete_selected" if verb.name == "delete" else f"{verb.name}_chosen"
     act.short_description = verb.label  # type: ignore[attr-defined]
-    act.allowed_permissions = [PERMISSIONS.get(verb.name, "control")]  # type: ignore[attr-defined]
+    act.allowed_permissions = [permission_to(verb.name)]  # type: ignore[attr-defined]
     return act

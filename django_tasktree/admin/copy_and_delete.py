@@ -13,9 +13,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
-from django_tasktree.admin.control import PERMISSIONS, ControlPages
+from django_tasktree.admin.control import ControlPages
 from django_tasktree.admin.refusals import refusal_text
-from django_tasktree.bulk_steering import verb_of
+from django_tasktree.bulk_steering import permission_to, verb_of
 from django_tasktree.control_form import ControlForm
 from django_tasktree.engine.dependents import models_that_go_with_runs
 from django_tasktree.engine.specs import Effect
@@ -56,7 +56,7 @@ class CopyAndDelete(ControlPages):
 
     def has_verb_permission(self, request: HttpRequest, verb: Verb, obj: Any = None) -> bool:
         """Ask the hook of that permission."""
-        hook = getattr(self, f"has_{PERMISSIONS.get(verb.name, 'control')}_permission")
+        hook = getattr(self, f"has_{permission_to(verb.name)}_permission")
         return bool(hook(request, obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -1,4 +1,4 @@
-"""Why something was refused, as whoever reads it in the admin knows it: by names instead of keys, and translated."""
+"""Translate refusals for the admin, with the names of runs and nodes instead of their keys."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -11,6 +11,7 @@ from django_tasktree.engine.reset import lock_run, release, reopen, reset, resto
 from django_tasktree.engine.specs import Effect
 from django_tasktree.engine.subtree import in_batches, subtree
 from django_tasktree.exceptions import NotPossible
+from django_tasktree.models import TreeRun
 from django_tasktree.states import NODE_FAILED, Hold, NodeState
 
 
@@ -35,13 +36,9 @@ def retry_failed(run_id: UUID, top: UUID | None = None) -> Effect:
     # Whatever follows from the others follows from one of these, above them.
     heads = reached(failed)
     _take_back_stops(run_id, top)
-    unsettle(run_id, heads)
-    again = reset(failed)
-    again += restore(run_id, failed, heads)
-    release(run_id, failed)
-    reopen(run)
+    again, waiting = _run_again(run, failed, heads)
     stays = nodes().filter(run_id=run_id, state=NodeState.SUCCESS).count()
-    return Effect(again=again, stays=stays)
+    return Effect(again=again + waiting, stays=stays)
 
 
 def retry_leaves(run_id: UUID, ids: Collection[UUID]) -> tuple[list[UUID], int]:
@@ -64,12 +61,27 @@ def retry_leaves(run_id: UUID, ids: Collection[UUID]) -> tuple[list[UUID], int]:
     failed = list(leaves.values_list("id", flat=True))
     if not failed:
         return [], 0
-    unsettle(run_id, failed)
-    reset(failed)
-    waiting = restore(run_id, failed, failed)
-    release(run_id, failed)
-    reopen(run)
+    _, waiting = _run_again(run, failed, failed)
     return failed, waiting
+
+
+def _run_again(run: TreeRun, failed: list[UUID], heads: list[UUID]) -> tuple[int, int]:
+    """Reset nodes that failed, and all that followed from it.
+
+    Args:
+        run: the run, which is locked.
+        failed: the nodes.
+        heads: those of them that had been reached.
+
+    Returns:
+        How many of them were reset, and how many others wait again.
+    """
+    unsettle(run.id, heads)
+    again = reset(failed)
+    waiting = restore(run.id, failed, heads)
+    release(run.id, failed)
+    reopen(run)
+    return again, waiting
 
 
 def nothing_failed(run_id: UUID, top: UUID | None) -> NotPossible:

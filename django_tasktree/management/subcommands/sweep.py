@@ -23,7 +23,7 @@ _LABELS = {
     "launched": "Drafts that were due and were launched",
     "overdue": "Runs that were stopped at their deadline",
     "purged": "Old runs that were deleted",
-    "errors": "Errors, which the log explains",
+    "errors": "Errors, explained in the log",
 }
 
 
@@ -42,7 +42,7 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
         for line in _lines(swept):
             console.print(line, soft_wrap=True)
     if swept.errors:
-        raise CommandError(f"{counted(swept.errors, 'error')}: the log explains what could not be mended")
+        raise CommandError(f"{counted(swept.errors, 'error')}: see the log")
 
 
 def _lines(swept: Swept) -> list[str]:
