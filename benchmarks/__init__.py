@@ -1,1 +1,1 @@
-"""The same trees on this engine and on Celery's own canvas, side by side; run ``python -m benchmarks``."""
+"""Benchmarks; among others, the same trees on this engine and as Celery canvases: ``python -m benchmarks``."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks [canvas|scale|purge|all]``: print the tables."""
+"""``python -m benchmarks [canvas|scale|actions|purge|all]``: print the tables."""
 
 import argparse
 import os
@@ -12,16 +12,16 @@ from rich.table import Table
 
 from benchmarks import environment
 
-#: Wide enough for the widest table, so that none is broken where there is no terminal to ask.
+#: Wide enough for the widest table; the width of the terminal is unknown if the output is redirected.
 console = Console(width=110)
 
 
 def main() -> int:
-    """Run what was asked for; 2 where a server is missing."""
+    """Run the selected benchmarks, and return the exit code: 2 if a server is not available."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=["canvas", "scale", "purge", "all"], default="all")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds that count, after one that does not (default 5)")
-    parser.add_argument("--scale-factor", type=float, default=1.0, help="make every tree this much larger or smaller")
+    parser.add_argument("what", nargs="?", choices=["canvas", "scale", "actions", "purge", "all"], default="all")
+    parser.add_argument("--rounds", type=int, default=5, help="measured rounds, after one warm-up round; default: 5")
+    parser.add_argument("--scale-factor", type=float, default=1.0, help="multiply the size of every tree; default: 1.0")
     options = parser.parse_args()
     try:
         with environment.prepared():
@@ -30,6 +30,8 @@ def main() -> int:
                 _canvas(options.rounds, options.scale_factor)
             if options.what in ("scale", "all"):
                 _scale(options.scale_factor)
+            if options.what in ("actions", "all"):
+                _actions(options.scale_factor)
             if options.what in ("purge", "all"):
                 _purge(options.scale_factor)
     except environment.Unavailable as exc:
@@ -49,7 +51,7 @@ def _canvas(rounds: int, scale: float) -> None:
 
     with environment.worker():
         figures = measure(rounds, scale)
-    table = Table(title=f"Tasks a second, medians of {rounds} rounds; ratios of the same round to canvas (min - max)")
+    table = Table(title=f"Tasks per second, medians of {rounds} rounds; ratios to canvas in the same round (min - max)")
     for heading in ("shape", "tasks", "canvas", *[cell for name in VARIANTS for cell in (name, "ratio")]):
         table.add_column(heading, justify="left" if heading == "shape" else "right")
     for entry in figures:
@@ -64,12 +66,12 @@ def _canvas(rounds: int, scale: float) -> None:
 def _scale(scale: float) -> None:
     from benchmarks import scale as module
 
-    table = Table("nodes", "microseconds a node", "statements", title="Persisting a launch (fan-out), unpublished")
+    table = Table("nodes", "microseconds per node", "statements", title="Storing a launch (fan-out), not published")
     for row in module.persisted(scale):
-        table.add_row(f"{row.nodes:,}", f"{row.microseconds_a_node:.0f}", str(row.statements))
+        table.add_row(f"{row.nodes:,}", f"{row.microseconds_per_node:.0f}", str(row.statements))
     console.print(table)
-    table = Table("nodes", "statements a node", title="Running a fan-out, in process")
-    for nodes, statements in module.statements_a_node(scale):
+    table = Table("nodes", "statements per node", title="Running a fan-out in one process")
+    for nodes, statements in module.statements_per_node(scale):
         table.add_row(f"{nodes:,}", f"{statements:.3f}")
     console.print(table)
     table = Table("length of the chain", "ours", "canvas", title="Bytes of a chain's first message on Redis")
@@ -78,17 +80,28 @@ def _scale(scale: float) -> None:
     console.print(table)
     nodes = max(2, round(10_000 * scale))
     with environment.worker():
-        console.print(f"A chain of {nodes:,}: {module.chain_of(nodes):.0f} nodes a second")
+        console.print(f"A chain of {nodes:,}: {module.chain_of(nodes):.0f} nodes per second")
+
+
+def _actions(scale: float) -> None:
+    from benchmarks.actions import measurements
+
+    headings = ("action", "nodes", "seconds", "longest transaction", "in one transaction")
+    table = Table(*headings, title="Actions on a root node and everything below it; seconds")
+    for row in measurements(scale):
+        longest = f"{row.longest_transaction:.3f}"
+        table.add_row(row.action, f"{row.nodes:,}", f"{row.in_batches:.2f}", longest, f"{row.at_once:.2f}")
+    console.print(table)
 
 
 def _purge(scale: float) -> None:
     from benchmarks.purge import purges
 
-    title = "manage.py tasktree purge, TaskResult rows too, in a process of its own"
-    table = Table("nodes", "runs", "nodes a second", "peak memory in MB", title=title)
+    title = "manage.py tasktree purge --task-results, in a separate process"
+    table = Table("nodes", "runs", "nodes per second", "peak memory in MB", title=title)
     for row in purges(scale):
-        speed = f"{row.nodes / row.seconds:,.0f}"
-        table.add_row(f"{row.nodes:,}", f"{row.runs:,}", speed, f"{row.peak_memory / 1e6:.0f}")
+        rate = f"{row.nodes / row.seconds:,.0f}"
+        table.add_row(f"{row.nodes:,}", f"{row.runs:,}", rate, f"{row.peak_memory / 1e6:.0f}")
     console.print(table)
 
 

@@ -1,4 +1,4 @@
-"""Measure the shapes on both sides, in turn, on one worker."""
+"""Measure each shape as a tree and as a canvas, alternately, on one worker."""
 
 import statistics
 import time
@@ -9,29 +9,30 @@ from typing import Any
 from benchmarks.shapes import SHAPES, Shape
 from django_tasktree import TaskTree
 
-#: Seconds between two looks at whether the end has come; the same for both sides.
+#: Seconds between two polls for the end; the same for trees and canvases.
 INTERVAL = 0.01
+#: Seconds after which a benchmark is aborted.
 PATIENCE = 600
-#: Ours with Celery's result backend storing each result as well, and with the node's row alone.
+#: Trees whose results are stored in the node's row and in Celery's result backend, and in the node's row alone.
 VARIANTS: dict[str, dict[str, Any]] = {"ours": {}, "ours, ignore_result": {"ignore_result": True}}
 
 
 @dataclass
 class Figures:
-    """Tasks a second by side, a list entry a round."""
+    """The rates of one shape: variant -> tasks per second in each round."""
 
     shape: str
     tasks: int
     rates: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def ratio(self, variant: str) -> tuple[float, float, float]:
-        """The median, lowest and highest of the rounds' ratios to canvas."""
+        """Return the median, minimum and maximum of the ratios to canvas in the same round."""
         pairs = [ours / canvas for ours, canvas in zip(self.rates[variant], self.rates["canvas"], strict=True)]
         return statistics.median(pairs), min(pairs), max(pairs)
 
 
 def measure(rounds: int, scale: float) -> list[Figures]:
-    """Run each shape on each side once a round, after a first round that is dropped."""
+    """Return the rates of each shape. Each variant runs once per round; the first round is not counted."""
     figures = []
     for shape in SHAPES:
         size = max(2, round(shape.size * scale)) if shape.name != "tree" else shape.size

@@ -1,4 +1,4 @@
-"""A database, a Redis database and a worker for the time of a benchmark."""
+"""Temporary databases and workers for benchmarks."""
 
 import os
 import subprocess
@@ -17,12 +17,12 @@ START_TIMEOUT = 60
 
 
 class Unavailable(Exception):
-    """A server that the benchmarks need does not answer."""
+    """A server that the benchmarks need is not available."""
 
 
 @contextmanager
 def prepared() -> Iterator[None]:
-    """Make the database and set Django up on it; drop it, and empty the Redis database, at the end."""
+    """Create a database and set Django up; afterwards drop the database and empty the Redis database."""
     database = f"tasktree_bench_{os.getpid()}"
     _admin_sql(f'CREATE DATABASE "{database}"')
     _flush_redis()
@@ -41,7 +41,7 @@ def prepared() -> Iterator[None]:
 
 @contextmanager
 def worker(concurrency: int = 2) -> Iterator[int]:
-    """Run one prefork worker; gives its process id."""
+    """Run one prefork worker; yield its process ID."""
     command = [sys.executable, "-m", "celery", "-A", "testproject", "worker", "--loglevel", "INFO"]
     command += ["--concurrency", str(concurrency), "--without-mingle", "--without-gossip"]
     log = Path(os.environ["TESTPROJECT_VAR"]) / "worker.log"
@@ -68,7 +68,7 @@ def _admin_sql(statement: str) -> None:
         import psycopg
 
         with psycopg.connect(POSTGRESQL.replace("postgres://", "postgresql://"), autocommit=True) as connection:
-            connection.execute(statement)  # type: ignore[call-overload]  a name can't be a parameter
+            connection.execute(statement.encode())  # a name can't be a parameter
     except (ImportError, psycopg.OperationalError) as exc:
         raise Unavailable(f"PostgreSQL is needed at {POSTGRESQL} (BENCH_POSTGRESQL_URL): {exc}") from exc
 

@@ -1,4 +1,4 @@
-"""Deleting old runs: what it takes, in time and memory, however many nodes there are."""
+"""Measure the time and memory for deleting old runs."""
 
 import os
 import subprocess
@@ -17,13 +17,13 @@ from django_celery_results.models import TaskResult
 from benchmarks.environment import ROOT
 from django_tasktree.models import NodeRun, TreeRun
 
-#: Nodes that are deleted, and how many runs they are spread over: many small ones, then one that has them all.
+#: The number of nodes to delete, and the number of runs that they belong to: many small runs, then one large run.
 PURGED = ((10_000, 100), (1_000_000, 10_000), (1_000_000, 1))
 
 
 @dataclass(frozen=True)
 class Deleted:
-    """One purge by the command, in a process of its own."""
+    """The measurements of one purge: seconds, and peak memory in bytes."""
 
     nodes: int
     runs: int
@@ -32,7 +32,7 @@ class Deleted:
 
 
 def purges(scale: float) -> Iterator[Deleted]:
-    """Fill the tables, and delete it all with Celery's TaskResult rows."""
+    """Insert runs, delete them with Celery's TaskResult rows, and yield the measurements."""
     for nodes, runs in PURGED:
         size = max(1, round(nodes * scale) // runs)
         for _ in range(runs):
@@ -41,7 +41,7 @@ def purges(scale: float) -> Iterator[Deleted]:
             cursor.execute("ANALYZE")
         seconds, memory = _run_command()
         if NodeRun.objects.exists() or TaskResult.objects.exists():
-            raise RuntimeError("the purge has left something")
+            raise RuntimeError("the purge did not delete all rows")
         yield Deleted(size * runs, runs, seconds, memory)
 
 
@@ -56,13 +56,15 @@ def _run_command() -> tuple[float, int]:
 
 
 def _insert_run(size: int) -> None:
-    """Write a run of one node with the others below it, as if it had ended long ago."""
+    """Insert a run that ended long ago: one root node with the other nodes below it."""
     long_ago = timezone.now() - timedelta(days=60)
     run = TreeRun.objects.create(state="SUCCESS", finished_at=long_ago)
     values = {"run_id": run.id, "task": "benchmarks.tasks.echo", "state": "SUCCESS", "settled": True, "result": "1"}
     top = NodeRun.objects.create(**values, position=0, child_count=size - 1, finished_at=long_ago)
     if size > 1:
-        _copy(NodeRun, top.id, size - 1, id="gen_random_uuid()", task_id="gen_random_uuid()", parent_id=f"'{top.id}'")
+        copy_row(
+            NodeRun, top.id, size - 1, id="gen_random_uuid()", task_id="gen_random_uuid()", parent_id=f"'{top.id}'"
+        )
     _insert_task_results(run.id)
 
 
@@ -80,7 +82,15 @@ def _insert_task_results(run_id: UUID) -> None:
     template.delete()
 
 
-def _copy(model: Any, key: Any, times: int, **others: str) -> None:
+def copy_row(model: Any, key: Any, times: int, **others: str) -> None:
+    """Insert copies of a row.
+
+    Args:
+        model: the model of the row.
+        key: the primary key of the row.
+        times: the number of copies.
+        **others: column -> SQL expression, for columns that get another value.
+    """
     columns = _columns(model)
     selected = ", ".join(others.get(name, name) for name in columns)
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""What does not grow with the tree: time and statements a node, and the size of a message."""
+"""Measure what must not grow with the tree: time and statements per node, and the size of a message."""
 
 import json
 import time
@@ -15,9 +15,9 @@ from benchmarks.environment import REDIS
 from benchmarks.shapes import SHAPES
 from benchmarks.tasks import echo
 from django_tasktree import TaskTree
-from django_tasktree.blueprint import draw
-from django_tasktree.engine.launch import launch
-from django_tasktree.engine.specs import Place, RunSpec
+from django_tasktree.builder.plan import plan_nodes
+from django_tasktree.engine.lifecycle.launch import launch
+from django_tasktree.engine.types import Placement, RunSpec
 from testproject.celery import app
 
 PERSISTED = (100, 10_000, 100_000)
@@ -28,15 +28,15 @@ QUEUE = "tasktree-benchmarks"
 
 @dataclass(frozen=True)
 class Persisted:
-    """A fan-out written to the database, and not published."""
+    """The measurements of a fan-out that is stored but not published."""
 
     nodes: int
-    microseconds_a_node: float
+    microseconds_per_node: float
     statements: int
 
 
 def persisted(scale: float) -> Iterator[Persisted]:
-    """Launch fan-outs of growing size."""
+    """Store fan-outs of growing size, and yield the measurements."""
     for nodes in PERSISTED:
         tree = TaskTree()
         for number in range(max(1, round(nodes * scale))):
@@ -49,8 +49,8 @@ def persisted(scale: float) -> Iterator[Persisted]:
         yield Persisted(len(tree.children), seconds / len(tree.children) * 1e6, len(queries))
 
 
-def statements_a_node(scale: float) -> Iterator[tuple[int, float]]:
-    """Count the statements of a run of one node with many children, all in this process."""
+def statements_per_node(scale: float) -> Iterator[tuple[int, float]]:
+    """Run a node with many children in this process; yield the number of children and the statements per child."""
     for nodes in RUN_EAGERLY:
         tree = TaskTree()
         root = tree.add_task(echo)
@@ -63,7 +63,7 @@ def statements_a_node(scale: float) -> Iterator[tuple[int, float]]:
 
 
 def chain_of(nodes: int) -> float:
-    """Run a chain on the worker; gives nodes a second."""
+    """Run a chain on the worker, and return the nodes per second."""
     tree = TaskTree()
     for number in range(nodes):
         tree.push(echo, [number], ignore_result=True)
@@ -75,7 +75,7 @@ def chain_of(nodes: int) -> float:
 
 
 def message_sizes() -> Iterator[tuple[int, int, int]]:
-    """For chains of growing length: the bytes of our first message, and of canvas'; no worker may be running."""
+    """Yield the length of a chain, and the bytes of its first message here and in Celery; no worker may run."""
     shape = next(shape for shape in SHAPES if shape.name == "chain")
     for length in CHAINS:
         tree = TaskTree()
@@ -88,7 +88,7 @@ def message_sizes() -> Iterator[tuple[int, int, int]]:
 
 def _persist(tree: TaskTree) -> UUID:
     spec = RunSpec()
-    return launch(spec, draw(tree, Place(spec.id)).specs).run_id
+    return launch(spec, plan_nodes(tree, Placement(spec.id)).specs).run_id
 
 
 def _taken() -> int:
@@ -96,7 +96,7 @@ def _taken() -> int:
 
     client: Any = redis.Redis.from_url(REDIS)
     message = client.rpop(QUEUE)
-    # Kombu wraps the body in JSON once more; what goes over the wire is this text.
+    # The message on the wire is this text: JSON in which kombu has wrapped the encoded body.
     json.loads(message)
     return len(message)
 
@@ -112,7 +112,7 @@ def _eagerly() -> Iterator[None]:
 
 @contextmanager
 def _counted() -> Iterator[Callable[[], int]]:
-    """Count statements without keeping them: 10,000 nodes take more than Django's log of queries holds."""
+    """Count statements without storing them: 10,000 nodes need more than Django's query log can hold."""
     number = 0
 
     def wrapper(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:

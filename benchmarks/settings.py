@@ -1,4 +1,4 @@
-"""The test project's settings on PostgreSQL and Redis, with a queue, a database and a Redis database of its own."""
+"""The test project's settings with PostgreSQL, Redis and a queue for the benchmarks alone."""
 
 import os
 
@@ -8,6 +8,6 @@ from testproject.settings import INSTALLED_APPS as PROJECT_APPS
 DEBUG = False
 INSTALLED_APPS = [*PROJECT_APPS, "benchmarks"]
 CELERY_BROKER_URL = os.environ["CELERY_BROKER_URL"]
-CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {}
+CELERY_BROKER_TRANSPORT_OPTIONS = {}
 CELERY_TASK_DEFAULT_QUEUE = "tasktree-benchmarks"
 CELERY_RESULT_EXTENDED = False

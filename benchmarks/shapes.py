@@ -1,4 +1,4 @@
-"""Each shape twice: as a tree of ours, and as the canvas that Celery's documentation would use for it."""
+"""Each shape as a tree, and as the canvas that Celery's documentation would use for it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ class Shape:
     """A tree and its canvas.
 
     Attributes:
-        name: what it is called in the table.
-        tasks: how many tasks it runs, for a size.
-        ours: fills a tree; takes the size and the options of each node.
-        canvas: launches the canvas; gives the result whose end is the canvas' end, or None where only the number of
-            stored results can tell.
+        name: the name in the table.
+        tasks: returns the number of tasks for a size.
+        ours: adds the nodes to a tree; takes the size and the options of each node.
+        canvas: launches the canvas; returns the result of its last task, or None if only the number of stored results
+            shows that it has ended.
         size: the default size.
     """
 
@@ -68,7 +68,7 @@ def _our_tree(tree: TaskTree, size: int, options: dict[str, Any]) -> None:
 
 
 def _canvas_tree(size: int) -> Any:
-    # "Each child runs after its parent" is what Celery's link is for; nested chords would wait for whole levels.
+    # Celery's link means "each child runs after its parent"; nested chords would wait for whole levels.
     for signature in _linked(size, DEPTH):
         signature.apply_async()
 
@@ -76,7 +76,7 @@ def _canvas_tree(size: int) -> Any:
 def _linked(size: int, depth: int) -> list[Any]:
     level: list[Any] = []
     for _ in range(depth):
-        level = [echo.signature(immutable=True, link=list(level)) for _ in range(size)]
+        level = [echo.signature(immutable=True, options={"link": list(level)}) for _ in range(size)]
     return level
 
 

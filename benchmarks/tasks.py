@@ -1,4 +1,4 @@
-"""The task of every benchmark: it does nothing, so that what is measured is the machinery around it."""
+"""The tasks of the benchmarks. They do nothing, so that only the overhead is measured."""
 
 from typing import Any
 
@@ -13,5 +13,5 @@ def echo(value: Any = None) -> Any:
 
 @task_with_callbacks
 def count(values: list[Any]) -> int:
-    """Count what was gathered."""
+    """Return the number of gathered values."""
     return len(values)

@@ -7,34 +7,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from django_tasktree.bulk_steering import bulk as bulk
-    from django_tasktree.nodes import TaskTreeNode as TaskTreeNode
-    from django_tasktree.registry import register_tree as register_tree
-    from django_tasktree.result import NodeResult as NodeResult
-    from django_tasktree.result import TreeResult as TreeResult
-    from django_tasktree.result import join_tree as join_tree
-    from django_tasktree.tree import TaskTree as TaskTree
-    from django_tasktree.worker.context import StopPropagation as StopPropagation
+    from django_tasktree.builder.nodes import TaskTreeNode as TaskTreeNode
+    from django_tasktree.client.bulk import bulk as bulk
+    from django_tasktree.client.decorators import run_with_callbacks as run_with_callbacks
+    from django_tasktree.client.decorators import task_with_callbacks as task_with_callbacks
+    from django_tasktree.client.node_result import NodeResult as NodeResult
+    from django_tasktree.client.task import CallbackTask as CallbackTask
+    from django_tasktree.client.tree import TaskTree as TaskTree
+    from django_tasktree.client.tree_result import TreeResult as TreeResult
+    from django_tasktree.client.tree_result import join_tree as join_tree
+    from django_tasktree.definitions.registry import register_tree as register_tree
+    from django_tasktree.exceptions import StopPropagation as StopPropagation
     from django_tasktree.worker.context import current_node as current_node
-    from django_tasktree.worker.decorators import run_with_callbacks as run_with_callbacks
-    from django_tasktree.worker.decorators import task_with_callbacks as task_with_callbacks
-    from django_tasktree.worker.task import CallbackTask as CallbackTask
 
 __version__ = "0.1.0.dev0"
 
 _HOME = {
-    "bulk": "django_tasktree.bulk_steering",
-    "CallbackTask": "django_tasktree.worker.task",
-    "NodeResult": "django_tasktree.result",
-    "StopPropagation": "django_tasktree.worker.context",
-    "TaskTree": "django_tasktree.tree",
-    "TaskTreeNode": "django_tasktree.nodes",
-    "TreeResult": "django_tasktree.result",
+    "bulk": "django_tasktree.client.bulk",
+    "CallbackTask": "django_tasktree.client.task",
+    "NodeResult": "django_tasktree.client.node_result",
+    "StopPropagation": "django_tasktree.exceptions",
+    "TaskTree": "django_tasktree.client.tree",
+    "TaskTreeNode": "django_tasktree.builder.nodes",
+    "TreeResult": "django_tasktree.client.tree_result",
     "current_node": "django_tasktree.worker.context",
-    "join_tree": "django_tasktree.result",
-    "register_tree": "django_tasktree.registry",
-    "run_with_callbacks": "django_tasktree.worker.decorators",
-    "task_with_callbacks": "django_tasktree.worker.decorators",
+    "join_tree": "django_tasktree.client.tree_result",
+    "register_tree": "django_tasktree.definitions.registry",
+    "run_with_callbacks": "django_tasktree.client.decorators",
+    "task_with_callbacks": "django_tasktree.client.decorators",
 }
 
 __all__ = [*_HOME]

@@ -1,4 +1,4 @@
-"""Every error that this package raises on purpose; a class's docstring says what happened and what helps."""
+"""The exceptions of this package. The docstring of each class gives the cause and the remedy."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -7,19 +7,19 @@ from uuid import UUID
 
 
 class TaskTreeError(Exception):
-    """Base of the errors of django_tasktree."""
+    """The base class of this package's exceptions."""
 
 
-class NotACitizen(TaskTreeError, TypeError):
-    """The task can't take part in a tree. Make it derive from ``CallbackTask``; the message says how."""
+class TaskNotSupported(TaskTreeError, TypeError):
+    """The task can't be a node of a tree. Derive it from ``CallbackTask``, as the message says."""
 
     @classmethod
-    def of(cls, name: str) -> "NotACitizen":
-        """Name the task and the three ways in."""
+    def of(cls, name: str) -> "TaskNotSupported":
+        """Return the error for a task, with the three remedies."""
         return cls(
             f"task {name!r} can't take part in a tree, because it does not derive from django_tasktree.CallbackTask. "
-            "Either decorate its function with @task_with_callbacks, or give its decorator base=CallbackTask, or make "
-            'every task of the project fit: app = Celery(…, task_cls="django_tasktree:CallbackTask")'
+            "Either decorate its function with @task_with_callbacks, pass base=CallbackTask to its decorator, or set "
+            'the class of all tasks of the project: app = Celery(…, task_cls="django_tasktree:CallbackTask")'
         )
 
 
@@ -28,114 +28,131 @@ class UnknownTask(TaskTreeError, LookupError):
 
     @classmethod
     def of(cls, name: str, near: Sequence[str]) -> "UnknownTask":
-        """Name the task, and the one that was perhaps meant."""
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        """Return the error for a task's name.
+
+        Args:
+            name: the name.
+            near: similar names of registered tasks.
+        """
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
         return cls(f"no task is registered as {name!r}{hint}")
 
 
 class InvalidOption(TaskTreeError, ValueError):
-    """An option of a node does not exist, or excludes another."""
+    """An option of a node does not exist, has an invalid value, or conflicts with another option."""
 
 
 class SerializationError(TaskTreeError, ValueError):
-    """A value can't be stored. Pass what JSON can hold, or add ``"pickle"`` to Celery's ``accept_content``."""
+    """A value can't be stored or read. Use values that JSON can hold, or add ``"pickle"`` to ``accept_content``."""
 
     @classmethod
     def of(cls, kind: str, reason: str) -> "SerializationError":
-        """Name the value's type and the reason."""
+        """Return the error for a type of values, with the reason unless it only repeats the type."""
+        says_the_same = reason == f"Object of type {kind.rpartition('.')[2]} is not JSON serializable"
+        why = "" if says_the_same else f" ({reason})"
         return cls(
-            f"a value of type {kind} can't be written as JSON ({reason}): "
+            f"a value of type {kind} can't be written as JSON{why}: "
             "use types that JSON or Celery's encoder knows, or accept pickle (CELERY_ACCEPT_CONTENT)"
         )
 
 
 class ValueTooLarge(SerializationError):
-    """A value is larger than the project allows. Store it elsewhere, and pass on where it is."""
+    """A value is larger than the project allows. Store it elsewhere, and pass its name or key."""
 
     @classmethod
     def than(cls, size: int, limit: int, setting: str) -> "ValueTooLarge":
-        """Name the size, the limit and the setting."""
+        """Return the error for a size, the limit in characters and the name of its setting."""
         return cls(
             f"it has {size:,} characters as text, and at most {limit:,} are allowed: store it elsewhere, in a file or "
-            f"a table, and pass on its name or key; or raise TASKTREE[{setting!r}]"
+            f"a table, and pass its name or key; or increase TASKTREE[{setting!r}]"
         )
 
 
 class InvalidText(TaskTreeError, ValueError):
-    """A text can't be stored as it is. Shorten it, or remove the character that the message names."""
+    """A text can't be stored. Shorten it, or remove the character that the message names."""
 
     @classmethod
     def too_long(cls, field: str, size: int, limit: int) -> "InvalidText":
-        """Name the field, the size and the limit."""
+        """Return the error for a text with more characters than its field allows."""
         return cls(f"{field} has {size:,} characters, and at most {limit:,} can be stored: shorten it")
 
     @classmethod
     def character(cls, field: str, character: str, position: int) -> "InvalidText":
-        """Name the field, the character and where it is."""
+        """Return the error for a text with a character that can't be stored."""
         what = "the character NUL" if character == "\\x00" else f"half of a surrogate pair, {character},"
-        return cls(f"{field} holds {what} at position {position}, which databases can't store: remove it")
+        return cls(f"{field} contains {what} at position {position}, which databases can't store: remove it")
 
 
 class TransactionLeftOpen(TaskTreeError):
-    """A task function returned without ending a transaction. Leave each ``atomic`` block, and commit or roll back."""
+    """A :term:`task function` returned with an open transaction. Exit each ``atomic`` block, commit or roll back."""
 
     @classmethod
     def by(cls, task: str, aliases: Sequence[str]) -> "TransactionLeftOpen":
-        """Name the task and the databases."""
+        """Return the error for a task's name and the aliases of the databases."""
         where = ", ".join(map(repr, aliases))
         return cls(
-            f"task {task!r} left a transaction open on database {where}: it was rolled back, and what was written in "
-            "it is lost. Leave each atomic() block, commit after set_autocommit(False), or give the task atomic=True"
+            f"task {task!r} left a transaction open on database {where}: it was rolled back, and its writes are lost. "
+            "Exit each atomic() block, commit after set_autocommit(False), or set atomic=True on the task"
         )
 
 
-class IllegalMove(TaskTreeError):
-    """The engine was asked for a move that the table in ``states.py`` does not have: a defect of this package."""
+class InvalidTransition(TaskTreeError):
+    """The table of transitions in ``states.py`` does not allow a change of state: a bug in this package."""
 
 
-class Fenced(TaskTreeError):
-    """Another attempt at the node has taken over, or it has ended: this attempt's outcome is void."""
+class StaleAttempt(TaskTreeError):
+    """Another attempt at the node has replaced this one, or the node has ended: this attempt's outcome is discarded."""
 
     @classmethod
-    def of(cls, node_id: UUID, task_id: UUID) -> "Fenced":
-        """Name the node and the attempt."""
-        return cls(f"the attempt {task_id} at node {node_id} is void")
+    def of(cls, node_id: UUID, task_id: UUID) -> "StaleAttempt":
+        """Return the error for a node and the task ID of the attempt."""
+        return cls(f"the attempt {task_id} at node {node_id} is out of date")
 
 
 class WaitTimeout(TaskTreeError, TimeoutError):
-    """What was waited for had not ended in time. It goes on: wait again, or look at ``progress()``."""
+    """A run or node did not end within the timeout. It continues: wait again, or check ``progress()``."""
 
 
 class NodeNotRun(TaskTreeError):
-    """The node has no result, and will have none: it was skipped, revoked, or not reached before the run ended."""
+    """The node has no result and will not get one: it was skipped or revoked, or the run ended before it could run."""
 
 
 class NodeFailed(TaskTreeError):
-    """The node failed with an exception that can't be rebuilt in this process; the message names it."""
+    """The node failed with an exception that can't be recreated in this process; the message names it."""
 
 
 class RunNotFound(TaskTreeError, LookupError):
-    """No run has this key: it was never committed, or it has been purged."""
+    """No run has this key: its launch was not committed, or it was purged."""
+
+    @classmethod
+    def of_run(cls, run_id: UUID) -> "RunNotFound":
+        """Name a run that does not exist."""
+        return cls(f"no run {run_id}: was its launch rolled back, or has it been purged?")
+
+    @classmethod
+    def of_node(cls, node_id: UUID) -> "RunNotFound":
+        """Name a node that does not exist."""
+        return cls(f"no node {node_id}: was its launch rolled back, or has its run been purged?")
 
 
 class RowNotFound(TaskTreeError, LookupError):
-    """A model instance that was passed on as an argument or a result is gone. Check for it, or pass its key on."""
+    """A model instance that was passed as an argument or a result does not exist any more. Pass its key instead."""
 
 
 class BrokenReference(TaskTreeError):
-    """A node's arguments refer to a result, or a part of one, that does not exist."""
+    """A node's arguments refer to a result, or to a part of a result, that does not exist."""
 
 
 class NotPossible(TaskTreeError):
-    """What was asked of a run or a node does not fit its state. The message names the state, and what helps.
+    """An :term:`action` does not fit the state of the run or node. The message names the state and the remedy.
 
     Args:
-        text: a sentence with placeholders, ``%(run)s``. It is marked for translation where users read it in a browser.
-        **parts: what they stand for: keys of runs and nodes, states, or texts.
+        text: a sentence with placeholders such as ``%(run)s``. Pages show its translation.
+        **parts: the values of the placeholders: keys of runs and nodes, states, numbers or texts.
 
     Attributes:
-        text: the same.
-        parts: the same.
+        text: as above.
+        parts: as above.
     """
 
     def __init__(self, text: str, **parts: Any) -> None:
@@ -148,37 +165,50 @@ class NotPossible(TaskTreeError):
 
 
 class UnsupportedCanvas(TaskTreeError, ValueError):
-    """Something in a canvas can't be kept in a tree. The message names it, and what to do instead."""
+    """A tree can't represent a part of a :term:`canvas`. The message names the part and an alternative."""
 
 
 class NotInANode(TaskTreeError, RuntimeError):
-    """``current_node()`` was called outside the body of a task that runs as a node of a tree."""
+    """``current_node()`` was called outside the function of a task that runs as a node of a tree."""
 
 
 class UnknownDefinition(TaskTreeError, LookupError):
-    """No tree is registered by this name. Check its spelling, and that it stands in ``trees.py`` of an app."""
+    """No tree is registered under this name. Check its spelling, and that the module ``trees.py`` of an app has it."""
 
     @classmethod
     def of(cls, name: str, near: Sequence[str], *, any_registered: bool) -> "UnknownDefinition":
-        """Name what was asked for, and what was perhaps meant, or how to register a first tree."""
+        """Return the error for a name, with a suggestion.
+
+        Args:
+            name: the name.
+            near: similar names of registered trees.
+            any_registered: whether there are registered trees; if not, the error explains how to register one.
+        """
         if not any_registered:
             return cls(
                 f"no tree is registered as {name!r}, nor is any other: decorate a function that returns a TaskTree "
                 "with @django_tasktree.register_tree, in the module trees.py of an app in INSTALLED_APPS"
             )
-        hint = f": did you mean {near[0]!r}?" if near else "; `manage.py run_tasktree --list` shows those that are"
+        hint = f": did you mean {near[0]!r}?" if near else "; `manage.py run_tasktree --list` shows all that are"
         return cls(f"no tree is registered as {name!r}{hint}")
 
 
 class KeyInUse(TaskTreeError, ValueError):
-    """The key of a launch belongs to a run of something else. Choose another key, or launch what the message names."""
+    """The key of a launch belongs to a run of another tree. Use another key."""
 
     @classmethod
     def of(cls, key: str, run_id: UUID, existing: str, wanted: str) -> "KeyInUse":
-        """Name the key, the run that has it, and what was to be launched."""
+        """Return the error for a key.
+
+        Args:
+            key: the key.
+            run_id: the run that has the key.
+            existing: describes the tree of that run.
+            wanted: describes the tree to launch.
+        """
         return cls(
             f"the key {key!r} belongs to run {run_id} of {existing}, so it can't be given to a run of {wanted}: "
-            "choose another key"
+            "use another key"
         )
 
 
@@ -186,7 +216,7 @@ class InvalidParameter(TaskTreeError, ValueError):
     """Parameters of a tree are missing, unknown or of the wrong type. Correct those that the message names.
 
     Attributes:
-        errors: for each parameter at fault the reason, without the names of the parameter and the tree.
+        errors: name of the parameter -> error message, without the names of the parameter and the tree.
     """
 
     def __init__(self, message: str, errors: Mapping[str, str] | None = None) -> None:
@@ -195,4 +225,19 @@ class InvalidParameter(TaskTreeError, ValueError):
 
 
 class InvalidDefinition(TaskTreeError, TypeError):
-    """A function can't define a tree. Its parameters, its name or what it returns must change as the message says."""
+    """A function can't define a tree. Change its parameters, its name or its return value as the message says."""
+
+
+class StopPropagation(Exception):
+    """Raise this in a task function to end its branch: the node succeeds, and nothing below it runs.
+
+    Args:
+        result: the node's result.
+
+    Attributes:
+        result: as above.
+    """
+
+    def __init__(self, result: Any = None) -> None:
+        super().__init__(result)
+        self.result = result

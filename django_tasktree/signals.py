@@ -1,14 +1,14 @@
-"""Django signals of the life of runs and nodes, sent after commit.
+"""Django signals about runs and nodes, sent after the commit.
 
-What a receiver raises is logged and harms nothing.
+An exception of a receiver is logged and has no other effect.
 """
 
 from django.dispatch import Signal
 
-#: ``run_id``: the run has been launched. Sent before its first message, in the process that launched it.
+#: A run was launched. Arguments: ``run_id``. Sent before its first message, in the process that launched it.
 run_started = Signal()
-#: ``run_id``, ``state``: the run has its final state. Sent in the process that gave it.
+#: A run has ended. Arguments: ``run_id`` and ``state``. Sent in the process that stored its final state.
 run_finished = Signal()
-#: ``run_id``, ``node_id``, ``state``: the node has ended. Sent in the process that wrote its outcome, once for each
-#: attempt that counted; nodes that were skipped or revoked without one are not told of.
+#: A node has ended. Arguments: ``run_id``, ``node_id`` and ``state``. Sent in the process that stored its outcome, once
+#: for each attempt that finished the node. Not sent for nodes that are skipped or revoked without an attempt.
 node_finished = Signal()

@@ -1,6 +1,7 @@
-"""The states of nodes and runs, and the one table of legal moves between them.
+"""The states of nodes and runs, and the tables of valid transitions between them.
 
-The names are Celery's (``celery.states``) as far as they go. Nothing outside ``django_tasktree.engine`` writes a state.
+States that Celery has too have Celery's names (``celery.states``). Only ``django_tasktree.engine.transitions`` writes
+states.
 """
 
 from django.db import models
@@ -8,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class NodeState(models.TextChoices):
-    """What has become of a node."""
+    """The state of a node."""
 
     PENDING = "PENDING", _("pending")
     QUEUED = "QUEUED", _("queued")
@@ -21,18 +22,19 @@ class NodeState(models.TextChoices):
 
 
 class RunState(models.TextChoices):
-    """What has become of a run."""
+    """The state of a run."""
 
     DRAFT = "DRAFT", _("draft")
     STARTED = "STARTED", _("started")
     PAUSED = "PAUSED", _("paused")
+    CHANGING = "CHANGING", _("changing")
     SUCCESS = "SUCCESS", _("success")
     FAILURE = "FAILURE", _("failure")
     REVOKED = "REVOKED", _("revoked")
 
 
 class RunWhen(models.TextChoices):
-    """How the parent of a node must have ended for the node to run."""
+    """The outcome of a node's parent after which the node runs."""
 
     SUCCESS = "success", _("after success")
     FAILURE = "failure", _("after failure")
@@ -40,80 +42,85 @@ class RunWhen(models.TextChoices):
 
 
 class OnFailure(models.TextChoices):
-    """What a failure in a tree, or in a node's subtree, means for the rest of it."""
+    """The consequence of a failure in a tree, or in a node's subtree, for the rest of it."""
 
-    CONTINUE = "continue", _("the rest goes on")
+    CONTINUE = "continue", _("the rest continues")
     STOP = "stop", _("the rest is revoked")
 
 
 class OnWorkerLost(models.TextChoices):
-    """What becomes of a node whose worker, or whose process in it, was lost while its body ran."""
+    """What happens to a node whose worker or pool process was lost while its task function ran."""
 
     RETRY = "retry", _("it runs again")
     FAIL = "fail", _("it fails")
 
 
 class Hold(models.TextChoices):
-    """What keeps a node from starting, apart from its parent and its run."""
+    """The reason why a node must not start, other than the state of its parent or its run."""
 
     NONE = "", _("nothing")
     PAUSED = "paused", _("its subtree is paused")
-    STOPPED = "stopped", _("its subtree was revoked")
+    REVOKED = "revoked", _("its subtree was revoked")
 
 
 _N = NodeState
+_R = RunState
 
-#: state -> the states that a node may move to from there.
-NODE_MOVES: dict[NodeState, frozenset[NodeState]] = {
-    # SUCCESS: somebody skipped it, with the result that it should have had.
+#: State of a node -> the possible next states.
+NODE_TRANSITIONS: dict[NodeState, frozenset[NodeState]] = {
+    # SUCCESS: it was completed from outside.
     _N.PENDING: frozenset({_N.QUEUED, _N.SKIPPED, _N.REVOKED, _N.SUCCESS}),
-    # PENDING: its message came during a pause. FAILURE: the message could not be made, or no worker knows the task.
+    # PENDING: its message arrived during a pause. FAILURE: its message could not be made, or no worker knows its task.
     # REVOKED: it expired, or was revoked here or through Celery.
     _N.QUEUED: frozenset({_N.STARTED, _N.PENDING, _N.FAILURE, _N.REVOKED, _N.SUCCESS}),
-    # QUEUED: the attempt was lost or handed back. SKIPPED: the body raised Ignore.
+    # QUEUED: the attempt was lost or rejected with requeue=True. SKIPPED: the task raised Ignore.
     _N.STARTED: frozenset({_N.SUCCESS, _N.FAILURE, _N.RETRY, _N.QUEUED, _N.REVOKED, _N.SKIPPED}),
     _N.RETRY: frozenset({_N.STARTED, _N.PENDING, _N.FAILURE, _N.REVOKED, _N.SUCCESS}),
-    # What is run again goes back to where it came from.
+    # Nodes that are run again return to PENDING.
     _N.SUCCESS: frozenset({_N.PENDING}),
     _N.FAILURE: frozenset({_N.PENDING}),
     _N.REVOKED: frozenset({_N.PENDING}),
     _N.SKIPPED: frozenset({_N.PENDING}),
 }
 
-#: A node in one of these waits for a worker: a message that bears its task id may claim it.
+#: state -> the states that a run may move to from there.
+RUN_TRANSITIONS: dict[RunState, frozenset[RunState]] = {
+    _R.DRAFT: frozenset({_R.STARTED, _R.CHANGING, _R.FAILURE, _R.REVOKED}),
+    _R.STARTED: frozenset({_R.PAUSED, _R.CHANGING, _R.SUCCESS, _R.FAILURE, _R.REVOKED}),
+    # SUCCESS: the tasks that were running when it was paused were the last ones.
+    _R.PAUSED: frozenset({_R.STARTED, _R.CHANGING, _R.SUCCESS, _R.FAILURE, _R.REVOKED}),
+    # SUCCESS: the run had succeeded before the action, and the action was refused.
+    _R.CHANGING: frozenset({_R.STARTED, _R.PAUSED, _R.SUCCESS, _R.FAILURE, _R.REVOKED}),
+    # A finished run continues if its nodes are run again, or nodes are added.
+    _R.SUCCESS: frozenset({_R.STARTED, _R.CHANGING}),
+    _R.FAILURE: frozenset({_R.STARTED, _R.CHANGING}),
+    _R.REVOKED: frozenset({_R.STARTED, _R.CHANGING}),
+}
+
+#: The states in which rows are inserted. A node is inserted as REVOKED if its parent was revoked while its task ran.
+INITIAL_STATES: dict[type[NodeState] | type[RunState], frozenset[NodeState] | frozenset[RunState]] = {
+    NodeState: frozenset({_N.PENDING, _N.QUEUED, _N.REVOKED}),
+    RunState: frozenset({_R.DRAFT, _R.STARTED}),
+}
+
+#: States in which a node waits for a worker: a message with its current task id may claim it.
 CLAIMABLE = frozenset({_N.QUEUED, _N.RETRY})
-#: A node in one of these has a message under way or a body that runs.
+#: States in which a node has a message on its way or a running task function.
 ACTIVE = frozenset({_N.QUEUED, _N.STARTED, _N.RETRY})
-#: A node in one of these has no body that runs, and may yet get one.
+#: States in which the task function of a node does not run, but may run later.
 NOT_STARTED = frozenset({_N.PENDING, _N.QUEUED, _N.RETRY})
-#: A node in one of these is over; Celery calls these the ready states.
+#: The states of finished nodes. Celery calls them the ready states.
 NODE_FINAL = frozenset({_N.SUCCESS, _N.FAILURE, _N.REVOKED, _N.SKIPPED})
-#: A node in one of these did not do what it was asked to.
+#: The final states of nodes that have failed.
 NODE_FAILED = frozenset({_N.FAILURE, _N.REVOKED})
-#: A run in one of these is over.
+#: The states of finished runs.
 RUN_FINAL = frozenset({RunState.SUCCESS, RunState.FAILURE, RunState.REVOKED})
-#: A run in one of these still has something to do.
-RUN_OPEN = frozenset({RunState.STARTED, RunState.PAUSED})
-#: A run in one of these has not ended, whether or not it was launched.
+#: The states of runs that continue by themselves, or when they are resumed.
+RUN_GOING = frozenset({RunState.STARTED, RunState.PAUSED})
+#: The states of launched runs that have not finished. A run is CHANGING while an action on many of its nodes is carried
+#: out; afterwards it continues or has finished.
+RUN_OPEN = RUN_GOING | {RunState.CHANGING}
+#: States of a run in which no node starts; a node whose message arrives becomes runnable.
+RUN_HELD = frozenset({RunState.PAUSED, RunState.CHANGING})
+#: The states of runs that have not finished, including drafts.
 RUN_STOPPABLE = RUN_OPEN | {RunState.DRAFT}
-
-
-def fitting(state: NodeState) -> frozenset[RunWhen]:
-    """Tell which ``run_when`` of a child fits a parent that ended in this state.
-
-    Args:
-        state: a final state of the parent.
-
-    Returns:
-        The values of ``run_when`` that let a child run; none after SKIPPED, which nothing follows.
-    """
-    if state == NodeState.SUCCESS:
-        return frozenset({RunWhen.SUCCESS, RunWhen.ALWAYS})
-    if state in NODE_FAILED:
-        return frozenset({RunWhen.FAILURE, RunWhen.ALWAYS})
-    return frozenset()
-
-
-def may_move(source: NodeState, target: NodeState) -> bool:
-    """Tell whether a node may move from one state to another."""
-    return target in NODE_MOVES[source]

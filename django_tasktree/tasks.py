@@ -1,4 +1,4 @@
-"""The tasks of this app: one that launches trees on a schedule, and those by which runs mind the time."""
+"""The tasks of this app: launches on a schedule, purges, actions in the background, start times and deadlines."""
 
 import logging
 from collections.abc import Mapping
@@ -8,23 +8,23 @@ from uuid import UUID
 
 from celery import shared_task
 
-from django_tasktree import purging, steering
-from django_tasktree.background_steering import Steered, steer_some, sum_of
-from django_tasktree.bulk_steering import STEERING
-from django_tasktree.canvas.tasks import each, each_starred, errback, fork  # noqa: F401  Celery finds tasks here
-from django_tasktree.engine.purge import Purged
+from django_tasktree.builder.eligibility import ACT_IN_BACKGROUND
+from django_tasktree.client.background import BulkSummary, act_on_some, sum_of
+from django_tasktree.client.canvas_tasks import each, each_starred, errback, fork  # noqa: F401  Celery finds tasks here
+from django_tasktree.client.decorators import task_with_callbacks
+from django_tasktree.control import operations
+from django_tasktree.control.purge import old_runs, purge_runs, retention
+from django_tasktree.definitions.launch import launch_definition
+from django_tasktree.engine.deletion.purge import Purged
 from django_tasktree.exceptions import NotPossible
-from django_tasktree.launching import launch_definition
-from django_tasktree.purging import old_runs, purge_runs, retention
 from django_tasktree.worker.context import current_node
-from django_tasktree.worker.decorators import task_with_callbacks
 
 logger = logging.getLogger(__name__)
 
 
 @shared_task(name="django_tasktree.launch")
 def launch(name: str, params: Mapping[str, Any] | None = None, key: str | None = None) -> str:
-    """Launch a registered tree by name, from celery-beat or anything else that can send a message.
+    """Launch a registered tree by name, for celery-beat and other programs that send messages.
 
     .. code-block:: python
 
@@ -38,35 +38,35 @@ def launch(name: str, params: Mapping[str, Any] | None = None, key: str | None =
         }
 
     Args:
-        name: of the definition, as ``@register_tree`` gave it.
-        params: its parameters, as JSON can hold them.
-        key: makes the launch idempotent, so that a message which arrives twice launches one run. A key in a schedule
-            is the same every time: it would launch once and never again.
+        name: the name of the definition, as registered with ``@register_tree``.
+        params: the parameters of the definition, as JSON can hold them.
+        key: makes the launch idempotent, so that a message that arrives twice launches one run. Do not pass a key in a
+            schedule: it is the same each time, so that the tree is launched only once.
 
     Returns:
-        The key of the run.
+        The ID of the run.
 
     Raises:
-        UnknownDefinition: the worker knows no tree of this name.
-        InvalidParameter: parameters are missing, unknown or do not fit.
+        UnknownDefinition: if no tree is registered under this name in the worker.
+        InvalidParameter: if parameters are missing, unknown or invalid.
     """
     return str(launch_definition(name, params, key=key).id)
 
 
 @shared_task(name="django_tasktree.purge")
 def purge(days: float | None = None, keep_failed: bool = False, task_results: bool = False) -> dict[str, int]:
-    """Delete runs that ended long ago, for celery-beat; see ``manage.py tasktree purge``.
+    """Delete old runs, for celery-beat; see ``manage.py tasktree purge``.
 
     Args:
-        days: how long ago; by default the setting ``RETENTION``.
-        keep_failed: keep runs that failed or were revoked.
-        task_results: delete Celery's TaskResult rows of their nodes too.
+        days: the minimum age in days since the end of a run; by default the setting ``RETENTION``.
+        keep_failed: whether to keep runs that failed or were revoked.
+        task_results: whether to delete Celery's TaskResult rows of the nodes too.
 
     Returns:
-        The numbers of runs and nodes that were deleted, and of runs that were kept: the log says why.
+        The numbers of deleted ``runs`` and ``nodes``, and of runs that were ``kept``; the log has the reasons.
 
     Raises:
-        ValueError: there is neither an age nor a retention.
+        ValueError: if neither ``days`` nor the setting is given.
     """
     age = retention() if days is None else timedelta(days=days)
     if age is None:
@@ -78,47 +78,41 @@ def purge(days: float | None = None, keep_failed: bool = False, task_results: bo
     return {"runs": runs, "nodes": nodes, "kept": kept}
 
 
-@shared_task(name="django_tasktree.delete_runs", ignore_result=True)
-def delete_runs(run_ids: list[str]) -> None:
-    """Delete large runs in the background. If the message is lost, ask again."""
-    _log_kept(purging.delete_runs([UUID(run_id) for run_id in run_ids]))
-
-
 def _log_kept(purged: Purged) -> None:
     for kept in purged.kept:
         logger.warning("run %s is not deleted: %s", kept.run_id, kept.reason, exc_info=kept.error)
 
 
-@task_with_callbacks(name=STEERING)
-def steer(kind: str, verb: str, keys: list[str], by: str = "", options: Mapping[str, Any] | None = None) -> Steered:
-    """Ask some runs, or nodes, one after another; a part of what ``bulk(…).in_background(…)`` launches.
+@task_with_callbacks(name=ACT_IN_BACKGROUND)
+def act(kind: str, action: str, keys: list[str], by: str = "", options: Mapping[str, Any] | None = None) -> BulkSummary:
+    """Act on some runs, or nodes, one after another; a part of what ``bulk(…).in_background(…)`` launches.
 
     Args:
         kind: the name of the model.
-        verb: what to ask: a method of what ``bulk`` gives.
+        action: the name of the action, which is a method of what ``bulk`` returns.
         keys: of the rows.
-        by: names who asks, where the user is gone by then, or was none.
-        options: what else the method takes.
+        by: names the user or program, in case the user has been deleted by then, or there was none.
+        options: further arguments of the method.
     """
-    return steer_some(kind, verb, [UUID(key) for key in keys], by, options or {})
+    return act_on_some(kind, action, [UUID(key) for key in keys], by, options or {})
 
 
 @task_with_callbacks(name="django_tasktree.sum_up")
-def sum_up() -> Steered:
-    """Add up what the nodes of such a run have done."""
+def sum_up() -> BulkSummary:
+    """Add up the results of the nodes of such a run."""
     return sum_of(current_node().run_id)
 
 
 @shared_task(name="django_tasktree.start_due", ignore_result=True)
 def start_due(run_id: str) -> None:
-    """Launch a run whose time has come, unless somebody has launched it before or revoked it."""
+    """Launch a draft that is due, unless it was launched or revoked before."""
     try:
-        steering.launch_draft(UUID(run_id), by="eta")
+        operations.launch_draft(UUID(run_id), by="eta")
     except NotPossible as exc:
         logger.info("%s", exc)
 
 
 @shared_task(name="django_tasktree.enforce_deadline", ignore_result=True)
 def enforce_deadline(run_id: str) -> None:
-    """Stop a run whose deadline has passed, if it has not ended."""
-    steering.enforce_deadline(UUID(run_id))
+    """Stop a run that has not ended by its deadline."""
+    operations.enforce_deadline(UUID(run_id))

@@ -1,4 +1,4 @@
-"""``path("tasktree/", include("django_tasktree.urls"))``."""
+"""The URLs of the views: ``path("tasktree/", include("django_tasktree.urls"))``."""
 
 from django.urls import path
 
@@ -13,8 +13,8 @@ urlpatterns = [
     path("runs/<uuid:run_id>/", run_status, name="status"),
     path("runs/<uuid:run_id>/children/", children, name="children"),
     path("runs/<uuid:run_id>/progress/", progress_page, name="progress"),
-    path("runs/<uuid:run_id>/control/<slug:verb>/", control_run, name="control_run"),
-    path("nodes/<uuid:node_id>/control/<slug:verb>/", control_node, name="control_node"),
+    path("runs/<uuid:run_id>/control/<slug:action>/", control_run, name="control_run"),
+    path("nodes/<uuid:node_id>/control/<slug:action>/", control_node, name="control_node"),
     path("shared/<str:token>/", shared_progress_page, name="shared_progress"),
     path("shared/<str:token>/status/", shared_status, name="shared_status"),
 ]

@@ -18,7 +18,7 @@ project_copyright = author
 release = django_tasktree.__version__
 version = ".".join(release.split(".")[:2])
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "docs.diagrams.extension"]
 exclude_patterns = ["_build"]
 default_role = "any"
 highlight_language = "python"

@@ -1,4 +1,4 @@
-"""A real Django project around django_tasktree: the demo, and the settings of the tests."""
+"""A Django project with django_tasktree: the demo, and the base of the settings for tests."""
 
 from testproject.celery import app as celery_app
 

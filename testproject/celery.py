@@ -1,4 +1,4 @@
-"""The project's Celery application; settings come from Django's, prefixed ``CELERY_``."""
+"""The project's Celery application; its settings are Django settings with the prefix ``CELERY_``."""
 
 import os
 

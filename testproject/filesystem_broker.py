@@ -1,7 +1,7 @@
-"""Kombu's ``filesystem://`` transport, with messages that appear whole.
+"""Kombu's ``filesystem://`` transport, with messages that are published atomically.
 
-Kombu (5.7) writes a message under its final name, and a consumer that is quick enough takes the file away while it is
-still empty; the worker then stops with a JSONDecodeError. Here a message is written aside and renamed into the queue.
+Kombu (5.7) writes a message under its final name. A quick consumer may take the file while it is still empty, and then
+the worker stops with a JSONDecodeError. Here a message is written to a temporary file, which is renamed into the queue.
 """
 
 import os
@@ -15,15 +15,15 @@ from kombu.utils.json import dumps
 
 
 class Channel(filesystem.Channel):
-    """Publishes by renaming."""
+    """A channel that publishes messages by renaming a file."""
 
     def _put(self, queue: str, payload: Any, **_: Any) -> None:  # type: ignore[override]  # the base classes disagree
         folder = Path(self.data_folder_out)
         name = f"{time_ns()}_{uuid.uuid4()}"
-        # Consumers look at nothing but NAME.QUEUE.msg.
-        aside = folder / f"{name}.tmp"
-        aside.write_text(dumps(payload), encoding="utf-8")
-        os.replace(aside, folder / f"{name}.{queue}.msg")  # noqa: PTH105  one call, atomic on POSIX
+        # Consumers ignore all files but NAME.QUEUE.msg.
+        temporary = folder / f"{name}.tmp"
+        temporary.write_text(dumps(payload), encoding="utf-8")
+        os.replace(temporary, folder / f"{name}.{queue}.msg")  # noqa: PTH105  one call, atomic on POSIX
 
 
 class Transport(filesystem.Transport):
@@ -33,5 +33,5 @@ class Transport(filesystem.Transport):
 
 
 def install() -> None:
-    """Let ``filesystem://`` mean this transport, in this process."""
+    """Use this transport for ``filesystem://`` in this process."""
     TRANSPORT_ALIASES["filesystem"] = f"{__name__}:Transport"

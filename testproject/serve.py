@@ -1,4 +1,4 @@
-"""Run the demo's site and a worker until Ctrl-C, and leave neither behind: ``python -m testproject.serve``."""
+"""Run the demo's site and a worker until Ctrl-C, then stop both: ``python -m testproject.serve``."""
 
 import signal
 import subprocess
@@ -6,23 +6,23 @@ import sys
 import threading
 import time
 
-#: Seconds that a process is given to stop.
+#: How long a process may take to stop before it is killed, in seconds.
 PATIENCE = 10
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: list[str]) -> int:
-    """Start both; stop both as soon as one of them ends, or a signal comes.
+    """Start both processes; stop both when one of them ends or a signal arrives.
 
     Args:
-        arguments: those of ``runserver``.
+        arguments: the arguments for ``runserver``.
 
     Returns:
         The exit code: 0 after a signal, otherwise that of the process which ended.
     """
     stopped = threading.Event()
     for number in _SIGNALS:
-        # Only noted: a process that is being started would be forgotten.
+        # Only set a flag: an exception could leave a process running that is just being started.
         signal.signal(number, lambda *_: stopped.set())
     commands = [
         [sys.executable, "-m", "celery", "-A", "testproject", "worker", "--loglevel", "WARNING"],
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     ]
     running: list[subprocess.Popen[bytes]] = []
     try:
-        # In groups of their own: Ctrl-C reaches this process alone, which stops the others whatever they are doing.
+        # In sessions of their own, so that Ctrl-C reaches only this process, which then stops the others.
         running.extend(subprocess.Popen(command, start_new_session=True) for command in commands)  # noqa: S603
         while not stopped.wait(0.2):
             for process in running:

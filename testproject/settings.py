@@ -1,4 +1,4 @@
-"""Settings that run with no server at all; two environment variables switch to real ones.
+"""Settings that need no servers; two environment variables select real ones.
 
 ``DATABASE_URL``
     SQLite in ``var/`` by default; e.g. ``postgres://user@localhost/db`` or ``mysql://user@127.0.0.1/db``.
@@ -66,7 +66,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 
 def _database() -> dict[str, Any]:
-    """The default database, with SQLite set up for several processes that write."""
+    """Return the default database; SQLite is configured for several writing processes."""
     config: dict[str, Any] = dict(
         dj_database_url.parse(
             os.environ.get("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'db.sqlite3'}", conn_max_age=None
@@ -87,7 +87,7 @@ DATABASES = {"default": _database()}
 
 
 def filesystem_broker() -> dict[str, Any]:
-    """Transport options of the ``filesystem://`` broker; its folders must exist before the first message."""
+    """Return the transport options of the ``filesystem://`` broker, and make its folders, which must exist."""
     folders = {name: VAR_DIR / "broker" / name for name in ("messages", "control", "processed")}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def filesystem_broker() -> dict[str, Any]:
     }
 
 
-# The name of a host only keeps kombu from warning that there is none.
+# Without a host name, kombu would log a warning.
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL") or "filesystem://localhost"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 if CELERY_BROKER_URL.startswith("filesystem:"):

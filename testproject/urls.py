@@ -1,4 +1,4 @@
-"""The test project's pages."""
+"""The URLs of the test project."""
 
 from django.conf import settings
 from django.conf.urls.static import static

@@ -1,40 +1,58 @@
-"""Fixtures that more than one tier of tests uses."""
+"""Fixtures for several tiers of tests."""
 
 import os
 import signal
 
 import hypothesis
 import pytest
+from django.apps import apps
+from django.contrib.contenttypes.models import ContentType
+from django.utils.translation import deactivate
 
-from django_tasktree import recent
+from django_tasktree.reporting import query_cache
 from testproject.celery import app as celery_app
-from tests import celery_settings, databases, emptying, scheduling, services, workers
+from tests import celery_settings, databases, flushing, scheduling, services, workers
 
 pytest_plugins = ["django_tasktree.testing.pytest_plugin"]
 
 
 @pytest.fixture(params=list(services.DATABASES))
 def database(request, transactional_db):
-    """Run the test once on each database; the app's models live there."""
-    services.need(services.DATABASES[request.param])
+    """Run the test once on each database, with the app's models in it; yield its alias."""
+    services.need(services.ALL_DATABASES[request.param])
     with databases.active(request.param) as alias:
         yield alias
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_kept(monkeypatch):
-    """Pages show what is there now: how long a query takes must not decide what a test sees."""
-    monkeypatch.setattr(recent, "CHEAP", float("inf"))
+def no_cached_queries(monkeypatch):
+    """Disable the query cache, so that the duration of a query cannot decide what a test sees."""
+    monkeypatch.setattr(query_cache, "CHEAP", float("inf"))
+
+
+@pytest.fixture(autouse=True)
+def default_language():
+    """Deactivate the language that a request has left active in its thread."""
+    yield
+    deactivate()
+
+
+@pytest.fixture
+def admin_client(admin_client):
+    """Return the client of an administrator; the content types are cached, independently of earlier tests."""
+    ContentType.objects.get_for_models(*apps.get_app_config("django_tasktree").get_models())
+    return admin_client
 
 
 @pytest.fixture
 def app():
+    """Return the Celery application."""
     return celery_app
 
 
 @pytest.fixture
 def eager(app):
-    """Run nodes in this process."""
+    """Run nodes in this process, with Celery's ``task_always_eager``."""
     with celery_settings.changed(app, task_always_eager=True):
         yield app
 
@@ -46,7 +64,7 @@ STACKS = {
 }
 
 
-# A worker that lives as long as the session must not write its row into the middle of another test.
+# A worker that runs for the whole session must not write its row during another test.
 WITHOUT_HEARTBEATS = (
     '{"SWEEP": false, "HEARTBEAT_INTERVAL": 36000, "WORKER_LOST_AFTER": 72000, "UNKNOWN_TASK_RETRY_FOR": 0}'
 )
@@ -54,12 +72,12 @@ WITHOUT_HEARTBEATS = (
 
 @pytest.fixture(scope="session")
 def prefork_workers(django_db_setup, django_db_blocker):
-    """One prefork worker for each stack, started when it is first asked for."""
+    """Yield a function that returns the prefork worker of a stack, which it starts on the first call."""
     running = {}
 
     def get(stack):
         alias, broker = STACKS[stack]
-        services.need(services.DATABASES[alias], broker)
+        services.need(services.ALL_DATABASES[alias], broker)
         if stack not in running:
             env = workers.environment(
                 alias,
@@ -78,9 +96,9 @@ def prefork_workers(django_db_setup, django_db_blocker):
         workers.delete_queue(STACKS[stack][1], workers.queue_of(stack))
 
 
-@pytest.fixture(params=list(STACKS))
+@pytest.fixture(params=[name for name, (alias, _) in STACKS.items() if alias in services.DATABASES])
 def stack(request, prefork_workers, transactional_db, app):
-    """A real database, broker and prefork worker; this process launches trees on them."""
+    """Provide a real database, broker and prefork worker, and let this process launch trees on them."""
     alias, broker = STACKS[request.param]
     worker = prefork_workers(request.param)
     accepting = celery_settings.changed(app, accept_content=["json", "pickle"])
@@ -88,20 +106,20 @@ def stack(request, prefork_workers, transactional_db, app):
         yield worker
 
 
-# A busy machine is no defect: examples have no time limit.
+# Examples have no time limit, so that a busy machine fails no test.
 hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.register_profile("ci", parent=hypothesis.settings.get_profile("suite"), print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 def pytest_configure():
-    emptying.install()
-    # A shell ignores SIGINT in what it runs in the background, and every process that this one starts would too.
+    flushing.install()
+    # A shell ignores SIGINT for background processes, and every process that this one starts would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(trylast=True)  # after the order was shuffled
+@pytest.hookimpl(trylast=True)  # after the order is shuffled
 def pytest_collection_modifyitems(items):
     items[:] = scheduling.long_tests_first(items)
     for item in items:

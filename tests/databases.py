@@ -1,4 +1,4 @@
-"""Route the app's models to the database that a test is about."""
+"""Route all models to the database under test."""
 
 from contextlib import contextmanager
 
@@ -6,7 +6,7 @@ _active = {"alias": "default"}
 
 
 class ActiveDatabase:
-    """A Django database router: all models live in the active database."""
+    """A Django database router: all models are in the active database."""
 
     def db_for_read(self, model, **hints):
         return _active["alias"]
@@ -20,6 +20,7 @@ class ActiveDatabase:
 
 @contextmanager
 def active(alias):
+    """Make a database the active one."""
     before, _active["alias"] = _active["alias"], alias
     try:
         yield alias
@@ -28,5 +29,5 @@ def active(alias):
 
 
 def active_alias():
-    """Return the alias of the database that the test is about."""
+    """Return the alias of the database under test."""
     return _active["alias"]

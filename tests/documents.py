@@ -1,4 +1,4 @@
-"""Run the Python examples that stand in documents, so that they can't lie."""
+"""Run the Python examples of the documentation."""
 
 import doctest
 import re
@@ -9,28 +9,31 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+from unittest.mock import patch
 
 from celery import current_app
+from django.contrib import admin
 
-import django_tasktree.registry
+from django_tasktree.testing import registered
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.rst"
 DOCS = ROOT / "docs"
-#: The project of the examples.
+#: The name of the project in the examples.
 PROJECT = "shop"
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 @dataclass(frozen=True)
 class Example:
-    """A ``code-block``.
+    """A ``code-block`` of a document.
 
     Attributes:
-        place: file and line.
+        place: its file and line.
         language: ``python`` or ``pycon``.
-        source: without its indentation.
-        runs: whether no ``.. not run`` stands before it.
+        source: its text without indentation.
+        runs: whether no ``.. not run`` precedes it.
     """
 
     place: str
@@ -40,19 +43,19 @@ class Example:
 
     @property
     def module(self) -> str | None:
-        """The module of the project that the block is, told by its first line."""
+        """Return the module of the project that the block defines according to its first line, or None."""
         match = re.match(rf"# ({PROJECT}/\w+)\.py\b", self.source)
         return match[1].replace("/", ".") if match else None
 
 
 def examples(path: Path) -> list[Example]:
-    """Find the Python blocks of a document, in order."""
+    """Return the Python blocks of a document in order."""
     return list(_examples(path))
 
 
-def run(found: list[Example], name: str) -> dict[str, object]:
-    """Run the blocks of a document in one namespace, which is returned; blocks that are modules become these."""
-    namespace: dict[str, object] = {"__name__": name}
+def run(found: list[Example], name: str) -> dict[str, Any]:
+    """Run the blocks of a document in one namespace, and return it; blocks that define modules are imported."""
+    namespace: dict[str, Any] = {"__name__": name}
     for example in found:
         if not example.runs:
             compile(example.source, example.place, "exec")
@@ -67,12 +70,12 @@ def run(found: list[Example], name: str) -> dict[str, object]:
 
 @contextmanager
 def project(monkeypatch) -> Iterator[None]:
-    """Keep what examples register to themselves: modules, definitions, tasks."""
-    monkeypatch.setattr("django_tasktree.registry.registry", django_tasktree.registry.Registry())
+    """Undo at the end what examples register: modules, definitions, tasks, model admins."""
     monkeypatch.setitem(sys.modules, PROJECT, ModuleType(PROJECT))
     tasks = {*current_app.tasks}
     try:
-        yield
+        with registered(only=True), patch.dict(admin.site._registry):
+            yield
     finally:
         for name in [name for name in sys.modules if name.startswith(f"{PROJECT}.")]:
             del sys.modules[name]
@@ -82,7 +85,7 @@ def project(monkeypatch) -> Iterator[None]:
 
 
 def table(path: Path, marker: str) -> list[list[str]]:
-    """Read the cells of the ``list-table`` that follows a comment, without its heading."""
+    """Return the rows of cells of the ``list-table`` that follows a comment, without its header."""
     text = path.read_text(encoding="utf-8").partition(f".. {marker}\n.. list-table::\n")[2]
     assert text, f"{path.name} has no table after the comment {marker!r}"
     lines = text.splitlines()
@@ -92,7 +95,7 @@ def table(path: Path, marker: str) -> list[list[str]]:
 
 
 def literals(text: str) -> list[str]:
-    """List what stands between double backticks."""
+    """Return the texts in double backticks."""
     return re.findall(r"``(.+?)``", text)
 
 
@@ -124,10 +127,10 @@ def _import(example: Example) -> None:
     exec(compile(example.source, example.place, "exec"), module.__dict__)
 
 
-def _doctest(example: Example, namespace: dict[str, object]) -> None:
+def _doctest(example: Example, namespace: dict[str, Any]) -> None:
     test = doctest.DocTestParser().get_doctest(example.source, {}, example.place, example.place, 0)
     test.globs = namespace
-    told: list[str] = []
+    output: list[str] = []
     runner = doctest.DocTestRunner(optionflags=_FLAGS, verbose=False)
-    runner.run(test, out=told.append, clear_globs=False)
-    assert not runner.failures, "".join(told)
+    runner.run(test, out=output.append, clear_globs=False)
+    assert not runner.failures, "".join(output)

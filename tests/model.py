@@ -1,4 +1,4 @@
-"""The rules of trees, as a reader of the documentation would write them down: slow, and without any bookkeeping."""
+"""A model of the rules of trees, as the documentation states them: slow, and without stored intermediate results."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ STATES = {"STOP": "SUCCESS", "IGNORE": "SKIPPED"}
 
 @dataclass
 class Shape:
-    """A node as the model sees it."""
+    """A node of the model."""
 
     run_when: str = "success"
     gather: bool = False
@@ -21,14 +21,14 @@ class Shape:
 
 
 class Model:
-    """Gives each node its state."""
+    """A tree of nodes and their states."""
 
     def __init__(self, top):
         self.top = top
         self.end(top)
 
     def end(self, node):
-        """Let a body end."""
+        """End the task of a node, and decide what follows from its outcome."""
         node.state = STATES.get(node.outcome, node.outcome)
         for child in self.tasks(node):
             self.decide(child, "failure" if node.state in FAILED else "success")
@@ -43,18 +43,19 @@ class Model:
         while any(self.decide_gathers(parent) for parent in self.subtree(self.top)):
             pass
 
-    def decide(self, child, happened):
+    def decide(self, child, outcome):
+        """Queue or skip a child after the outcome of its parent."""
         if child.state == "PENDING" and child.parent.state != "SKIPPED":
-            child.state = "QUEUED" if child.run_when in (happened, "always") else "SKIPPED"
+            child.state = "QUEUED" if child.run_when in (outcome, "always") else "SKIPPED"
 
     def decide_gathers(self, parent):
-        """Decide gather nodes once all else under their parent has settled; tells whether there were any."""
+        """Decide gather nodes once all else under their parent has settled; return whether there were any."""
         waiting = [child for child in parent.children if child.state == "PENDING" and child.gather]
         if not waiting or not self.has_run(parent) or not all(map(self.settled, self.tasks(parent))):
             return False
-        happened = "failure" if self.failed(parent) else "success"
+        outcome = "failure" if self.failed(parent) else "success"
         for gather in waiting:
-            self.decide(gather, happened)
+            self.decide(gather, outcome)
         return True
 
     def settled(self, node):

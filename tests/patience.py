@@ -1,8 +1,8 @@
-"""How long tests wait for what must come: so long that a busy machine fails none of them."""
+"""Wait for expected events, for so long that a busy machine fails no test."""
 
 import time
 
-#: Seconds. What comes is noticed at once; only a test that fails takes so long.
+#: In seconds. Only a failing test waits for so long.
 PATIENCE = 240
 
 
@@ -11,13 +11,13 @@ def until(condition, what="the condition"):
 
     Args:
         condition: a function without arguments.
-        what: what is waited for, or a function that tells it, for the error.
+        what: a description of the condition for the error, or a function that returns one.
 
     Returns:
         What the condition returned.
 
     Raises:
-        AssertionError: it has not become true.
+        AssertionError: it has not become true in time.
     """
     end = time.monotonic() + PATIENCE
     while not (value := condition()):

@@ -1,16 +1,16 @@
-"""The order in which tests run: no process is left alone at the end with a test that takes minutes."""
+"""The order of the tests: long ones run first, so that no process is still busy when all others have finished."""
 
 import os
 
 
 def long_tests_first(items, processes=None):
-    """Put the tests that are marked as long at the beginning of what each process runs.
+    """Put the tests that are marked as long at the beginning of the share of each process.
 
-    ``pytest --dist worksteal`` gives each process an equal share of the list to begin with.
+    At first, ``pytest --dist worksteal`` assigns an equal share of the list to each process.
 
     Args:
         items: all tests, in any order.
-        processes: how many there are; by default what pytest-xdist says.
+        processes: their number; by default that of pytest-xdist.
     """
     processes = processes or int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     long = [item for item in items if item.get_closest_marker("long")]
@@ -23,5 +23,5 @@ def long_tests_first(items, processes=None):
         ordered += first
         ordered += rest[: share - len(first)]
         del rest[: share - len(first)]
-    # Shares that are too small for the long tests.
+    # Long tests for which the shares are too small come last.
     return [*ordered, *(item for item in long if item not in ordered), *rest]

@@ -1,4 +1,4 @@
-"""The test project's settings with the tests' own tasks, and every database that this machine has."""
+"""The settings of the test project with the apps of the tests and every available database."""
 
 import json
 import os
@@ -9,12 +9,13 @@ from testproject.settings import *  # noqa: F403
 from testproject.settings import DATABASES as PROJECT_DATABASES
 from testproject.settings import INSTALLED_APPS as PROJECT_APPS
 from testproject.settings import MIDDLEWARE as PROJECT_MIDDLEWARE
-from testproject.settings import VAR_DIR, filesystem_broker
+from testproject.settings import VAR_DIR
 from tests import services
 from tests.quorum import quorum_queue
+from tests.transports import transport_options
 
 INSTALLED_APPS = [*PROJECT_APPS, "tests.sample", "tests.orders"]
-# A server that runs for all tests reads them once.
+# The live server of the browser tests runs for the whole session and reads the middleware once.
 MIDDLEWARE = [
     *PROJECT_MIDDLEWARE,
     "tests.browser.policy.StrictPolicy",
@@ -25,7 +26,7 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 DATABASES = {"default": {**PROJECT_DATABASES["default"]}}
 if "DATABASE_URL" not in os.environ:
-    # A file, not memory, so that worker processes see it too.
+    # A file instead of memory, so that worker processes can use it too.
     DATABASES["default"]["TEST"] = {"NAME": str(VAR_DIR / f"test-{os.getpid()}.sqlite3")}
     for alias, service in services.DATABASES.items():
         if alias != "default" and service.missing is None:
@@ -38,14 +39,11 @@ if "mariadb" in DATABASES:
     DATABASES["mariadb"]["TEST"] |= {"CHARSET": "utf8mb4"}
 
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL") or "memory://"
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "memory": {"polling_interval": 0.01},
-    "filesystem": filesystem_broker() if CELERY_BROKER_URL.startswith("filesystem") else {},
-}.get(CELERY_BROKER_URL.split(":")[0], {})
 CELERY_TASK_DEFAULT_QUEUE = os.environ.get("TEST_QUEUE", "tasktree-tests")
+CELERY_BROKER_TRANSPORT_OPTIONS = transport_options(CELERY_BROKER_URL, CELERY_TASK_DEFAULT_QUEUE)
 if "TEST_VISIBILITY_TIMEOUT" in os.environ:
-    # Kombu's Redis transport looks for what has timed out only now and then.
-    CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # By default, Kombu's Redis transport rarely checks for messages that have timed out.
+    CELERY_BROKER_TRANSPORT_OPTIONS |= {
         "visibility_timeout": int(os.environ["TEST_VISIBILITY_TIMEOUT"]),
         "unacked_restore_interval": 1,
         "unacked_restore_throttle": 1,
@@ -60,10 +58,10 @@ if "TEST_SOFT_SHUTDOWN" in os.environ:
 if "TEST_POOL" in os.environ:
     DATABASES["default"] |= {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": {"min_size": 2, "max_size": 4}}}
 if "TEST_QUORUM" in os.environ:
-    # Celery then lets RabbitMQ delay messages.
+    # With quorum queues, Celery lets RabbitMQ delay messages.
     CELERY_TASK_QUEUES = [quorum_queue(CELERY_TASK_DEFAULT_QUEUE)]
 if "TEST_CHILDREN" in os.environ:
-    # Each process of the pool is replaced after so many tasks.
+    # The number of tasks after which a process of the pool is replaced.
     CELERY_WORKER_MAX_TASKS_PER_CHILD = int(os.environ["TEST_CHILDREN"])
 if "TEST_TIME_ZONE" in os.environ:
     TIME_ZONE = CELERY_TIMEZONE = os.environ["TEST_TIME_ZONE"]

@@ -1,6 +1,6 @@
-"""The real engine, publisher and task code in one process, with a broker that a test empties, doubles or shuffles.
+"""The real engine, publisher and task code in one process, with a broker whose messages the test controls.
 
-Celery's own tracing runs each message, as in a pool process. Time passes, and processes die, when the test says so.
+Celery's own tracing runs each message, as in a pool process. The test decides when time passes and processes die.
 """
 
 from contextlib import ExitStack, contextmanager
@@ -14,28 +14,29 @@ from django.db import connections
 from django.db.models import F
 from kombu import Queue
 
-from django_tasktree.citizens import registered_task
-from django_tasktree.engine.moves import nodes, write_alias
-from django_tasktree.engine.workers import WorkerSpec, beat, sign_off, workers
-from django_tasktree.models import Lease, NodeRun, TreeRun
-from django_tasktree.sweeping import sweep
-from django_tasktree.worker import identity, publisher
+from django_tasktree.builder.eligibility import registered_task
+from django_tasktree.dispatch import publisher
+from django_tasktree.engine.heartbeats import WorkerSpec, beat, sign_off, workers
+from django_tasktree.engine.transitions import nodes, write_alias
+from django_tasktree.models import HistoryEntry, Lease, NodeRun, TreeRun
+from django_tasktree.recovery.sweep import sweep
+from django_tasktree.worker import identity
 from tests import workers as worker_processes
 from tests.services import Service
 
 MEMORY = Service("memory", "memory://", "")
-#: More than any of the app's own delays.
+#: More than any interval or timeout of the app.
 LONG = timedelta(hours=3)
-#: The key of a worker that beats all the time and does nothing else.
+#: The key of a worker whose heartbeat never stops and that does nothing else.
 WITNESS = UUID(int=1)
 
 
 class Crash(WorkerTerminate):
-    """The process dies here: nothing in it runs any more, no except clause either."""
+    """The process dies: nothing in it runs any more, not even an except clause."""
 
 
 class Message:
-    """What a worker has received."""
+    """A message as a worker receives it."""
 
     def __init__(self, message):
         self.headers = dict(message.headers)
@@ -49,7 +50,7 @@ class Message:
 
 
 class Simulation:
-    """One broker, one database, any number of workers."""
+    """One broker, one database and any number of workers."""
 
     def __init__(self, app, queue):
         self.app = app
@@ -61,29 +62,31 @@ class Simulation:
     # Workers
 
     def start_worker(self, name):
+        """Add a worker with a heartbeat, and return its name."""
         spec = WorkerSpec(uuid4(), name, pid=1)
-        beat(spec)
+        beat(lambda: spec)
         self.witness(workers().get(id=spec.id).last_seen)
         self.hosts[name] = spec
         return name
 
     def witness(self, last_seen):
-        """Let another worker have beaten until then: without one, no worker can be taken for lost."""
+        """Give another worker a later heartbeat: without one, no worker can be regarded as lost."""
         values = {"last_seen": last_seen, "beating_since": last_seen - LONG, "started_at": last_seen - LONG, "pid": 1}
         workers().update_or_create(id=WITNESS, defaults={"hostname": "witness", **values})
 
     def kill_worker(self, name):
-        """The worker is gone, and its heartbeat is old by the time that anybody looks."""
+        """Remove a worker without shutdown: its heartbeat is too old from now on."""
         spec = self.hosts.pop(name)
         workers().filter(id=spec.id).update(last_seen=F("last_seen") - LONG)
 
     def stop_worker(self, name):
+        """Shut a worker down."""
         sign_off(self.hosts.pop(name).id)
 
     # Messages
 
     def receive_all(self):
-        """Take all messages off the broker."""
+        """Remove all messages from the broker, and return them."""
         found = []
         with self.app.connection_for_read() as connection, connection.channel() as channel:
             bound = Queue(self.queue)(channel)
@@ -93,7 +96,7 @@ class Simulation:
         return found
 
     def deliver(self, message, worker):
-        """Run a message as a pool process of that worker would."""
+        """Run a message as a pool process of the worker does."""
         request = dict(message.headers)
         request.update(hostname=worker, is_eager=False, delivery_info={}, properties={}, loglevel=None, logfile=None)
         request["tasktree_worker"] = self.hosts[worker].id.hex
@@ -108,7 +111,7 @@ class Simulation:
         )
 
     def deliver_all(self, worker):
-        """Run what there is, and what comes of it, until the broker is empty."""
+        """Run all messages, and those that they cause, until the broker is empty; return their number."""
         delivered = 0
         while found := self.receive_all():
             for message in found:
@@ -119,20 +122,22 @@ class Simulation:
     # Time
 
     def pass_time(self):
-        """Let hours go by: the times in all rows are set back, but for the heartbeats of workers that live."""
+        """Simulate that hours pass: set back the times in all rows, except the heartbeats of live workers."""
         everything = nodes()
         for column in ("queued_at", "started_at", "finished_at", "eta"):
             everything.filter(**{f"{column}__isnull": False}).update(**{column: F(column) - LONG})
         for column in ("eta", "deadline"):
             runs = TreeRun.objects.using(write_alias()).filter(**{f"{column}__isnull": False})
             runs.update(**{column: F(column) - LONG})
+        entries = HistoryEntry.objects.using(write_alias()).filter(last_batch_at__isnull=False)
+        entries.update(last_batch_at=F("last_batch_at") - LONG)
         Lease.objects.using(write_alias()).update(until=F("until") - LONG)
         workers().exclude(id__in=[WITNESS, *(spec.id for spec in self.hosts.values())]).update(
             last_seen=F("last_seen") - LONG
         )
 
     def recover(self, is_over, rounds=8):
-        """Sweep and deliver until a test's condition holds."""
+        """Sweep and deliver until a condition of the test is true, and return it."""
         worker = self.start_worker(f"rescuer-{uuid4().hex[:6]}")
         for _ in range(rounds):
             self.deliver_all(worker)
@@ -147,12 +152,12 @@ class Simulation:
 
     @contextmanager
     def counting(self, crash_at=None):
-        """Count each statement and each sending of a message; die before the one of that number.
+        """Count each statement and each sending of a message, and crash before the one with the given number.
 
-        From then on everything is a crash: a dead process does nothing more, whatever its code would still try.
+        From then on, every step crashes: a dead process does nothing more, even if its code handles the exception.
         """
         self.steps, self.crash_at = 0, crash_at
-        send = publisher._send
+        send = publisher.send
 
         def step():
             self.steps += 1
@@ -169,29 +174,29 @@ class Simulation:
             return execute(sql, params, many, context)
 
         with ExitStack() as stack:
-            stack.enter_context(mock.patch.object(publisher, "_send", sending))
+            stack.enter_context(mock.patch.object(publisher, "send", sending))
             stack.enter_context(connections[write_alias()].execute_wrapper(executing))
             yield
 
 
 @contextmanager
 def simulated(app, queue):
-    """Make this process publish to a broker in memory."""
+    """Let this process publish to a broker in memory, and yield the simulation."""
     with worker_processes.use_broker(app, MEMORY, queue):
-        # As a worker does at its start, so that it knows the app's own tasks.
+        # Like a worker at its start, so that the app's own tasks are registered.
         registered_task("django_tasktree.start_due")
         simulation = Simulation(app, queue)
         simulation.receive_all()
-        with mock.patch.object(identity, "_here", None):
+        with mock.patch.object(identity, "here", None):
             yield simulation
 
 
 def label(row):
-    """What a test calls a node: its first argument."""
+    """Return the label of a node in tests: its first argument."""
     return row.args.strip('[]"').split(",")[0].strip('"')
 
 
 def states(run_id):
-    """The states of a run's nodes by their labels."""
+    """Return the labels and states of the nodes of a run, sorted."""
     rows = NodeRun.objects.filter(run_id=run_id).order_by("id")
     return sorted((label(row), str(row.state)) for row in rows)

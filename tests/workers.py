@@ -15,12 +15,13 @@ from kombu import Connection
 
 from tests import celery_settings
 from tests.patience import PATIENCE
+from tests.transports import transport_options
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def database_url(alias):
-    """The URL of a test database, as dj_database_url reads it."""
+    """Return the URL of a test database in the format of dj_database_url."""
     config = connections[alias].settings_dict
     if "sqlite3" in config["ENGINE"]:
         return f"sqlite:///{config['NAME']}"
@@ -29,12 +30,12 @@ def database_url(alias):
     return f"{scheme}://{config['USER']}{password}@{config['HOST']}:{config['PORT']}/{config['NAME']}"
 
 
-#: A worker's name on a broker must be its own: RabbitMQ locks the queue that is named after it.
+#: The name of each worker on a broker must be unique, because RabbitMQ locks the queue that is named after it.
 _numbers = count()
 
 
 class Worker:
-    """One worker process, its log in a file."""
+    """A worker process that writes its log to a file."""
 
     def __init__(self, log, env, pool="prefork", concurrency=2, name="w1", extra=()):
         self.log = Path(log)
@@ -48,6 +49,7 @@ class Worker:
             )
 
     def wait_until_ready(self):
+        """Wait until the worker consumes, and return it."""
         deadline = time.monotonic() + PATIENCE
         while " ready." not in self.log.read_text(errors="replace"):
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -56,6 +58,7 @@ class Worker:
         return self
 
     def stop(self):
+        """Shut the worker down warmly; kill it if that takes too long."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -64,14 +67,14 @@ class Worker:
                 self.kill()
 
     def kill(self):
-        """SIGKILL the worker and its pool processes."""
+        """Send SIGKILL to the worker and its pool processes."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(timeout=PATIENCE)
 
 
 def environment(alias, broker_url, queue, **more):
-    """The environment of a worker process that uses a test's database and broker."""
+    """Return the environment of a worker process for the database and broker of a test."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("COV_")}
     env.update(
         DJANGO_SETTINGS_MODULE="tests.settings",
@@ -80,9 +83,9 @@ def environment(alias, broker_url, queue, **more):
         TEST_QUEUE=queue,
         TEST_RECEIVERS="1",
         PYTHONPATH=str(ROOT),
-        # Celery refuses to run as root where pickle is accepted; a container that runs the tests may well be root.
+        # Celery refuses to run as root if pickle is accepted, but tests in a container often run as root.
         C_FORCE_ROOT="1",
-        # Workers that outlive a test must not mend what the next one has broken.
+        # Workers that outlive a test must not repair what the next test has broken.
         TEST_TASKTREE='{"SWEEP": false}',
     )
     return {**env, **more}
@@ -91,19 +94,13 @@ def environment(alias, broker_url, queue, **more):
 @contextmanager
 def use_broker(app, service, queue):
     """Let this process publish to a broker."""
-    transport = transport_options(service)
+    transport = transport_options(service.url, queue)
     before = {name: app.conf[name] for name in ("broker_url", "broker_transport_options", "task_default_queue")}
     _configure(app, {"broker_url": service.url, "broker_transport_options": transport, "task_default_queue": queue})
     try:
         yield
     finally:
         _configure(app, before)
-
-
-def transport_options(service):
-    from testproject.settings import filesystem_broker
-
-    return filesystem_broker() if service.url.startswith("filesystem") else {}
 
 
 def _configure(app, values):
@@ -114,29 +111,35 @@ def _configure(app, values):
     app.amqp.__dict__.pop("send_task_message", None)
     app.amqp.__dict__.pop("router", None)
     app.amqp._rtable = None
-    # Celery's own reset of its pools.
+    # Reset Celery's connection pools.
     app._after_fork()
 
 
 def queue_of(stack):
-    """A queue that no other test session uses, though the broker be the same."""
+    """Return a queue that no other test session on the same broker uses."""
     return f"tests-{stack}-{os.getpid()}"
 
 
 def delete_queue(service, queue):
-    """Leave nothing behind at a broker that lives on."""
-    with Connection(service.url, transport_options=transport_options(service)) as connection:
-        connection.channel().queue_delete(queue)
+    """Delete a queue, and all keys with its prefix on Redis."""
+    with Connection(service.url, transport_options=transport_options(service.url, queue)) as connection:
+        connection.channel().queue_delete(queue)  # type: ignore[attr-defined]
+    if service.driver == "redis":
+        from redis import Redis
+
+        with Redis.from_url(service.url) as client:
+            for key in client.scan_iter(f"{queue}:*"):
+                client.delete(key)
 
 
 def purge_queue(service, queue):
-    """Take away what a worker that lives on would have to go through."""
-    with Connection(service.url, transport_options=transport_options(service)) as connection:
-        connection.channel().queue_purge(queue)
+    """Remove the messages that a worker which outlives the test would have to process."""
+    with Connection(service.url, transport_options=transport_options(service.url, queue)) as connection:
+        connection.channel().queue_purge(queue)  # type: ignore[attr-defined]
 
 
 def log_dir():
-    """Where workers of this process of the tests write: others run the same tests at the same time."""
+    """Return the directory for logs of workers of this process, because others may run the same tests concurrently."""
     path = Path(settings.VAR_DIR) / "worker-logs" / str(os.getpid())
     path.mkdir(parents=True, exist_ok=True)
     return path

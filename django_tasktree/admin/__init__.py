@@ -1,6 +1,6 @@
-"""The pages of Django's admin: runs, their nodes, and launching trees. They show; only a launch changes anything."""
+"""Pages in Django's admin that show runs and nodes, launch trees and offer the actions of ``control``."""
 
-from django_tasktree.admin.node_run import NodeRunAdmin
-from django_tasktree.admin.tree_run import TreeRunAdmin
+from django_tasktree.admin.nodes import NodeRunAdmin
+from django_tasktree.admin.runs import TreeRunAdmin
 
 __all__ = ["NodeRunAdmin", "TreeRunAdmin"]

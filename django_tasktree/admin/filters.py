@@ -1,4 +1,4 @@
-"""Filters of the lists; none of them looks through a whole table for its choices."""
+"""Filters of the lists. None of them reads a whole table to find its choices."""
 
 # ruff: noqa: ARG002  Django's signatures
 
@@ -11,30 +11,30 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from django_tasktree.identifiers import as_uuid
+from django_tasktree.definitions.registry import all_definitions
+from django_tasktree.encoding.ids import as_uuid
+from django_tasktree.encoding.text import is_storable
 from django_tasktree.models import TreeRun
-from django_tasktree.registry import all_definitions
-from django_tasktree.text import is_storable
 
-#: Stands for runs that no definition made; no definition can have this name, since names are not empty.
+#: The value for "none": no definition and no user; names of definitions are never empty.
 _NONE = ""
-#: So many runs are looked at for who launched them.
+#: The number of newest runs whose launchers are offered as choices.
 _NEWEST = 500
 
 
 class DefinitionFilter(admin.SimpleListFilter):
-    """Runs of one registered definition."""
+    """Filter by registered definition."""
 
     title = _("definition")
     parameter_name = "definition"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        """List the registered definitions, and runs without one."""
+        """Return the registered definitions, and a choice for runs without a definition."""
         names = [(definition.name, definition.name) for definition in all_definitions()]
         return [*names, (_NONE, _("none (launched from code)"))] if names else []
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Choose the runs."""
+        """Return the runs of the current choice."""
         value = self.value()
         if value is None:
             return queryset
@@ -42,13 +42,13 @@ class DefinitionFilter(admin.SimpleListFilter):
 
 
 class LauncherFilter(admin.SimpleListFilter):
-    """Runs that somebody launched: those are offered who launched one of the newest runs."""
+    """Filter by launcher: offers the users who launched one of the newest runs."""
 
     title = _("launched by")
     parameter_name = "launched_by"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        """List who launched something lately, and the one who is chosen."""
+        """Return the users who launched one of the newest runs, the selected user, and a choice for "no user"."""
         newest = TreeRun.objects.order_by("-created_at", "-id").values_list("launched_by_id", flat=True)[:_NEWEST]
         chosen = _key_of_user(request.GET.get(self.parameter_name, ""))
         keys = {key for key in (*newest, chosen) if key is not None}
@@ -59,7 +59,7 @@ class LauncherFilter(admin.SimpleListFilter):
         ]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Choose the runs."""
+        """Return the runs of the current choice."""
         value = self.value()
         if value is None:
             return queryset
@@ -72,11 +72,11 @@ class LauncherFilter(admin.SimpleListFilter):
 
 
 def _key_of_user(text: str) -> Any:
-    """Read the key of a user from an address; None where it can't be one."""
+    """Return the key of a user that a URL names; None if the text is not a valid key."""
     field: Any = get_user_model()._meta.pk
     try:
         key = field.to_python(text)
-        # A number may be larger than the column.
+        # The number may be too large for the column.
         field.run_validators(key)
     except ValidationError:
         return None
@@ -84,24 +84,23 @@ def _key_of_user(text: str) -> Any:
 
 
 class RunFilter(admin.SimpleListFilter):
-    """Nodes of one run: the page of a run links here; other runs are not offered, as there may be very many."""
+    """Filter by run. The page of a run links here; other runs are not offered, because there may be very many."""
 
     title = _("run")
     parameter_name = "run"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Offer the chosen run only."""
-        # self.value() is not there yet.
+        """Return the selected run as the only choice."""
         value = request.GET.get(self.parameter_name)
         if value is None:
             return []
         run_id = as_uuid(value)
         run = TreeRun.objects.filter(id=run_id).only("name").first() if run_id else None
-        # Without a choice the filter would be dropped, and the nodes of all runs listed.
+        # Without choices Django drops the filter, and the list shows the nodes of all runs.
         return [(value, str(run or value))]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Choose the nodes."""
+        """Return the nodes of the selected run."""
         value = self.value()
         if value is None:
             return queryset

@@ -1,14 +1,14 @@
-"""Whether a database can say to which date, in the reader's time zone, a point in time belongs."""
+"""Check whether a database can convert a point in time to a date in the current time zone."""
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_tasktree import times
+from django_tasktree.encoding import times
 
 
 def knows_local_dates(connection: BaseDatabaseWrapper) -> bool:
-    """Tell whether date lookups such as ``created_at__day`` count dates in the current time zone.
+    """Return whether date lookups such as ``created_at__day`` work, with dates in the current time zone.
 
-    They fail on MySQL and MariaDB where the tables of time zones are empty, as they are by default.
+    They fail on MySQL and MariaDB if the time zone tables are empty, which is the default.
     """
     if times.holds_plain_utc(connection):
         return times.zone_name() == "UTC"

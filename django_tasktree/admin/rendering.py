@@ -1,54 +1,53 @@
-"""Short pieces of HTML: badges, times. No inline styles, so that a strict content security policy holds."""
+"""HTML fragments for states, times and durations, without inline styles, so that a strict CSP can be used."""
 
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from django_tasktree import times
-from django_tasktree.durations import duration_text
+from django_tasktree.encoding import times
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.reporting import titles
+from django_tasktree.reporting.durations import duration_text
 from django_tasktree.states import NodeState, RunState
 
-#: What stands where there is nothing to show, as in the stock admin.
+#: Shown if there is no value, as in Django's admin.
 EMPTY = "-"
 
-
-def short_id(key: UUID) -> str:
-    """Show a key's first 13 characters: its time to the millisecond, nearly always enough to tell runs apart."""
-    return str(key)[:13]
-
-
-def run_title(run: TreeRun) -> str:
-    """Show the name of a run, or its short key."""
-    return run.name or short_id(run.id)
+#: Return the title of a run.
+run_title = titles.run_title
 
 
 def badge(state: str, label: Any) -> SafeString:
-    """Show a state as a coloured word."""
+    """Return a state as a coloured label.
+
+    Args:
+        state: the state, which selects the CSS class.
+        label: the text.
+    """
     return format_html('<span class="tasktree-state tasktree-state-{}">{}</span>', state.lower(), label)
 
 
 def run_badge(run: TreeRun) -> SafeString:
-    """Show the state of a run."""
+    """Return the state of a run as a coloured label."""
     return badge(run.state, RunState(run.state).label)
 
 
 def node_badge(node: NodeRun, run: TreeRun) -> SafeString:
-    """Show the state of a node; one that waits for nothing any more was not reached."""
+    """Return the state of a node as a coloured label: "not reached" if it is PENDING although the run has ended."""
     if node.state == NodeState.PENDING and run.is_over:
         return badge("unreached", _("not reached"))
     return badge(node.state, NodeState(node.state).label)
 
 
 def moment(value: datetime | None) -> SafeString | str:
-    """Show a point in time to the second, in the current time zone; it may wrap between date and time.
+    """Return a point in time in the current time zone, to the second; the line may break between date and time.
 
-    The date is written as the language does; the time in 24 hours, since few languages' formats have seconds.
+    The date has the format of the language. The time is always in 24-hour format, because the time formats of few
+    languages include seconds.
     """
     if value is None:
         return EMPTY
@@ -62,21 +61,31 @@ def moment(value: datetime | None) -> SafeString | str:
 
 
 def duration(value: timedelta | None) -> str:
-    """Show how long something took, as people read it."""
+    """Return a duration as readable text."""
     return EMPTY if value is None else duration_text(value)
 
 
 def lasting(row: TreeRun | NodeRun, *, text: bool = True) -> SafeString | str:
-    """Show how long a run or a node has taken; while it goes on, the browser counts.
+    """Return the duration of a run or node; if it has not ended, a script in the browser updates it.
 
     Args:
         row: the run or node.
-        text: leave the text out where the browser counts already: the answer is the same as long as nothing changes.
+        text: whether the duration includes its text while the script updates it. Live updates leave the text out, so
+            that the response, and with it the ETag, changes only if the row changes.
     """
     taken = row.duration
     if taken is None or row.started_at is None or row.finished_at is not None:
         return duration(taken)
-    since = times.instant(row.started_at) + getattr(row, "idle", timedelta())
-    return format_html(
-        '<span data-tasktree-since="{}">{}</span>', since.isoformat(), duration_text(taken) if text else ""
-    )
+    return growing(times.instant(row.started_at) + getattr(row, "idle", timedelta()), taken, text=text)
+
+
+def growing(since: datetime, taken: timedelta, *, text: bool = True) -> SafeString:
+    """Return a duration that has not ended; a script in the browser updates it.
+
+    Args:
+        since: the start time.
+        taken: the duration until now.
+        text: whether to include the text; see :func:`lasting`.
+    """
+    shown = duration_text(taken) if text else ""
+    return format_html('<span data-tasktree-since="{}">{}</span>', times.instant(since).isoformat(), shown)

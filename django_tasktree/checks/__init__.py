@@ -1,6 +1,6 @@
-"""System checks: what in a project's settings would make trees slow, or fail them, told by ``manage.py check``.
+"""System checks: ``manage.py check`` reports settings of a project that would make trees slow or let them fail.
 
-Each has a number that never changes its meaning; docs/checks.rst lists them.
+Each check has a number whose meaning never changes; docs/checks.rst lists them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,10 +11,10 @@ from django.core.checks import CheckMessage, register
 
 from django_tasktree.checks import celery_settings, databases, definitions, own_settings, urls
 
-#: Each yields what it finds.
+#: The checks; each is a generator of messages.
 CHECKS = (
     own_settings.settings_can_be_read,
-    own_settings.lost_workers_are_told_from_living_ones,
+    own_settings.worker_lost_after_exceeds_heartbeats,
     own_settings.results_outlive_their_runs,
     databases.one_alias_for_all,
     databases.atomic_tasks_write_beside_their_nodes,
@@ -24,26 +24,26 @@ CHECKS = (
     celery_settings.results_can_be_pickled,
     celery_settings.references_can_be_sent,
     celery_settings.nodes_run_in_workers,
-    definitions.definitions_use_citizens,
+    definitions.definitions_use_supported_tasks,
     urls.urls_are_included,
 )
 
 
 def check_all(app_configs: Sequence[AppConfig] | None = None, **_options: Any) -> list[CheckMessage]:
-    """Run them all; whatever apps were asked for, they are about the project.
+    """Return the messages of all checks, or none if only other apps are checked.
 
     Args:
-        app_configs: the apps that are checked; None for all.
+        app_configs: the apps to check; None for all.
     """
     if app_configs is not None and not any(config.name == "django_tasktree" for config in app_configs):
         return []
-    return list(_found())
+    return list(_messages())
 
 
-def _found() -> Iterable[CheckMessage]:
+def _messages() -> Iterable[CheckMessage]:
     readable = True
     for check in CHECKS:
-        # What can't be read can't be looked at any further.
+        # The other checks of TASKTREE can't read the settings if they are invalid.
         if not readable and check.__module__ == own_settings.__name__:
             continue
         for message in check():
@@ -52,5 +52,5 @@ def _found() -> Iterable[CheckMessage]:
 
 
 def connect() -> None:
-    """Register them with Django."""
+    """Register the checks with Django."""
     register(check_all)

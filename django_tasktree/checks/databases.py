@@ -1,4 +1,4 @@
-"""The databases that trees are written to."""
+"""Checks of the database to which trees are written."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,48 +14,49 @@ from django_tasktree.models import NodeRun
 
 
 def one_alias_for_all() -> Iterator[CheckMessage]:
-    """E003: a transaction would not hold a node and its history together."""
+    """Check E003: all models of the app must be in one database, because each step is one transaction."""
     models = list(apps.get_app_config("django_tasktree").get_models())
     aliases = {model.__name__: router.db_for_write(model) for model in models}
     if len(set(aliases.values())) > 1:
-        told = ", ".join(f"{name}: {alias}" for name, alias in sorted(aliases.items()))
+        listed = ", ".join(f"{name}: {alias}" for name, alias in sorted(aliases.items()))
         yield Error(
-            f"The database routers send the models of django_tasktree to different databases ({told}).",
+            f"The database routers send the models of django_tasktree to different databases ({listed}).",
             hint="Give all models of the app the same alias in db_for_write: each step is one transaction.",
             id="django_tasktree.E003",
         )
 
 
 def atomic_tasks_write_beside_their_nodes() -> Iterator[CheckMessage]:
-    """W009: a task's writes and its node's outcome are in two databases."""
+    """Check W009: an atomic task must write to the database of the nodes."""
     elsewhere = sorted(
         model._meta.label for model in _models_of_the_project() if router.db_for_write(model) != _alias()
     )
     tasks = sorted(name for name, task in current_app.tasks.items() if getattr(task, "atomic", False) is True)
     if elsewhere and tasks:
         yield checks.Warning(
-            f"Nodes are written to the database {_alias()!r}, and other models are not ({_some(elsewhere)}): what a "
-            f"task with atomic=True ({_some(tasks)}) writes there is not in one transaction with its node's outcome.",
-            hint="Let such tasks write to the database of the nodes alone, or leave atomic=True out and make them "
+            f"Nodes are written to the database {_alias()!r}, but other models are not ({_first_names(elsewhere)}): "
+            f"what a task with atomic=True ({_first_names(tasks)}) writes to them is not in one transaction with its "
+            "node's outcome.",
+            hint="Let such tasks write only to the database of the nodes, or remove atomic=True and make them "
             "idempotent.",
             id="django_tasktree.W009",
         )
 
 
 def _models_of_the_project() -> Iterator[type[Model]]:
-    """Yield the models that a task may well write to."""
+    """Yield the models of apps other than Django's, Celery's and this one."""
     for config in apps.get_app_configs():
         if not config.name.startswith(("django.contrib.", "django_celery_", "django_tasktree")):
             yield from config.get_models()
 
 
-def _some(names: list[str]) -> str:
-    """Name three of them at most."""
+def _first_names(names: list[str]) -> str:
+    """Return the first three names and the number of the others."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def sqlite_waits_for_its_writer() -> Iterator[CheckMessage]:
-    """W001: "database is locked" where two processes write."""
+    """Check W001: transactions of several processes must wait for SQLite's single writer."""
     config = _config()
     if config["ENGINE"] != "django.db.backends.sqlite3":
         return
@@ -68,23 +69,23 @@ def sqlite_waits_for_its_writer() -> Iterator[CheckMessage]:
     if missing:
         yield checks.Warning(
             f"SQLite, alias {_alias()!r}, has one writer at a time, and transactions of several processes fail with "
-            "“database is locked” rather than wait.",
-            hint=f"Put {' and '.join(missing)} into the OPTIONS of DATABASES[{_alias()!r}].",
+            "“database is locked” instead of waiting.",
+            hint=f"Add {' and '.join(missing)} to the OPTIONS of DATABASES[{_alias()!r}].",
             id="django_tasktree.W001",
         )
 
 
 def mysql_reads_what_is_committed() -> Iterator[CheckMessage]:
-    """W002: gap locks and old snapshots."""
+    """Check W002: MySQL and MariaDB must use READ COMMITTED, without gap locks and old snapshots."""
     config = _config()
     if config["ENGINE"] != "django.db.backends.mysql":
         return
-    # Django's own default.
+    # Django's default.
     level = config.get("OPTIONS", {}).get("isolation_level", "read committed")
     if level is None or str(level).lower() != "read committed":
         yield checks.Warning(
             f"MySQL, alias {_alias()!r}, runs transactions with the isolation level {level or 'of the server'!r}.",
-            hint='Set "isolation_level": "read committed" in its OPTIONS: else siblings that end together deadlock.',
+            hint='Set "isolation_level": "read committed" in its OPTIONS, or siblings that end together deadlock.',
             id="django_tasktree.W002",
         )
 

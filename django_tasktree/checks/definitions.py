@@ -1,4 +1,4 @@
-"""The functions that define trees, as far as their source tells what they do."""
+"""Checks of the functions that define trees, by their source code."""
 
 import ast
 import inspect
@@ -10,19 +10,19 @@ from celery import Task
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as Warned
 
-from django_tasktree.citizens import is_citizen
-from django_tasktree.registry import all_definitions
+from django_tasktree.builder.eligibility import supports_trees
+from django_tasktree.definitions.registry import all_definitions
 
 #: Methods whose first argument is a task.
 _ADDING = frozenset({"add_task", "gather", "push"})
-#: Methods of a task that make a signature of it.
+#: Methods of a task that return a signature of it.
 _SIGNING = frozenset({"s", "si", "signature", "subtask"})
 
 
-def definitions_use_citizens() -> Iterator[CheckMessage]:
-    """W006: a definition adds a task that can't take part in a tree."""
+def definitions_use_supported_tasks() -> Iterator[CheckMessage]:
+    """Check W006: definitions must only add tasks that can take part in a tree."""
     for definition in all_definitions():
-        for name in sorted(_strangers(definition.function)):
+        for name in sorted(_unsupported_tasks(definition.function)):
             yield Warned(
                 f"The tree {definition.name!r} ({definition.place}) adds the task {name!r}, which can't take part in a "
                 "tree.",
@@ -31,15 +31,15 @@ def definitions_use_citizens() -> Iterator[CheckMessage]:
             )
 
 
-def _strangers(function: Callable[..., Any]) -> set[str]:
-    """The names of tasks that a function adds and that are no citizens."""
+def _unsupported_tasks(function: Callable[..., Any]) -> set[str]:
+    """Return the names of the tasks that a function adds and that can't take part in a tree."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):
-        # Typed into a shell, or made by code: there is nothing to read.
+        # The function was typed into a shell or created by code, so there is no source.
         return set()
-    found = (_named(argument, function) for argument in _tasks_added(tree))
-    return {str(task.name) for task in found if isinstance(task, Task) and not is_citizen(task)}
+    values = (_named(argument, function) for argument in _tasks_added(tree))
+    return {str(task.name) for task in values if isinstance(task, Task) and not supports_trees(task)}
 
 
 def _tasks_added(tree: ast.AST) -> Iterator[ast.expr]:
@@ -49,14 +49,14 @@ def _tasks_added(tree: ast.AST) -> Iterator[ast.expr]:
 
 
 def _unsigned(argument: ast.expr) -> ast.expr:
-    """Take the task out of ``task.s(…)``."""
+    """Return the task of ``task.s(…)``; any other expression unchanged."""
     if isinstance(argument, ast.Call) and isinstance(argument.func, ast.Attribute) and argument.func.attr in _SIGNING:
         return argument.func.value
     return argument
 
 
 def _named(argument: ast.expr, function: Callable[..., Any]) -> Any:
-    """Find what a name, or a name in a module, stands for; None where that is known only when the function runs."""
+    """Return the value of a global name or of a name in a module; None if it is only known when the function runs."""
     if isinstance(argument, ast.Name):
         return getattr(inspect.unwrap(function), "__globals__", {}).get(argument.id)
     if isinstance(argument, ast.Attribute):

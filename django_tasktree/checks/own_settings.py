@@ -1,4 +1,4 @@
-"""The dict ``TASKTREE``."""
+"""Checks of the setting ``TASKTREE``."""
 
 from collections.abc import Iterator
 from dataclasses import fields
@@ -23,7 +23,7 @@ _FROM_ZERO = {"RETENTION", "DATABASE_RETRY_FOR"}
 
 
 def settings_can_be_read() -> Iterator[CheckMessage]:
-    """E001: a setting that is unknown, or has a value of a wrong kind."""
+    """Check E001: all settings must exist and have values of the right type."""
     values = getattr(django_settings, "TASKTREE", {})
     if not isinstance(values, dict):
         yield Error(f"TASKTREE is {values!r}, not a dict.", hint="See docs/settings.rst.", id=UNREADABLE)
@@ -31,25 +31,25 @@ def settings_can_be_read() -> Iterator[CheckMessage]:
     for key, value in values.items():
         if key not in _KEYS:
             near = get_close_matches(str(key).upper(), _KEYS, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"It knows {', '.join(sorted(_KEYS))}."
+            hint = f"Did you mean {near[0]!r}?" if near else f"Its settings are {', '.join(sorted(_KEYS))}."
             yield Error(f"TASKTREE has no setting {key!r}.", hint=hint, id=UNREADABLE)
-        elif (wanted := _wanted(key, value)) is not None:
-            yield Error(f"TASKTREE[{key!r}] is {value!r}.", hint=f"It takes {wanted}.", id=UNREADABLE)
+        elif (expected := _expected(key, value)) is not None:
+            yield Error(f"TASKTREE[{key!r}] is {value!r}.", hint=f"It must be {expected}.", id=UNREADABLE)
 
 
-def lost_workers_are_told_from_living_ones() -> Iterator[CheckMessage]:
-    """E002: workers would be taken for lost between two heartbeats."""
+def worker_lost_after_exceeds_heartbeats() -> Iterator[CheckMessage]:
+    """Check E002: running workers must not count as lost between two heartbeats."""
     if settings.worker_lost_after < 2 * settings.heartbeat_interval:
         yield Error(
             f"TASKTREE['WORKER_LOST_AFTER'] ({settings.worker_lost_after:g} s) is less than twice HEARTBEAT_INTERVAL "
-            f"({settings.heartbeat_interval:g} s): a worker would be taken for lost when one heartbeat is late.",
-            hint="Let several heartbeats fit into WORKER_LOST_AFTER; by default six do.",
+            f"({settings.heartbeat_interval:g} s): a worker would be considered lost when one heartbeat is late.",
+            hint="Set WORKER_LOST_AFTER to several times HEARTBEAT_INTERVAL; by default it is six times as long.",
             id="django_tasktree.E002",
         )
 
 
 def results_outlive_their_runs() -> Iterator[CheckMessage]:
-    """I001: Celery's own records go before the runs that they belong to."""
+    """Check I001: Celery's own results should be kept as long as the runs to which they belong."""
     conf: Any = current_app.conf
     expires = conf.result_expires
     if settings.retention is None or not settings.store_task_results or not expires or not conf.result_backend:
@@ -57,15 +57,16 @@ def results_outlive_their_runs() -> Iterator[CheckMessage]:
     seconds = expires.total_seconds() if isinstance(expires, timedelta) else float(expires)
     if seconds < settings.retention * 86_400:
         yield Info(
-            f"Celery deletes its own results after {seconds / 86_400:g} days (result_expires), runs stay for "
-            f"{settings.retention:g} (TASKTREE['RETENTION']).",
-            hint="Nothing is lost: a node keeps its result as long as its run. The admin's links to task results end.",
+            f"Celery deletes its own results after {seconds / 86_400:g} days (result_expires), but runs are kept for "
+            f"{settings.retention:g} days (TASKTREE['RETENTION']).",
+            hint="Nothing is lost: nodes keep their results as long as their runs. Only the admin's links to task "
+            "results disappear.",
             id="django_tasktree.I001",
         )
 
 
-def _wanted(key: str, value: Any) -> str | None:
-    """Say what a setting takes, where the value is something else."""
+def _expected(key: str, value: Any) -> str | None:
+    """Return a description of a setting's valid values; None if the value is valid."""
     kinds = _KEYS[key]
     if str in kinds:
         return None if _names_a_function(value) else "a function of a request and a run, or its dotted path"

@@ -1,5 +1,5 @@
-"""The only writers of states: launch, claim, finish, settle and what repeats them. No Celery here.
+"""The state machine of runs and nodes. Nothing else writes a state, and nothing here depends on Celery.
 
-Each verb is safe to repeat: a move is a guarded UPDATE, and its row count says who won. Verbs return the nodes whose
-messages their caller is to publish after commit.
+Each operation is safe to repeat: every transition is a guarded UPDATE, and its row count shows which process changed
+the row. An operation returns the nodes whose messages its caller publishes after commit.
 """

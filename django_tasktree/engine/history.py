@@ -1,27 +1,28 @@
-"""The history of a run: what was asked of it, by whom and when."""
+"""The history of a run: which actions were asked of it, by whom and when."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django_tasktree.engine import moves
-from django_tasktree.engine.moves import write_alias
-from django_tasktree.exceptions import Fenced
+from django_tasktree.encoding import times
+from django_tasktree.encoding.text import LONG_NAME_LENGTH, storable, text_of
+from django_tasktree.engine import transitions
+from django_tasktree.engine.transitions import write_alias
+from django_tasktree.exceptions import StaleAttempt
 from django_tasktree.models import HistoryEntry
 from django_tasktree.models.history_entry import Action
 from django_tasktree.states import NodeState
-from django_tasktree.text import LONG_NAME_LENGTH, storable, text_of
 
 
 @dataclass(frozen=True, slots=True)
 class InBackground:
-    """Who asks for something by way of a node that works in the background.
+    """A user whose action is carried out by a node in the background.
 
     Attributes:
         user: the user, or a text.
-        node_id: the node; what it has asked for once is not asked for again if it runs again.
-        task_id: the attempt at it.
+        node_id: the node; a later attempt at it does not repeat the actions of earlier ones.
+        task_id: the task id of the current attempt.
     """
 
     user: Any
@@ -30,67 +31,99 @@ class InBackground:
 
     @property
     def pk(self) -> Any:
-        """The key of the user; None where it is a text."""
+        """The primary key of the user; None if the user is a text."""
         return getattr(self.user, "pk", None)
 
     def __str__(self) -> str:
         return text_of(self.user)
 
     def check(self) -> None:
-        """Make sure that no other attempt has taken over: in a transaction none does until its end.
+        """Check that no other attempt has taken over. The lock prevents this until the end of the transaction.
 
         Raises:
-            Fenced: one has.
+            StaleAttempt: if another attempt has taken over, or the node is not STARTED.
         """
-        mine = moves.nodes().filter(id=self.node_id, task_id=self.task_id, state=NodeState.STARTED)
+        mine = transitions.nodes().filter(id=self.node_id, task_id=self.task_id, state=NodeState.STARTED)
         if mine.select_for_update().values_list("id", flat=True).first() is None:
-            raise Fenced.of(self.node_id, self.task_id)
+            raise StaleAttempt.of(self.node_id, self.task_id)
 
 
 def asked_before(node_id: UUID, keys: Collection[UUID], *, of_nodes: bool) -> dict[UUID, int]:
-    """Give those of some runs, or nodes, that a node has steered already, with the number of nodes that each moved.
+    """Find the runs or nodes on which a node in the background has completed an action already.
 
     Args:
-        node_id: the node that works in the background.
-        keys: of runs, or of nodes.
-        of_nodes: which of them.
+        node_id: the node in the background.
+        keys: the keys of the runs or nodes.
+        of_nodes: whether these are keys of nodes.
+
+    Returns:
+        Key -> the number of nodes that the action changed.
     """
-    entries = HistoryEntry.objects.using(write_alias()).filter(cause=node_id)
+    entries = HistoryEntry.objects.using(write_alias()).filter(cause=node_id, state_before="")
     moved = dict(entries.values_list("node_id" if of_nodes else "run_id", "nodes"))
     return {key: moved[key] for key in keys if key in moved}
 
 
 def record(
-    run_id: UUID, action: Action, by: Any = None, *, node_id: UUID | None = None, nodes: int = 0, note: str = ""
-) -> None:
-    """Write down what was done, in the transaction that does it.
+    run_id: UUID,
+    action: Action,
+    by: Any = None,
+    *,
+    node_id: UUID | None = None,
+    nodes: int = 0,
+    note: str = "",
+    state_before: str = "",
+    is_checked: bool = True,
+) -> HistoryEntry:
+    """Insert a history entry in the transaction of the action.
 
     Args:
         run_id: the run.
-        action: what was asked for.
-        by: the user who asked, or a text that names what did; None: it came about by itself.
-        node_id: the node, where it was asked of one with its subtree.
-        nodes: how many nodes it moved.
-        note: what else is worth knowing.
+        action: the action.
+        by: the user who asked for it, or a text that names what did; None if nobody did.
+        node_id: the node, if the action affects a node instead of the whole run.
+        nodes: how many nodes the action changed.
+        note: additional information.
+        state_before: the state of the run, if the action will be carried out in batches; otherwise empty.
+        is_checked: whether the action can no longer be refused.
+
+    Returns:
+        The entry.
+
+    Raises:
+        StaleAttempt: see :meth:`InBackground.check`.
     """
     if isinstance(by, InBackground):
         by.check()
-    _entry(run_id, action, by, node_id=node_id, nodes=nodes, note=storable(note)).save(using=write_alias())
+    values: dict[str, Any] = {"node_id": node_id, "nodes": nodes, "note": storable(note), "is_checked": is_checked}
+    if state_before:
+        values |= {"state_before": state_before, "last_batch_at": times.now()}
+    entry = _entry(run_id, action, by, **values)
+    entry.save(using=write_alias())
+    return entry
 
 
 def record_each(run_id: UUID, action: Action, by: Any, moved: Mapping[UUID, int]) -> None:
-    """Write down what was done to several nodes, in the transaction that does it.
+    """Insert the history entries of an action on several nodes in the transaction of the action.
 
     Args:
         run_id: the run.
-        action: what was asked for.
+        action: the action.
         by: see :func:`record`.
-        moved: node -> how many nodes it moved.
+        moved: node -> how many nodes the action on it changed.
+
+    Raises:
+        StaleAttempt: see :meth:`InBackground.check`.
     """
     if isinstance(by, InBackground):
         by.check()
     entries = [_entry(run_id, action, by, node_id=key, nodes=number) for key, number in moved.items()]
     HistoryEntry.objects.using(write_alias()).bulk_create(entries)
+
+
+def open_entries(**conditions: Any) -> Any:
+    """Return the entries of actions that are carried out in batches now, or were left unfinished by a lost process."""
+    return HistoryEntry.objects.using(write_alias()).filter(last_batch_at__isnull=False, **conditions)
 
 
 def _entry(run_id: UUID, action: Action, by: Any, **values: Any) -> HistoryEntry:

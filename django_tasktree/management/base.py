@@ -1,36 +1,36 @@
-"""What both commands have in common: errors end them with a sentence, and JSON has stdout for itself."""
+"""The base class of both commands: short messages for expected errors; with ``--format json``, only JSON on stdout."""
 
 import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Any
 
 from django.core.management.base import BaseCommand, OutputWrapper
 from django.db import OperationalError, ProgrammingError, connections
 from django.db.migrations.executor import MigrationExecutor
 
-from django_tasktree.engine.moves import write_alias
+from django_tasktree.definitions.definition import Definition
+from django_tasktree.engine.transitions import write_alias
 from django_tasktree.exceptions import TaskTreeError
-from django_tasktree.management.usage import usage_error
-from django_tasktree.registry import Definition
+from django_tasktree.management.errors import usage_error
 
 _APPS = ("django_tasktree", "django_celery_results")
 
 
 class TreeCommand(BaseCommand):
-    """A command whose expected errors are one or two sentences with the exit code 2; ``--traceback`` shows the rest."""
+    """A command that reports expected errors in a sentence or two, with exit code 2; ``--traceback`` shows the rest."""
 
     def execute(self, *args: Any, **options: Any) -> Any:
         """Run the command.
 
         Raises:
-            CommandError: with the exit code 2, where a table is missing, or what was asked for is refused.
+            CommandError: with exit code 2, if the request was refused, or migrations have not been applied.
         """
         try:
             is_json = options.get("format") == "json"
-            with self._reserved_stdout() if is_json and not options.get("stdout") else self._as_it_is():
+            with self._reserved_stdout() if is_json and not options.get("stdout") else nullcontext():
                 return super().execute(*args, **options)
         except TaskTreeError as exc:
             raise usage_error(str(exc)) from exc
@@ -39,43 +39,39 @@ class TreeCommand(BaseCommand):
             if not missing:
                 raise
             raise usage_error(
-                f"the database {write_alias()!r} lacks {missing} migration(s) of {' and '.join(_APPS)}: "
+                f"{missing} migration(s) of {' and '.join(_APPS)} are not applied to the database {write_alias()!r}: "
                 "run manage.py migrate"
             ) from exc
 
     @contextmanager
-    def _as_it_is(self) -> Iterator[None]:
-        yield
-
-    @contextmanager
     def _reserved_stdout(self) -> Iterator[None]:
-        """Let whatever else is printed go to stderr: by tasks in this process, or by programs that they start."""
+        """Redirect to stderr whatever tasks in this process, or programs that they start, print to stdout."""
         stdout: Any = self.stdout._out
         if stdout is not sys.stdout or not _is_process_output(stdout):
             with redirect_stdout(sys.stderr):
                 yield
             return
         stdout.flush()
-        kept = os.dup(1)
-        given = self.stdout
+        saved = os.dup(1)
+        original = self.stdout
         try:
             os.dup2(2, 1)
-            out: Any = os.fdopen(os.dup(kept), "w", encoding=stdout.encoding, errors=stdout.errors)
+            out: Any = os.fdopen(os.dup(saved), "w", encoding=stdout.encoding, errors=stdout.errors)
             with out, redirect_stdout(sys.stderr):
                 self.stdout = OutputWrapper(out)
                 yield
         finally:
-            self.stdout = given
+            self.stdout = original
             stdout.flush()
-            os.dup2(kept, 1)
-            os.close(kept)
+            os.dup2(saved, 1)
+            os.close(saved)
 
     @contextmanager
     def errors_of_definition(self, definition: Definition[Any]) -> Iterator[None]:
-        """Show where the function of a definition has raised an error.
+        """Print the traceback of an error that the function of a definition raises.
 
         Raises:
-            CommandError: with the exit code 2.
+            CommandError: with exit code 2, for any error but those of this package.
         """
         try:
             yield
@@ -96,16 +92,16 @@ def _is_process_output(stream: Any) -> bool:
 
 
 def _within(definition: Definition[Any], exc: Exception) -> Any:
-    """Return the traceback from the definition's own function on; the whole one where it is not in there."""
+    """Return the part of the traceback below the definition's function; all of it if that is not in it."""
     code = getattr(definition.function, "__code__", None)
-    found = exc.__traceback__
-    while found is not None and found.tb_frame.f_code is not code:
-        found = found.tb_next
-    return found or exc.__traceback__
+    frame = exc.__traceback__
+    while frame is not None and frame.tb_frame.f_code is not code:
+        frame = frame.tb_next
+    return frame or exc.__traceback__
 
 
 def _missing_migrations() -> int:
-    """Count the migrations that the database lacks."""
+    """Return the number of migrations that have not been applied."""
     executor = MigrationExecutor(connections[write_alias()])
     leaves = [leaf for app in _APPS for leaf in executor.loader.graph.leaf_nodes(app)]
     return len({migration for migration, _ in executor.migration_plan(leaves) if migration.app_label in _APPS})

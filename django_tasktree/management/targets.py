@@ -1,4 +1,4 @@
-"""What the commands that steer are about: runs and nodes, named by their IDs or chosen by what they are like."""
+"""The targets of actions on the command line: runs and nodes, selected by ID, or runs by state and name."""
 
 import getpass
 from collections.abc import Iterator
@@ -7,22 +7,23 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from django_tasktree.client.node_result import NodeResult
+from django_tasktree.client.tree_result import TreeResult
+from django_tasktree.encoding.text import check_storable
 from django_tasktree.management.display.labels import printable
-from django_tasktree.management.subcommands.states import run_state_argument
-from django_tasktree.management.usage import find_run_or_node, usage_error, usage_errors
+from django_tasktree.management.errors import find_run_or_node, usage_error, usage_errors
+from django_tasktree.management.run_states import run_state_argument
 from django_tasktree.models import NodeRun, TreeRun
-from django_tasktree.result import NodeResult, TreeResult
 from django_tasktree.states import RunState
-from django_tasktree.text import check_storable
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A run or a node.
+    """A run or a node on which a subcommand acts.
 
     Attributes:
-        handle: takes the verbs.
-        title: names it.
+        handle: the handle, which has the actions as methods.
+        title: the name and the ID, for output.
     """
 
     handle: TreeResult | NodeResult
@@ -30,24 +31,24 @@ class Target:
 
     @property
     def is_run(self) -> bool:
-        """Whether it is a run."""
+        """Whether the target is a run."""
         return isinstance(self.handle, TreeResult)
 
     @classmethod
     def of(cls, row: TreeRun | NodeRun) -> "Target":
-        """Make the target of a row."""
+        """Return the target for a row."""
         handle: TreeResult | NodeResult = TreeResult(row.id) if isinstance(row, TreeRun) else NodeResult(row.id)
         name = str(row) if str(row) != str(row.id) else ""
         return cls(handle, printable(f"{name}  {row.id}".strip()))
 
 
 def add_target_arguments(parser: CommandParser, *, runs: bool, nodes: bool) -> None:
-    """Declare how targets are chosen.
+    """Add the arguments that select targets to the parser of a subcommand.
 
     Args:
-        parser: of the subcommand.
-        runs: whether runs may be.
-        nodes: whether nodes may be.
+        parser: the parser of the subcommand.
+        runs: whether targets can be runs.
+        nodes: whether targets can be nodes.
     """
     what = " or ".join(name for name, may in (("a run's", runs), ("a node's", nodes)) if may)
     parser.add_argument("id", nargs="*" if runs else "+", metavar="ID", help=f"{what} ID, or the beginning of it")
@@ -58,16 +59,21 @@ def add_target_arguments(parser: CommandParser, *, runs: bool, nodes: bool) -> N
 
 
 def chosen(options: dict[str, Any], *, runs: bool, nodes: bool) -> list[Target]:
-    """Find what was chosen.
+    """Return the targets that the arguments select.
+
+    Args:
+        options: the parsed arguments.
+        runs: whether targets can be runs.
+        nodes: whether targets can be nodes.
 
     Raises:
-        CommandError: an ID is wrong, or nothing was chosen.
+        CommandError: an ID is wrong or of the wrong kind, or the arguments select nothing, or by ID and filter at once.
     """
     wanted = {"state": options.get("state"), "name": options.get("name")}
     filters = {name: value for name, value in wanted.items() if value is not None}
     if bool(options["id"]) == bool(filters):
         raise usage_error(
-            "give either IDs or --state and --name" if filters else "of what? Give IDs, or --state or --name"
+            "give either IDs or --state and --name" if filters else "no target: give IDs, or --state or --name"
         )
     if filters:
         with usage_errors():
@@ -81,15 +87,21 @@ def _named(typed: list[str], *, runs: bool, nodes: bool) -> Iterator[Target]:
         row = find_run_or_node(text)
         target = Target.of(row)
         if not (runs if target.is_run else nodes):
-            wanted, found = ("a node", "a run") if nodes else ("a run", "a node")
-            raise usage_error(f"this needs the ID of {wanted}, but {text!r} is that of {found}")
+            raise usage_error(_WRONG_KIND[target.is_run].format(text))
         yield target
 
 
-def whoever_types() -> str:
-    """Name who uses the command line, for the history."""
+#: The error for an ID of the wrong kind, by whether it is that of a run.
+_WRONG_KIND = {
+    True: "this needs the ID of a node, but {0!r} is that of a run: `manage.py tasktree show {0} --ids` lists them",
+    False: "this needs the ID of a run, but {0!r} is that of a node",
+}
+
+
+def current_os_user() -> str:
+    """Return the name of the operating system's user, for the history."""
     try:
         return f"{getpass.getuser()} (command line)"
     except (KeyError, OSError, ImportError):
-        # A container's user may have no name.
+        # The user of a container may have no name.
         return "command line"

@@ -3,11 +3,10 @@
 import datetime as dt
 
 import django.db.models.deletion
-import django_tasktree.identifiers
-import django_tasktree.models.exact_char_field
-import django_tasktree.models.instant_field
+import django_tasktree.encoding.ids
+import django_tasktree.models.fields
 import django_tasktree.models.user_key
-import django_tasktree.times
+import django_tasktree.encoding.times
 from django.conf import settings
 from django.db import migrations, models
 
@@ -25,12 +24,12 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "name",
-                    django_tasktree.models.exact_char_field.ExactCharField(
+                    django_tasktree.models.fields.ExactCharField(
                         max_length=50, primary_key=True, serialize=False, verbose_name="name"
                     ),
                 ),
                 ("holder", models.UUIDField(blank=True, null=True, verbose_name="holder")),
-                ("until", django_tasktree.models.instant_field.InstantField(verbose_name="until")),
+                ("until", django_tasktree.models.fields.InstantField(verbose_name="until")),
                 ("cursors", models.JSONField(blank=True, default=dict, verbose_name="cursors")),
             ],
             options={
@@ -44,21 +43,19 @@ class Migration(migrations.Migration):
                 ("id", models.UUIDField(editable=False, primary_key=True, serialize=False, verbose_name="ID")),
                 (
                     "hostname",
-                    django_tasktree.models.exact_char_field.ExactCharField(max_length=255, verbose_name="name"),
+                    django_tasktree.models.fields.ExactCharField(max_length=255, verbose_name="name"),
                 ),
                 ("pid", models.PositiveBigIntegerField(verbose_name="process ID")),
                 (
                     "pool",
-                    django_tasktree.models.exact_char_field.ExactCharField(
-                        blank=True, max_length=100, verbose_name="pool"
-                    ),
+                    django_tasktree.models.fields.ExactCharField(blank=True, max_length=100, verbose_name="pool"),
                 ),
                 ("concurrency", models.PositiveIntegerField(blank=True, null=True, verbose_name="concurrency")),
                 ("queues", models.JSONField(blank=True, default=list, verbose_name="queues")),
                 ("holds", models.JSONField(blank=True, default=list, editable=False)),
-                ("started_at", django_tasktree.models.instant_field.InstantField(verbose_name="started")),
-                ("last_seen", django_tasktree.models.instant_field.InstantField(verbose_name="last seen")),
-                ("beating_since", django_tasktree.models.instant_field.InstantField(editable=False)),
+                ("started_at", django_tasktree.models.fields.InstantField(verbose_name="started")),
+                ("last_seen", django_tasktree.models.fields.InstantField(verbose_name="last seen")),
+                ("beating_since", django_tasktree.models.fields.InstantField(editable=False)),
             ],
             options={
                 "verbose_name": "worker",
@@ -72,7 +69,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.UUIDField(
-                        default=django_tasktree.identifiers.new_id,
+                        default=django_tasktree.encoding.ids.new_id,
                         editable=False,
                         primary_key=True,
                         serialize=False,
@@ -81,14 +78,14 @@ class Migration(migrations.Migration):
                 ),
                 ("position", models.PositiveIntegerField(default=0, verbose_name="position")),
                 ("child_count", models.PositiveIntegerField(default=0, verbose_name="children")),
-                ("task", django_tasktree.models.exact_char_field.ExactCharField(max_length=255, verbose_name="task")),
+                ("task", django_tasktree.models.fields.ExactCharField(max_length=255, verbose_name="task")),
                 ("args", models.TextField(default="[]", verbose_name="arguments")),
                 ("kwargs", models.TextField(default="{}", verbose_name="keyword arguments")),
                 ("options", models.TextField(default="{}", verbose_name="message options")),
                 ("has_references", models.BooleanField(default=False, verbose_name="takes other nodes' results")),
                 (
                     "run_when",
-                    django_tasktree.models.exact_char_field.ExactCharField(
+                    django_tasktree.models.fields.ExactCharField(
                         choices=[("success", "after success"), ("failure", "after failure"), ("always", "always")],
                         default="success",
                         max_length=7,
@@ -106,8 +103,8 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "on_failure",
-                    django_tasktree.models.exact_char_field.ExactCharField(
-                        choices=[("continue", "the rest goes on"), ("stop", "the rest is revoked")],
+                    django_tasktree.models.fields.ExactCharField(
+                        choices=[("continue", "the rest continues"), ("stop", "the rest is revoked")],
                         default="continue",
                         max_length=8,
                         verbose_name="on failure",
@@ -123,16 +120,16 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
-                    "stops",
+                    "stop_scope_id",
                     models.UUIDField(
                         blank=True,
                         help_text="What is revoked if it fails: the run, or a node's subtree.",
                         null=True,
-                        verbose_name="stops",
+                        verbose_name="stop scope",
                     ),
                 ),
                 (
-                    "limiter",
+                    "limit_scope_id",
                     models.UUIDField(
                         blank=True,
                         help_text="The run or the node whose limit it counts towards.",
@@ -140,10 +137,13 @@ class Migration(migrations.Migration):
                         verbose_name="limited by",
                     ),
                 ),
-                ("grown", models.BooleanField(default=False, verbose_name="added by its parent's body")),
+                (
+                    "added_at_runtime",
+                    models.BooleanField(default=False, verbose_name="added by its parent's task function"),
+                ),
                 (
                     "state",
-                    django_tasktree.models.exact_char_field.ExactCharField(
+                    django_tasktree.models.fields.ExactCharField(
                         choices=[
                             ("PENDING", "pending"),
                             ("QUEUED", "queued"),
@@ -160,21 +160,21 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
-                    "ready",
+                    "runnable",
                     models.BooleanField(
                         default=False,
-                        help_text="Pending, though its parent lets it run: paused, or over a limit.",
-                        verbose_name="ready",
+                        help_text="Whether its parent lets it run, but a pause, a limit or the state of the run keeps it pending.",
+                        verbose_name="runnable",
                     ),
                 ),
                 (
                     "hold",
-                    django_tasktree.models.exact_char_field.ExactCharField(
+                    django_tasktree.models.fields.ExactCharField(
                         blank=True,
                         choices=[
                             ("", "nothing"),
                             ("paused", "its subtree is paused"),
-                            ("stopped", "its subtree was revoked"),
+                            ("revoked", "its subtree was revoked"),
                         ],
                         default="",
                         max_length=7,
@@ -183,17 +183,17 @@ class Migration(migrations.Migration):
                 ),
                 ("settled", models.BooleanField(default=False, verbose_name="settled")),
                 (
-                    "failed",
+                    "subtree_failed",
                     models.BooleanField(
                         default=False,
                         help_text="Once settled: whether it, or anything below it, failed.",
-                        verbose_name="failed",
+                        verbose_name="subtree failed",
                     ),
                 ),
                 (
                     "task_id",
                     models.UUIDField(
-                        default=django_tasktree.identifiers.new_id, editable=False, verbose_name="task ID"
+                        default=django_tasktree.encoding.ids.new_id, editable=False, verbose_name="task ID"
                     ),
                 ),
                 ("revision", models.PositiveIntegerField(default=0, verbose_name="revision")),
@@ -201,31 +201,27 @@ class Migration(migrations.Migration):
                 ("attempts", models.PositiveIntegerField(default=0, verbose_name="attempts")),
                 (
                     "worker",
-                    django_tasktree.models.exact_char_field.ExactCharField(
-                        blank=True, max_length=255, verbose_name="worker"
-                    ),
+                    django_tasktree.models.fields.ExactCharField(blank=True, max_length=255, verbose_name="worker"),
                 ),
                 ("worker_id", models.UUIDField(blank=True, editable=False, null=True, verbose_name="worker ID")),
-                ("resent", models.PositiveSmallIntegerField(default=0, verbose_name="messages sent again")),
+                ("resend_count", models.PositiveSmallIntegerField(default=0, verbose_name="messages sent again")),
                 (
                     "queued_at",
-                    django_tasktree.models.instant_field.InstantField(blank=True, null=True, verbose_name="queued"),
+                    django_tasktree.models.fields.InstantField(blank=True, null=True, verbose_name="queued"),
                 ),
                 (
                     "started_at",
-                    django_tasktree.models.instant_field.InstantField(blank=True, null=True, verbose_name="started"),
+                    django_tasktree.models.fields.InstantField(blank=True, null=True, verbose_name="started"),
                 ),
                 (
                     "finished_at",
-                    django_tasktree.models.instant_field.InstantField(blank=True, null=True, verbose_name="finished"),
+                    django_tasktree.models.fields.InstantField(blank=True, null=True, verbose_name="finished"),
                 ),
-                ("eta", django_tasktree.models.instant_field.InstantField(blank=True, null=True, verbose_name="due")),
+                ("eta", django_tasktree.models.fields.InstantField(blank=True, null=True, verbose_name="due")),
                 ("result", models.TextField(blank=True, null=True, verbose_name="result")),
                 (
                     "error_type",
-                    django_tasktree.models.exact_char_field.ExactCharField(
-                        blank=True, max_length=255, verbose_name="error type"
-                    ),
+                    django_tasktree.models.fields.ExactCharField(blank=True, max_length=255, verbose_name="error type"),
                 ),
                 ("error_message", models.TextField(blank=True, verbose_name="error message")),
                 ("error_args", models.TextField(blank=True, verbose_name="error arguments")),
@@ -254,7 +250,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.UUIDField(
-                        default=django_tasktree.identifiers.new_id,
+                        default=django_tasktree.encoding.ids.new_id,
                         editable=False,
                         primary_key=True,
                         serialize=False,
@@ -265,24 +261,20 @@ class Migration(migrations.Migration):
                 ("task_id", models.UUIDField(verbose_name="task ID")),
                 (
                     "worker",
-                    django_tasktree.models.exact_char_field.ExactCharField(
-                        blank=True, max_length=255, verbose_name="worker"
-                    ),
+                    django_tasktree.models.fields.ExactCharField(blank=True, max_length=255, verbose_name="worker"),
                 ),
                 (
                     "started_at",
-                    django_tasktree.models.instant_field.InstantField(blank=True, null=True, verbose_name="started"),
+                    django_tasktree.models.fields.InstantField(blank=True, null=True, verbose_name="started"),
                 ),
-                ("finished_at", django_tasktree.models.instant_field.InstantField(verbose_name="finished")),
+                ("finished_at", django_tasktree.models.fields.InstantField(verbose_name="finished")),
                 (
                     "outcome",
-                    django_tasktree.models.exact_char_field.ExactCharField(max_length=20, verbose_name="outcome"),
+                    django_tasktree.models.fields.ExactCharField(max_length=20, verbose_name="outcome"),
                 ),
                 (
                     "error_type",
-                    django_tasktree.models.exact_char_field.ExactCharField(
-                        blank=True, max_length=255, verbose_name="error type"
-                    ),
+                    django_tasktree.models.fields.ExactCharField(blank=True, max_length=255, verbose_name="error type"),
                 ),
                 ("error_message", models.TextField(blank=True, verbose_name="error message")),
                 ("traceback", models.TextField(blank=True, verbose_name="traceback")),
@@ -308,7 +300,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.UUIDField(
-                        default=django_tasktree.identifiers.new_id,
+                        default=django_tasktree.encoding.ids.new_id,
                         editable=False,
                         primary_key=True,
                         serialize=False,
@@ -317,22 +309,20 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "name",
-                    django_tasktree.models.exact_char_field.ExactCharField(
-                        blank=True, max_length=200, verbose_name="name"
-                    ),
+                    django_tasktree.models.fields.ExactCharField(blank=True, max_length=200, verbose_name="name"),
                 ),
                 (
                     "definition",
-                    django_tasktree.models.exact_char_field.ExactCharField(
+                    django_tasktree.models.fields.ExactCharField(
                         blank=True, db_index=True, max_length=200, verbose_name="definition"
                     ),
                 ),
                 ("params", models.JSONField(blank=True, default=dict, verbose_name="parameters")),
                 (
                     "key",
-                    django_tasktree.models.exact_char_field.ExactCharField(
+                    django_tasktree.models.fields.ExactCharField(
                         blank=True,
-                        help_text="Launching the same key again gives this run.",
+                        help_text="Launching again with the same key returns this run.",
                         max_length=200,
                         null=True,
                         unique=True,
@@ -341,11 +331,12 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "state",
-                    django_tasktree.models.exact_char_field.ExactCharField(
+                    django_tasktree.models.fields.ExactCharField(
                         choices=[
                             ("DRAFT", "draft"),
                             ("STARTED", "started"),
                             ("PAUSED", "paused"),
+                            ("CHANGING", "changing"),
                             ("SUCCESS", "success"),
                             ("FAILURE", "failure"),
                             ("REVOKED", "revoked"),
@@ -357,8 +348,8 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "on_failure",
-                    django_tasktree.models.exact_char_field.ExactCharField(
-                        choices=[("continue", "the rest goes on"), ("stop", "the rest is revoked")],
+                    django_tasktree.models.fields.ExactCharField(
+                        choices=[("continue", "the rest continues"), ("stop", "the rest is revoked")],
                         default="continue",
                         max_length=8,
                         verbose_name="on failure",
@@ -375,43 +366,43 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "eta",
-                    django_tasktree.models.instant_field.InstantField(
+                    django_tasktree.models.fields.InstantField(
                         blank=True, help_text="When a draft is launched.", null=True, verbose_name="due"
                     ),
                 ),
                 (
                     "deadline",
-                    django_tasktree.models.instant_field.InstantField(blank=True, null=True, verbose_name="deadline"),
+                    django_tasktree.models.fields.InstantField(blank=True, null=True, verbose_name="deadline"),
                 ),
                 (
                     "error_message",
                     models.TextField(
                         blank=True,
-                        help_text="Why it was ended before all of its nodes had.",
+                        help_text="Why the run was ended before all of its nodes had finished.",
                         verbose_name="error message",
                     ),
                 ),
                 ("revision", models.PositiveIntegerField(default=0, verbose_name="revision")),
                 (
                     "created_at",
-                    django_tasktree.models.instant_field.InstantField(
-                        default=django_tasktree.times.now, verbose_name="created"
+                    django_tasktree.models.fields.InstantField(
+                        default=django_tasktree.encoding.times.now, verbose_name="created"
                     ),
                 ),
                 (
                     "started_at",
-                    django_tasktree.models.instant_field.InstantField(blank=True, null=True, verbose_name="started"),
+                    django_tasktree.models.fields.InstantField(blank=True, null=True, verbose_name="started"),
                 ),
                 (
                     "finished_at",
-                    django_tasktree.models.instant_field.InstantField(blank=True, null=True, verbose_name="finished"),
+                    django_tasktree.models.fields.InstantField(blank=True, null=True, verbose_name="finished"),
                 ),
                 (
                     "idle",
                     models.DurationField(
                         default=dt.timedelta,
                         editable=False,
-                        help_text="The time between its ends and what reopened it.",
+                        help_text="The total time during which the run had ended, before it was reopened.",
                         verbose_name="idle",
                     ),
                 ),
@@ -446,7 +437,7 @@ class Migration(migrations.Migration):
                 "permissions": [
                     ("launch_treerun", "Can launch trees"),
                     ("compose_treerun", "Can compose drafts of any tasks"),
-                    ("control_treerun", "Can pause, resume, retry, skip and revoke runs and nodes"),
+                    ("control_treerun", "Can pause, resume, retry, complete and revoke runs and nodes"),
                 ],
                 "get_latest_by": "created_at",
             },
@@ -468,7 +459,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.UUIDField(
-                        default=django_tasktree.identifiers.new_id,
+                        default=django_tasktree.encoding.ids.new_id,
                         editable=False,
                         primary_key=True,
                         serialize=False,
@@ -477,7 +468,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "action",
-                    django_tasktree.models.exact_char_field.ExactCharField(
+                    django_tasktree.models.fields.ExactCharField(
                         choices=[
                             ("launch", "launch"),
                             ("pause", "pause"),
@@ -485,7 +476,7 @@ class Migration(migrations.Migration):
                             ("revoke", "revoke"),
                             ("retry", "retry"),
                             ("rerun", "run again from here"),
-                            ("skip", "skip"),
+                            ("complete", "complete"),
                             ("add", "add nodes"),
                             ("copy", "copy"),
                             ("edit", "edit draft"),
@@ -498,29 +489,59 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "actor",
-                    django_tasktree.models.exact_char_field.ExactCharField(
+                    django_tasktree.models.fields.ExactCharField(
                         blank=True,
-                        help_text="The user's name then, or what else asked for it.",
+                        help_text="The user's name at that time, or the program that requested the action.",
                         max_length=255,
-                        verbose_name="asked by",
+                        verbose_name="requested by",
                     ),
                 ),
                 (
                     "at",
-                    django_tasktree.models.instant_field.InstantField(
-                        default=django_tasktree.times.now, verbose_name="at"
+                    django_tasktree.models.fields.InstantField(
+                        default=django_tasktree.encoding.times.now, verbose_name="at"
                     ),
                 ),
-                ("nodes", models.PositiveIntegerField(default=0, verbose_name="nodes moved")),
+                ("nodes", models.PositiveIntegerField(default=0, verbose_name="affected nodes")),
                 ("note", models.TextField(blank=True, verbose_name="note")),
                 (
                     "cause",
                     models.UUIDField(
                         blank=True,
                         db_index=True,
-                        help_text="The node that asked for it in the background.",
+                        help_text="The node that requested the action in the background.",
                         null=True,
                         verbose_name="cause",
+                    ),
+                ),
+                (
+                    "last_batch_at",
+                    django_tasktree.models.fields.InstantField(
+                        blank=True,
+                        db_index=True,
+                        editable=False,
+                        help_text="When the last batch was committed, while the action is being carried out in batches.",
+                        null=True,
+                        verbose_name="last batch",
+                    ),
+                ),
+                (
+                    "state_before",
+                    django_tasktree.models.fields.ExactCharField(
+                        blank=True,
+                        editable=False,
+                        help_text="The state to which the run returns after an action in batches, unless the action ends the run.",
+                        max_length=10,
+                        verbose_name="state before",
+                    ),
+                ),
+                (
+                    "is_checked",
+                    models.BooleanField(
+                        default=True,
+                        editable=False,
+                        help_text="Whether the action can no longer be refused.",
+                        verbose_name="checked",
                     ),
                 ),
                 (
@@ -539,7 +560,7 @@ class Migration(migrations.Migration):
                     "node",
                     models.ForeignKey(
                         blank=True,
-                        help_text="Where it was asked of a node with its subtree.",
+                        help_text="The node to whose subtree the action was applied.",
                         null=True,
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="+",
@@ -587,7 +608,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="noderun",
-            index=models.Index(fields=["run", "state", "ready", "limiter"], name="tasktree_node_state"),
+            index=models.Index(fields=["run", "state", "runnable", "limit_scope_id"], name="tasktree_node_state"),
         ),
         migrations.AddIndex(
             model_name="noderun",

@@ -1,6 +1,6 @@
-"""The rows: a run, its nodes, their earlier attempts, what was asked of them; the workers.
+"""Tables: runs, their nodes, earlier attempts at nodes, the history of actions, workers and leases.
 
-Reads only; states are written by ``engine``.
+The models only read; ``django_tasktree.engine`` writes states.
 """
 
 from django_tasktree.models.history_entry import HistoryEntry

@@ -1,20 +1,19 @@
-"""What somebody asked of a run, or of a part of it."""
+"""The history of actions on runs and nodes."""
 
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from django_tasktree import times
-from django_tasktree.identifiers import new_id
-from django_tasktree.models.exact_char_field import ExactCharField
-from django_tasktree.models.instant_field import InstantField
+from django_tasktree.encoding import times
+from django_tasktree.encoding.ids import new_id
+from django_tasktree.models.fields import ExactCharField, InstantField
 from django_tasktree.models.node_run import NodeRun
 from django_tasktree.models.tree_run import TreeRun
 from django_tasktree.models.user_key import UserKey, set_null_across_databases
 
 
 class Action(models.TextChoices):
-    """What can be asked for."""
+    """The actions on a run or node that the history records."""
 
     LAUNCH = "launch", _("launch")
     PAUSE = "pause", _("pause")
@@ -22,7 +21,7 @@ class Action(models.TextChoices):
     REVOKE = "revoke", _("revoke")
     RETRY = "retry", _("retry")
     RERUN = "rerun", _("run again from here")
-    SKIP = "skip", _("skip")
+    COMPLETE = "complete", _("complete")
     ADD = "add", _("add nodes")
     COPY = "copy", _("copy")
     EDIT = "edit", _("edit draft")
@@ -31,7 +30,7 @@ class Action(models.TextChoices):
 
 
 class HistoryEntry(models.Model):
-    """One thing that was asked for: by whom, when, and how many nodes it moved."""
+    """One action on a run or node: who requested it, when, and how many nodes it affected."""
 
     id = models.UUIDField(_("ID"), primary_key=True, default=new_id, editable=False)
     run = models.ForeignKey(TreeRun, verbose_name=_("run"), on_delete=models.CASCADE, related_name="history")
@@ -42,7 +41,7 @@ class HistoryEntry(models.Model):
         blank=True,
         on_delete=models.SET_NULL,
         related_name="+",
-        help_text=_("Where it was asked of a node with its subtree."),
+        help_text=_("The node to whose subtree the action was applied."),
     )
     action = ExactCharField(_("action"), max_length=10, choices=Action.choices)
     user = UserKey(
@@ -55,13 +54,42 @@ class HistoryEntry(models.Model):
         related_name="+",
     )
     actor = ExactCharField(
-        _("asked by"), max_length=255, blank=True, help_text=_("The user's name then, or what else asked for it.")
+        _("requested by"),
+        max_length=255,
+        blank=True,
+        help_text=_("The user's name at that time, or the program that requested the action."),
     )
     at = InstantField(_("at"), default=times.now)
-    nodes = models.PositiveIntegerField(_("nodes moved"), default=0)
+    nodes = models.PositiveIntegerField(_("affected nodes"), default=0)
     note = models.TextField(_("note"), blank=True)
     cause = models.UUIDField(
-        _("cause"), null=True, blank=True, db_index=True, help_text=_("The node that asked for it in the background.")
+        _("cause"),
+        null=True,
+        blank=True,
+        db_index=True,
+        help_text=_("The node that requested the action in the background."),
+    )
+
+    last_batch_at = InstantField(
+        _("last batch"),
+        null=True,
+        blank=True,
+        db_index=True,
+        editable=False,
+        help_text=_("When the last batch was committed, while the action is being carried out in batches."),
+    )
+    state_before = ExactCharField(
+        _("state before"),
+        max_length=10,
+        blank=True,
+        editable=False,
+        help_text=_("The state to which the run returns after an action in batches, unless the action ends the run."),
+    )
+    is_checked = models.BooleanField(
+        _("checked"),
+        default=True,
+        editable=False,
+        help_text=_("Whether the action can no longer be refused."),
     )
 
     class Meta:
@@ -71,3 +99,13 @@ class HistoryEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_action_display()} ({self.actor})" if self.actor else self.get_action_display()
+
+    @property
+    def is_going(self) -> bool:
+        """Whether the action is being carried out in batches."""
+        return self.last_batch_at is not None
+
+    @property
+    def was_aborted(self) -> bool:
+        """Whether the action was not carried out on all nodes, because the run was ended in the meantime."""
+        return bool(self.state_before) and self.last_batch_at is None

@@ -1,16 +1,15 @@
-"""What only one process at a time should do."""
+"""Leases for work that only one process at a time should do."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from django_tasktree.models.exact_char_field import ExactCharField
-from django_tasktree.models.instant_field import InstantField
+from django_tasktree.models.fields import ExactCharField, InstantField
 
 
 class Lease(models.Model):
-    """Who does something, until when nobody else needs to, and how far it has got.
+    """The worker that does some work, the time until which no other worker needs to do it, and its progress.
 
-    ``until`` is a time of the database's clock.
+    ``until`` is a time of the database's clock; ``cursors`` holds the positions at which the next pass continues.
     """
 
     name = ExactCharField(_("name"), max_length=50, primary_key=True)

@@ -1,16 +1,15 @@
-"""An attempt at a node that was not its last."""
+"""The log of earlier attempts at nodes."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from django_tasktree.identifiers import new_id
-from django_tasktree.models.exact_char_field import ExactCharField
-from django_tasktree.models.instant_field import InstantField
+from django_tasktree.encoding.ids import new_id
+from django_tasktree.models.fields import ExactCharField, InstantField
 from django_tasktree.models.node_run import NodeRun
 
 
 class NodeAttempt(models.Model):
-    """How an earlier attempt at a node ended; the last attempt stands in the node itself."""
+    """The end of an earlier attempt at a node. The node's own row describes its last attempt."""
 
     id = models.UUIDField(_("ID"), primary_key=True, default=new_id, editable=False)
     node = models.ForeignKey(NodeRun, verbose_name=_("node"), on_delete=models.CASCADE, related_name="attempt_log")

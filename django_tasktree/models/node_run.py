@@ -1,4 +1,4 @@
-"""A node of a launched tree."""
+"""The nodes of runs."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,19 +7,18 @@ from uuid import UUID
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from django_tasktree import times
-from django_tasktree.identifiers import new_id
-from django_tasktree.models.exact_char_field import ExactCharField
-from django_tasktree.models.instant_field import InstantField
+from django_tasktree.encoding import times
+from django_tasktree.encoding.ids import new_id
+from django_tasktree.models.fields import ExactCharField, InstantField
 from django_tasktree.models.querysets import NodeRunManager
 from django_tasktree.models.tree_run import TreeRun
 from django_tasktree.states import NODE_FINAL, Hold, NodeState, OnFailure, RunWhen
 
 
 class NodeRun(models.Model):
-    """One task of a run: what is to be called, how it stands, and what came of it.
+    """One task of a run: its call, its state and its result or error.
 
-    ``args``, ``kwargs``, ``options`` and ``result`` hold text as ``django_tasktree.serialization`` writes it.
+    ``args``, ``kwargs``, ``options`` and ``result`` are texts of ``django_tasktree.encoding.serialization``.
     """
 
     id = models.UUIDField(_("ID"), primary_key=True, default=new_id, editable=False)
@@ -53,39 +52,45 @@ class NodeRun(models.Model):
     max_active = models.PositiveIntegerField(
         _("at most active"), null=True, blank=True, help_text=_("How many nodes below it may be queued or running.")
     )
-    # The keys of the run or of an ancestor, copied to each node so that no verb has to look for them upwards.
-    stops = models.UUIDField(
-        _("stops"), null=True, blank=True, help_text=_("What is revoked if it fails: the run, or a node's subtree.")
+    # Keys of the run or of an ancestor, copied to each node, so that no operation has to search the ancestors for them.
+    stop_scope_id = models.UUIDField(
+        _("stop scope"),
+        null=True,
+        blank=True,
+        help_text=_("What is revoked if it fails: the run, or a node's subtree."),
     )
-    limiter = models.UUIDField(
+    limit_scope_id = models.UUIDField(
         _("limited by"), null=True, blank=True, help_text=_("The run or the node whose limit it counts towards.")
     )
-    grown = models.BooleanField(_("added by its parent's body"), default=False)
+    added_at_runtime = models.BooleanField(_("added by its parent's task function"), default=False)
 
     state = ExactCharField(_("state"), max_length=7, choices=NodeState.choices, default=NodeState.PENDING)
-    ready = models.BooleanField(
-        _("ready"), default=False, help_text=_("Pending, though its parent lets it run: paused, or over a limit.")
+    runnable = models.BooleanField(
+        _("runnable"),
+        default=False,
+        help_text=_("Whether its parent lets it run, but a pause, a limit or the state of the run keeps it pending."),
     )
     hold = ExactCharField(_("held back"), max_length=7, choices=Hold.choices, default=Hold.NONE, blank=True)
     settled = models.BooleanField(_("settled"), default=False)
-    failed = models.BooleanField(
-        _("failed"), default=False, help_text=_("Once settled: whether it, or anything below it, failed.")
+    subtree_failed = models.BooleanField(
+        _("subtree failed"), default=False, help_text=_("Once settled: whether it, or anything below it, failed.")
     )
     task_id = models.UUIDField(_("task ID"), default=new_id, editable=False)
-    # What changes a node or the number of its children from outside counts this up, and settle minds it.
+    # An optimistic lock: changes of the node or of the number of its children from outside increment it, and settle
+    # only writes if it is unchanged.
     revision = models.PositiveIntegerField(_("revision"), default=0)
     retries = models.PositiveIntegerField(_("retries"), default=0)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     worker = ExactCharField(_("worker"), max_length=255, blank=True)
-    # The key of its Worker row, which goes when the worker does.
+    # The key of the worker's row, which is deleted when the worker shuts down.
     worker_id = models.UUIDField(_("worker ID"), null=True, blank=True, editable=False)
-    resent = models.PositiveSmallIntegerField(_("messages sent again"), default=0)
+    resend_count = models.PositiveSmallIntegerField(_("messages sent again"), default=0)
     queued_at = InstantField(_("queued"), null=True, blank=True)
     started_at = InstantField(_("started"), null=True, blank=True)
     finished_at = InstantField(_("finished"), null=True, blank=True)
     eta = InstantField(_("due"), null=True, blank=True)
 
-    result = models.TextField(_("result"), null=True, blank=True)  # noqa: DJ001  NULL: there is none
+    result = models.TextField(_("result"), null=True, blank=True)  # noqa: DJ001  NULL: no result
     error_type = ExactCharField(_("error type"), max_length=255, blank=True)
     error_message = models.TextField(_("error message"), blank=True)
     error_args = models.TextField(_("error arguments"), blank=True)
@@ -104,11 +109,11 @@ class NodeRun(models.Model):
         indexes = [
             # The children of a node, and the root nodes of a run (parent NULL), in order.
             models.Index(fields=["parent", "run", "position"], name="tasktree_node_children"),
-            # settle: is anything under a parent unsettled, and is it a gather node?
+            # settle: whether a child is unsettled, and whether it is a gather node.
             models.Index(fields=["parent", "run", "settled", "is_gather", "-position"], name="tasktree_node_unsettled"),
-            # progress; the nodes of a run that are in some state; those that are ready or active under a limit.
-            models.Index(fields=["run", "state", "ready", "limiter"], name="tasktree_node_state"),
-            # sweep: what has not settled, by state, in pages.
+            # Progress; the nodes of a run in a state; the nodes that are runnable or active under a limit.
+            models.Index(fields=["run", "state", "runnable", "limit_scope_id"], name="tasktree_node_state"),
+            # The sweep: unsettled nodes by state, in pages.
             models.Index(fields=["settled", "state", "id"], name="tasktree_node_sweep"),
             models.Index(fields=["task_id"], name="tasktree_node_task_id"),
         ]
@@ -123,7 +128,7 @@ class NodeRun(models.Model):
 
     @property
     def duration(self) -> timedelta | None:
-        """How long the last attempt has taken, so far where it is still running."""
+        """The duration of the last attempt, up to now if it is still running; None if it has not started."""
         if self.started_at is None:
             return None
         return times.elapsed(self.started_at, self.finished_at)

@@ -1,4 +1,4 @@
-"""Reads that the engine, the handles and the faces share."""
+"""Querysets and managers with the reads that several packages share."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -17,38 +17,46 @@ if TYPE_CHECKING:
 
 
 class TreeRunQuerySet(models.QuerySet["TreeRun"]):
-    """Reads of runs."""
+    """A queryset of runs."""
 
     def open(self) -> "TreeRunQuerySet":
-        """Runs that have not ended."""
+        """Return the runs that have not ended."""
         return self.exclude(state__in=RUN_FINAL)
 
 
 class NodeRunQuerySet(models.QuerySet["NodeRun"]):
-    """Reads of nodes."""
+    """A queryset of nodes."""
 
     def under(self, run_id: UUID, parent_id: UUID | None) -> "NodeRunQuerySet":
-        """The nodes directly under a node, or under the run itself where ``parent_id`` is None, unordered."""
+        """Return the children of a node, unordered.
+
+        Args:
+            run_id: the run.
+            parent_id: the node; None returns the root nodes of the run.
+        """
         if parent_id is None:
             return self.filter(parent__isnull=True, run_id=run_id)
         return self.filter(parent_id=parent_id, run_id=run_id)
 
     def in_order(self) -> "NodeRunQuerySet":
-        """Siblings in the order of their definition.
+        """Return siblings in the order in which they were defined.
 
-        PostgreSQL reads root nodes in this order from the index only where the parent, NULL there, is named too.
+        PostgreSQL only reads root nodes from the index in this order if ORDER BY contains the parent, which is NULL.
         """
         return self.order_by("parent_id", "position")
 
     def final(self) -> "NodeRunQuerySet":
-        """Nodes that have ended."""
+        """Return the nodes that have finished."""
         return self.filter(state__in=NODE_FINAL)
 
     def state_counts(self, run_ids: Iterable[UUID]) -> dict[UUID, dict[str, int]]:
         """Count the nodes of runs by state, in one query.
 
+        Args:
+            run_ids: the keys of the runs.
+
         Returns:
-            run key -> state -> number of nodes; states without nodes are left out.
+            Key of the run -> state -> number of nodes, without states that have no nodes.
         """
         counts: dict[UUID, dict[str, int]] = {run_id: {} for run_id in run_ids}
         rows: Any = self.filter(run_id__in=counts).order_by().values_list("run_id", "state").annotate(n=Count("*"))
@@ -58,15 +66,19 @@ class NodeRunQuerySet(models.QuerySet["NodeRun"]):
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
-    """Reads of workers."""
+    """A queryset of workers."""
 
     def seen_since(self, moment: datetime) -> "WorkerQuerySet":
-        """Workers that have given a sign of life since then, by the database's clock."""
+        """Return the workers whose last heartbeat was after a point in time.
+
+        Args:
+            moment: a time of the database's clock.
+        """
         return self.filter(last_seen__gt=moment)
 
 
 class _OneDatabase(models.Manager[Any]):
-    """Reads where the engine writes: a replica that lags behind would tell a caller that its own run does not exist."""
+    """A manager that reads from the database to which the engine writes: a replica may not have a new run yet."""
 
     def get_queryset(self) -> Any:
         rows = super().get_queryset()

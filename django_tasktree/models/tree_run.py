@@ -1,4 +1,4 @@
-"""A launched tree."""
+"""The runs of trees."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -8,10 +8,9 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from django_tasktree import times
-from django_tasktree.identifiers import new_id
-from django_tasktree.models.exact_char_field import ExactCharField
-from django_tasktree.models.instant_field import InstantField
+from django_tasktree.encoding import times
+from django_tasktree.encoding.ids import new_id
+from django_tasktree.models.fields import ExactCharField, InstantField
 from django_tasktree.models.querysets import TreeRunManager
 from django_tasktree.models.user_key import UserKey, set_null_across_databases
 from django_tasktree.states import RUN_FINAL, OnFailure, RunState
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TreeRun(models.Model):
-    """One launch of a tree: what was launched, by whom, and how it stands."""
+    """One run of a tree, or a draft: what was launched, who launched it, and its state."""
 
     id = models.UUIDField(_("ID"), primary_key=True, default=new_id, editable=False)
     name = ExactCharField(_("name"), max_length=200, blank=True)
@@ -33,7 +32,7 @@ class TreeRun(models.Model):
         null=True,
         blank=True,
         unique=True,
-        help_text=_("Launching the same key again gives this run."),
+        help_text=_("Launching again with the same key returns this run."),
     )
     state = ExactCharField(_("state"), max_length=10, choices=RunState.choices, default=RunState.STARTED)
     on_failure = ExactCharField(_("on failure"), max_length=8, choices=OnFailure.choices, default=OnFailure.CONTINUE)
@@ -43,7 +42,7 @@ class TreeRun(models.Model):
     eta = InstantField(_("due"), null=True, blank=True, help_text=_("When a draft is launched."))
     deadline = InstantField(_("deadline"), null=True, blank=True)
     error_message = models.TextField(
-        _("error message"), blank=True, help_text=_("Why it was ended before all of its nodes had.")
+        _("error message"), blank=True, help_text=_("Why the run was ended before all of its nodes had finished.")
     )
     revision = models.PositiveIntegerField(_("revision"), default=0)
     copy_of = models.ForeignKey(
@@ -53,7 +52,10 @@ class TreeRun(models.Model):
     started_at = InstantField(_("started"), null=True, blank=True)
     finished_at = InstantField(_("finished"), null=True, blank=True)
     idle = models.DurationField(
-        _("idle"), default=timedelta, editable=False, help_text=_("The time between its ends and what reopened it.")
+        _("idle"),
+        default=timedelta,
+        editable=False,
+        help_text=_("The total time during which the run had ended, before it was reopened."),
     )
     launched_by = UserKey(
         settings.AUTH_USER_MODEL,
@@ -78,7 +80,7 @@ class TreeRun(models.Model):
         permissions = [
             ("launch_treerun", _("Can launch trees")),
             ("compose_treerun", _("Can compose drafts of any tasks")),
-            ("control_treerun", _("Can pause, resume, retry, skip and revoke runs and nodes")),
+            ("control_treerun", _("Can pause, resume, retry, complete and revoke runs and nodes")),
         ]
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="tasktree_run_newest"),
@@ -91,12 +93,15 @@ class TreeRun(models.Model):
 
     @property
     def is_over(self) -> bool:
-        """Whether the run has its final state."""
+        """Whether the run has a final state."""
         return self.state in RUN_FINAL
 
     @property
     def duration(self) -> timedelta | None:
-        """How long the run has taken, so far where it is still going; without the time between an end and a retry."""
+        """The duration of the run, up to now if it has not ended; None if it has not started.
+
+        The time during which the run had ended, before it was reopened, does not count.
+        """
         if self.started_at is None:
             return None
         return times.elapsed(self.started_at, self.finished_at) - self.idle

@@ -1,4 +1,4 @@
-"""The type of all references to users in this app's tables."""
+"""The field type of all references to users in this app's tables."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,27 +7,35 @@ from django.db.models.fields.related_descriptors import ForwardManyToOneDescript
 
 
 def set_null_across_databases(collector: Any, field: Any, rows: Any, _using: str) -> None:
-    """Set references to null when a user is deleted, as ``SET_NULL`` does, in the database that has these rows.
+    """Set references to NULL when a user is deleted; a value for ``on_delete``.
 
-    An ``on_delete`` of Django's; Django's own looks for the rows in the database of the user.
+    Unlike Django's ``SET_NULL`` it looks for the rows in their own database, not in that of the user.
+
+    Args:
+        collector: see ``django.db.models.deletion.SET_NULL``, as for the other arguments.
+        field: the foreign key.
+        rows: the queryset of the rows that refer to the user.
     """
     collector.add_field_update(field, None, rows.using(router.db_for_write(field.model)))
 
 
-# Django must not look for the rows either.
+# With this, Django does not evaluate the rows itself, in the database of the user.
 set_null_across_databases.lazy_sub_objs = True  # type: ignore[attr-defined]
 
 
 class UserOfAnotherDatabase(ForwardManyToOneDescriptor):  # type: ignore[type-arg]
-    """Reads the user from where the project keeps users; None where there is no such user any more."""
+    """Reads the user from the database that has the project's users; None if the user does not exist any more."""
 
     def get_queryset(self, **options: Any) -> Any:
-        """Ask the routers for the user's database without a hint at the row, whose database is Django's default."""
+        """Return the users in the database that the routers name without a hint.
+
+        With the row as a hint, Django would use the row's database by default.
+        """
         queryset = super().get_queryset(**options)
         return queryset.using(router.db_for_read(queryset.model))
 
     def __get__(self, instance: Any, cls: Any = None) -> Any:
-        """Read the user: no constraint of the database keeps it there."""
+        """Return the user; None if it does not exist, which no constraint of the database prevents."""
         try:
             return super().__get__(instance, cls)
         except self.field.related_model.DoesNotExist:
@@ -35,14 +43,14 @@ class UserOfAnotherDatabase(ForwardManyToOneDescriptor):  # type: ignore[type-ar
 
 
 if TYPE_CHECKING:
-    # The stubs of Django know what a row gives and takes for its own class.
+    # Django's stubs only know the types of the attribute for Django's own class.
     UserKey = models.ForeignKey
 else:
 
     class UserKey(models.ForeignKey):
-        """A ``ForeignKey`` to a user that may be kept in another database than this row.
+        """A ``ForeignKey`` to a user that may be in another database than the row.
 
-        Give it ``db_constraint=False`` and ``on_delete=set_null_across_databases``. Queries can't join the two tables.
+        Pass ``db_constraint=False`` and ``on_delete=set_null_across_databases``. Queries can't join the two tables.
         """
 
         forward_related_accessor_class = UserOfAnotherDatabase

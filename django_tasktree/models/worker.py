@@ -1,15 +1,14 @@
-"""A Celery worker that runs, or did until lately."""
+"""Celery workers that are running or were lost recently."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from django_tasktree.models.exact_char_field import ExactCharField
-from django_tasktree.models.instant_field import InstantField
+from django_tasktree.models.fields import ExactCharField, InstantField
 from django_tasktree.models.querysets import WorkerManager
 
 
 class Worker(models.Model):
-    """One worker process (not its pool processes), from its start to its end; a worker that starts again is another.
+    """One worker process (not its pool processes), from its start to its end. A worker that restarts gets a new row.
 
     ``started_at``, ``last_seen`` and ``beating_since`` are times of the database's clock, which all workers share.
     """
@@ -20,11 +19,12 @@ class Worker(models.Model):
     pool = ExactCharField(_("pool"), max_length=100, blank=True)
     concurrency = models.PositiveIntegerField(_("concurrency"), null=True, blank=True)
     queues = models.JSONField(_("queues"), default=list, blank=True)
-    #: The task ids of the messages that it has received and not ended; the sweep does not send these again.
+    #: The task IDs of the messages that the worker has received and that have not ended. The sweep does not send these
+    #: messages again.
     holds = models.JSONField(default=list, blank=True, editable=False)
     started_at = InstantField(_("started"))
     last_seen = InstantField(_("last seen"))
-    #: The first heartbeat of the series without a gap to which the last one belongs.
+    #: The time of the first heartbeat of the current series without a gap.
     beating_since = InstantField(editable=False)
 
     objects = WorkerManager()

@@ -1,4 +1,4 @@
-"""``{% load tasktree %}``: progress of runs on users' own pages."""
+"""``{% load tasktree %}``: show the progress of runs on pages of your own site."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import NoReverseMatch
 
 from django_tasktree.models import TreeRun
-from django_tasktree.progress import progress_of
-from django_tasktree.progress_bar import progress_text, segments
+from django_tasktree.reporting.progress import progress_of
+from django_tasktree.reporting.progress_bar import progress_text, segments
 from django_tasktree.states import RunState
 from django_tasktree.views.shared_links import progress_link
 
@@ -17,17 +17,18 @@ register = template.Library()
 
 @register.inclusion_tag("django_tasktree/progress.html")
 def tasktree_progress(run: Any, reload: bool = False) -> dict[str, Any]:
-    """Show how far a run is, live until it has ended.
+    """Show the progress of a run, updated until it has ended: ``{% tasktree_progress run reload=True %}``.
 
-    Whoever sees the page sees this, logged in or not: the script asks by a signed link, which tells counts alone.
+    Everybody who sees the page sees the progress, logged in or not: the script polls a signed link, which returns only
+    the name, state and times of the run and the counts of its nodes.
 
     Args:
         run: a ``TreeRun``, a handle, or the key of a run.
-        reload: load the page again when the run has ended, so that it can show what came of it.
+        reload: reload the page when the run has ended, so that it can show the results.
 
     Raises:
         ImproperlyConfigured: the project's URLs do not include ``django_tasktree.urls``.
-        TreeRun.DoesNotExist: there is no such run.
+        TreeRun.DoesNotExist: the run does not exist.
     """
     row = run if isinstance(run, TreeRun) else TreeRun.objects.get(id=getattr(run, "id", run))
     progress = progress_of(row)
@@ -35,7 +36,7 @@ def tasktree_progress(run: Any, reload: bool = False) -> dict[str, Any]:
         status = progress_link(row, status=True)
     except NoReverseMatch as error:
         raise ImproperlyConfigured(
-            "{% tasktree_progress %} asks for how a run stands: add "
+            "{% tasktree_progress %} polls a URL of django_tasktree: add "
             'path("tasktree/", include("django_tasktree.urls")) to the project\'s urlpatterns'
         ) from error
     return {

@@ -1,6 +1,6 @@
 """The fixture ``run_tree``, for tests that may use the database.
 
-It is there once ``conftest.py`` at the top of your tests names this module in ``pytest_plugins``.
+To use it, add this module to ``pytest_plugins`` in the ``conftest.py`` of your tests' top directory.
 """
 
 from collections.abc import Callable
@@ -11,10 +11,10 @@ import pytest
 from django_tasktree import testing
 
 if TYPE_CHECKING:
-    from django_tasktree.result import TreeResult
+    from django_tasktree.client.tree_result import TreeResult
 
 
 @pytest.fixture
 def run_tree() -> "Callable[..., TreeResult]":
-    """Run trees in this process: :func:`django_tasktree.testing.run_tree`."""
+    """Return :func:`django_tasktree.testing.run_tree`, which runs a tree in this process."""
     return testing.run_tree

@@ -1,6 +1,6 @@
-"""Views for users' own sites: ``path("tasktree/", include("django_tasktree.urls"))``.
+"""Views for your own site: JSON about runs, actions, progress pages, and a mix-in for forms that launch trees.
 
-JSON about a run and its nodes, control, a progress page, and a mix-in for forms that launch trees.
+Add their URLs with ``path("tasktree/", include("django_tasktree.urls"))``.
 """
 
 from django_tasktree.views.launching import TreeLaunchView

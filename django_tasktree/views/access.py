@@ -1,4 +1,4 @@
-"""Who may see a run, and who may steer it: two settings name functions; these are the defaults."""
+"""Who may see and control a run: the functions that two settings name, and their defaults."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,13 +8,14 @@ from django.http import Http404, HttpRequest
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
-from django_tasktree.bulk_steering import permission_of
+from django_tasktree.client.bulk import permission_of
 from django_tasktree.conf import settings
+from django_tasktree.control.actions import ActionType
 from django_tasktree.models import TreeRun
 
 
-def launched_it_or_may_view(request: HttpRequest, run: TreeRun) -> bool:
-    """Let those see a run who launched it, or have the permission ``view_treerun``."""
+def default_can_view_run(request: HttpRequest, run: TreeRun) -> bool:
+    """Return whether the user launched the run or has the permission ``view_treerun``."""
     user: Any = request.user
     if not user.is_authenticated:
         return False
@@ -22,28 +23,32 @@ def launched_it_or_may_view(request: HttpRequest, run: TreeRun) -> bool:
 
 
 def may_control(request: HttpRequest, _run: TreeRun) -> bool:
-    """Let those steer a run who have the permission ``control_treerun``."""
+    """Return whether the user has the permission ``control_treerun``."""
     return request.user.has_perm("django_tasktree.control_treerun")
 
 
 def may_see(request: HttpRequest, run: TreeRun) -> bool:
-    """Ask what the setting ``MAY_VIEW_RUN`` names."""
+    """Return the answer of the function in the setting ``MAY_VIEW_RUN``."""
     return bool(_function(settings.may_view_run)(request, run))
 
 
-def may_steer(request: HttpRequest, run: TreeRun) -> bool:
-    """Ask what the setting ``MAY_CONTROL_RUN`` names."""
-    for_others = permission_of(run)
-    if for_others is not None and not request.user.has_perm(for_others):
+def may_act(request: HttpRequest, run: TreeRun, action: ActionType) -> bool:
+    """Return the answer of the function in ``MAY_CONTROL_RUN``.
+
+    False if the action needs a permission of its own which the user lacks, or if the run itself acts on other runs and
+    the user lacks the permission for that action.
+    """
+    own = None if action.permission == "control" else action.full_permission
+    if not request.user.has_perms([needed for needed in (own, permission_of(run)) if needed is not None]):
         return False
     return bool(_function(settings.may_control_run)(request, run))
 
 
 def visible_run(request: HttpRequest, run_id: UUID) -> TreeRun:
-    """Read a run for whoever asks.
+    """Return a run that the user may see.
 
     Raises:
-        Http404: there is none, or they may not see it: which of the two is not told.
+        Http404: the run does not exist or is not visible (not distinguished, to avoid disclosure).
     """
     run: TreeRun | None = TreeRun.objects.filter(id=run_id).first()
     if run is None or not may_see(request, run):
@@ -54,5 +59,5 @@ def visible_run(request: HttpRequest, run_id: UUID) -> TreeRun:
 def _function(named: str | Callable[[HttpRequest, TreeRun], bool]) -> Callable[[HttpRequest, TreeRun], bool]:
     if callable(named):
         return named
-    found: Callable[[HttpRequest, TreeRun], bool] = import_string(named)
-    return found
+    function: Callable[[HttpRequest, TreeRun], bool] = import_string(named)
+    return function

@@ -1,4 +1,4 @@
-"""JSON answers: their version, their errors, and that they are sent only where something has changed."""
+"""JSON responses with the version of their format, and errors as JSON."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -8,33 +8,39 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.utils.translation import gettext as _
 
-#: Counted up when something is taken away or changes its meaning; what is added leaves it as it is.
+#: The version of the format: incremented if a key is removed or changes its meaning, but not if one is added.
 VERSION = 1
 
 View = Callable[..., HttpResponse]
 
 
 def answer(content: dict[str, Any], status: int = 200) -> JsonResponse:
-    """Answer with JSON that tells its version."""
+    """Return a JSON response with the version of the format."""
     return JsonResponse({"version": VERSION, **content}, status=status)
 
 
 def error(status: int, message: str, **more: Any) -> JsonResponse:
-    """Answer with an error."""
+    """Return an error as a JSON response.
+
+    Args:
+        status: the HTTP status.
+        message: the text for people.
+        **more: further keys of the error.
+    """
     return answer({"error": {"message": message, **more}}, status)
 
 
 def _or_not_allowed(response: HttpResponse) -> HttpResponse:
-    """Turn Django's answer to a wrong method, which is empty, into JSON."""
+    """Return a response unchanged, but replace Django's empty response to a wrong method by a JSON error."""
     if not isinstance(response, HttpResponseNotAllowed):
         return response
-    found = error(405, _("This address takes %(methods)s.") % {"methods": response["Allow"]})
-    found["Allow"] = response["Allow"]
-    return found
+    refused = error(405, _("Method not allowed. Use %(methods)s.") % {"methods": response["Allow"]})
+    refused["Allow"] = response["Allow"]
+    return refused
 
 
 def with_json_errors(view: View) -> View:
-    """Let a view's refusals be JSON as its answers are."""
+    """Decorate a view so that its responses to errors 403, 404 and 405 are JSON."""
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

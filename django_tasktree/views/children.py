@@ -1,4 +1,4 @@
-"""The nodes of a run, those under one parent at a time and in pages, as JSON."""
+"""The nodes of a run as JSON: the children of one node, in pages."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -9,16 +9,16 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from django_tasktree import times
-from django_tasktree.conditional import conditional
-from django_tasktree.identifiers import as_uuid
+from django_tasktree.encoding import times
+from django_tasktree.encoding.ids import as_uuid
 from django_tasktree.models import NodeRun, TreeRun
-from django_tasktree.number_texts import whole_number
+from django_tasktree.reporting.http_cache import with_etag
+from django_tasktree.reporting.numbers import whole_number
 from django_tasktree.states import NodeState
 from django_tasktree.views.access import visible_run
 from django_tasktree.views.answers import answer, error, with_json_errors
 
-#: Nodes of a page, where nothing else is asked for, and at most.
+#: The default and the maximum number of nodes of a page.
 PAGE, MOST = 100, 1000
 _TIMES = ("queued_at", "started_at", "finished_at")
 _COLUMNS = (
@@ -39,7 +39,11 @@ _ERROR = ("error_type", "error_message")
 @with_json_errors
 @require_safe
 def children(request: HttpRequest, run_id: UUID) -> HttpResponse:
-    """Tell the nodes under a node: ``?parent=`` (a key; the root nodes by default), ``?after=`` and ``?limit=``."""
+    """Return the children of a node as JSON.
+
+    Query parameters: ``parent``: key of the node, by default the root nodes are returned; ``after``: only nodes whose
+    position is greater; ``limit``: number of nodes.
+    """
     run = visible_run(request, run_id)
     try:
         after, limit = _whole(request, "after", -1, -1), min(_whole(request, "limit", PAGE, 1), MOST)
@@ -49,15 +53,15 @@ def children(request: HttpRequest, run_id: UUID) -> HttpResponse:
     with_errors = request.user.has_perm("django_tasktree.view_noderun")
     under = NodeRun.objects.under(run.id, parent.id if parent else None)
     rows = under.filter(position__gt=after).in_order().values(*_COLUMNS, *(_ERROR if with_errors else ()))
-    found = list(rows[: limit + 1])
+    page = list(rows[: limit + 1])
     content = {
         "run": str(run.id),
         "parent": str(parent.id) if parent else None,
         "total": parent.child_count if parent else under.count(),
-        "nodes": [_described(row) for row in found[:limit]],
-        "next": _next(run, parent, found[limit - 1]["position"], limit) if len(found) > limit else None,
+        "nodes": [_described(row) for row in page[:limit]],
+        "next": _next(run, parent, page[limit - 1]["position"], limit) if len(page) > limit else None,
     }
-    return conditional(request, answer(content))
+    return with_etag(request, answer(content))
 
 
 def _described(row: dict[str, Any]) -> dict[str, Any]:
@@ -93,7 +97,7 @@ def _whole(request: HttpRequest, name: str, default: int, least: int) -> int:
     number = whole_number(text)
     if number is None or number < least:
         raise ValueError(
-            _("%(name)s=%(value)s is not a whole number from %(least)s.")
+            _("%(name)s=%(value)s is not a whole number of at least %(least)s.")
             % {"name": name, "value": text, "least": max(least, 0)}
         )
     return number

@@ -1,4 +1,4 @@
-"""Steering by POST: the verbs of the handles, with previews; CSRF protection is that of the project."""
+"""Views that carry out or preview actions by POST. They rely on the CSRF protection of the project."""
 
 import json
 from dataclasses import asdict
@@ -6,92 +6,133 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
+from django.forms import BooleanField
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from django_tasktree.control_form import ControlForm
-from django_tasktree.effect_texts import effect_texts
+from django_tasktree.client.node_result import NodeResult
+from django_tasktree.client.tree_result import TreeResult
+from django_tasktree.control.actions import ActionType, Done, node_actions, run_actions
+from django_tasktree.control.descriptions import describe_effect
+from django_tasktree.control.forms import ControlForm
+from django_tasktree.encoding.strict_json import read_json
 from django_tasktree.exceptions import NotPossible, SerializationError
 from django_tasktree.models import NodeRun, TreeRun
-from django_tasktree.result import NodeResult, TreeResult
-from django_tasktree.verbs import Verb, verbs_of_nodes, verbs_of_runs
-from django_tasktree.views.access import may_steer, visible_run
+from django_tasktree.reporting.refusals import refusal_text
+from django_tasktree.views.access import may_act, visible_run
 from django_tasktree.views.answers import answer, error, with_json_errors
 from django_tasktree.views.status import status_json
 
-#: What stands for yes, in a form or in JSON.
-_YES = ("1", "true", "yes", "on")
+#: The texts for yes and no, in a form or in JSON.
+_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
 
 @with_json_errors
 @require_POST
-def control_run(request: HttpRequest, run_id: UUID, verb: str) -> HttpResponse:
-    """Ask a verb of a run."""
+def control_run(request: HttpRequest, run_id: UUID, action: str) -> HttpResponse:
+    """Carry out or preview an action on a run.
+
+    Args:
+        request: a POST request with the options of the action, as a form or as JSON, and ``preview``.
+        run_id: the run.
+        action: the name of the action.
+    """
     run = visible_run(request, run_id)
-    return _ask(request, run, TreeResult(run.id), _verb(verb, verbs_of_runs()))
+    return _act(request, run, TreeResult(run.id), _find(action, run_actions()))
 
 
 @with_json_errors
 @require_POST
-def control_node(request: HttpRequest, node_id: UUID, verb: str) -> HttpResponse:
-    """Ask a verb of a node, with all below it."""
+def control_node(request: HttpRequest, node_id: UUID, action: str) -> HttpResponse:
+    """Carry out or preview an action on a node with its subtree.
+
+    Args:
+        request: see :func:`control_run`.
+        node_id: the node.
+        action: the name of the action.
+    """
     node = NodeRun.objects.filter(id=node_id).values("run_id").first()
     if node is None:
         raise Http404(_("There is no node %(node)s, or you may not see it.") % {"node": node_id})
     run = visible_run(request, node["run_id"])
-    return _ask(request, run, NodeResult(node_id), _verb(verb, verbs_of_nodes()))
+    return _act(request, run, NodeResult(node_id), _find(action, node_actions()))
 
 
-def _ask(request: HttpRequest, run: TreeRun, handle: Any, verb: Verb) -> HttpResponse:
-    if not may_steer(request, run):
-        raise PermissionDenied(_("You may not steer this run."))
+def _act(request: HttpRequest, run: TreeRun, handle: Any, action: ActionType) -> HttpResponse:
+    if not may_act(request, run, action):
+        raise PermissionDenied(_("You do not have permission for this action on this run."))
     try:
         values = _values(request)
+        previewed = any(_is_yes("preview", one) for one in [*request.GET.getlist("preview"), values.get("preview")])
+        values |= {name: _is_yes(name, values[name]) for name in _yes_or_no(action) if name in values}
     except ValueError as exc:
         return error(400, str(exc))
-    form = ControlForm(verb, values)
+    form = ControlForm(action, values)
     if not form.is_valid():
         return error(400, _("Some options are not valid."), fields=form.errors)
-    previewed = str(values.get("preview", "")).lower() in _YES
     try:
-        # A preview is about what would be done, not with which result.
-        effect = verb.preview(handle) if previewed else verb.ask(handle, by=request.user, **form.cleaned_data)
+        # A preview takes no options: they do not change the effect.
+        done = (
+            Done(handle.preview(action.name))
+            if previewed
+            else action.carry_out(handle, by=request.user, **form.cleaned_data)
+        )
     except (NotPossible, SerializationError) as exc:
-        return error(409 if isinstance(exc, NotPossible) else 400, str(exc))
-    run.refresh_from_db()
-    return answer(
-        {
-            "verb": verb.name,
-            "preview": previewed,
-            "effect": asdict(effect),
-            "texts": effect_texts(effect),
-            "run": status_json(run),
-        }
-    )
+        return error(409 if isinstance(exc, NotPossible) else 400, refusal_text(exc))
+    return answer(_answered(run, action, done, previewed))
 
 
-def _verb(name: str, verbs: list[Verb]) -> Verb:
-    known = {verb.name: verb for verb in verbs}
+def _answered(run: TreeRun, action: ActionType, done: Done, previewed: bool) -> dict[str, Any]:
+    left = TreeRun.objects.filter(pk=run.pk).first()
+    return {
+        "action": action.name,
+        "preview": previewed,
+        "effect": asdict(done.effect),
+        "texts": describe_effect(action.name, done.effect),
+        "run": None if left is None else status_json(left),
+        "copy": None if done.copy_id is None else str(done.copy_id),
+    }
+
+
+def _find(name: str, known: dict[str, ActionType]) -> ActionType:
     if name not in known:
-        text = _("There is no verb “%(name)s” here: it is one of %(known)s.")
+        text = _("There is no action “%(name)s” here. Choose one of: %(known)s.")
         raise Http404(text % {"name": name, "known": ", ".join(known)})
     return known[name]
 
 
-def _values(request: HttpRequest) -> dict[str, Any]:
-    """Read the body, JSON or a form.
+def _yes_or_no(action: ActionType) -> list[str]:
+    """Return the names of the boolean options of an action."""
+    return [name for name, field in ControlForm(action).fields.items() if isinstance(field, BooleanField)]
+
+
+def _is_yes(name: str, value: Any) -> bool:
+    """Return the value of a boolean option; False if it is not given.
 
     Raises:
-        ValueError: it says that it is JSON, and is not, or holds no object.
+        ValueError: the text is neither yes nor no. The action must not be carried out then.
+    """
+    word = "" if value is None else str(value).strip().lower()
+    if word not in (*_YES, *_NO):
+        text = _("“%(value)s” is neither yes nor no: “%(name)s” takes true or false.")
+        raise ValueError(text % {"value": word, "name": name})
+    return word in _YES
+
+
+def _values(request: HttpRequest) -> dict[str, Any]:
+    """Return the options in the body of a request, which is JSON or a form.
+
+    Raises:
+        ValueError: the content type is JSON, but the body is not valid JSON, or not an object.
     """
     if request.content_type != "application/json":
         return request.POST.dict()
     try:
-        values = json.loads(request.body or b"{}")
-    except (ValueError, RecursionError) as exc:
+        values = read_json(request.body or b"{}")
+    except ValueError as exc:
         raise ValueError(_("The body is not JSON: %(error)s.") % {"error": exc}) from exc
     if not isinstance(values, dict):
-        raise ValueError(_("The body is no JSON object."))  # noqa: TRY004  bad input, not a wrong call
-    # The form reads a result from its text.
+        raise ValueError(_("The body is not a JSON object."))  # noqa: TRY004  bad input, not a wrong call
+    # The form parses a result from its text.
     return {**values, "result": json.dumps(values["result"])} if "result" in values else values

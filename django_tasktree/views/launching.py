@@ -1,4 +1,4 @@
-"""A mix-in for views with a form, which launches a tree when the form is valid."""
+"""A mix-in for form views that launches a tree when the form is valid."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,14 +7,14 @@ from django.db import DEFAULT_DB_ALIAS, router
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from django_tasktree.atomicity import atomic_with_runs
+from django_tasktree.builder.atomicity import atomic_with_runs
+from django_tasktree.client.tree import TaskTree
+from django_tasktree.client.tree_result import TreeResult
+from django_tasktree.definitions.form_errors import show_reasons
+from django_tasktree.definitions.launch import prepare
+from django_tasktree.definitions.registry import get_definition
 from django_tasktree.exceptions import InvalidParameter, InvalidText, KeyInUse
-from django_tasktree.launching import prepare
 from django_tasktree.models import TreeRun
-from django_tasktree.parameter_errors import show_reasons
-from django_tasktree.registry import get_definition
-from django_tasktree.result import TreeResult
-from django_tasktree.tree import TaskTree
 from django_tasktree.views.shared_links import progress_link
 
 if TYPE_CHECKING:
@@ -26,16 +26,24 @@ else:
 
 
 class TreeLaunchView(_Base):
-    """Put it before ``FormView``, ``CreateView`` or ``UpdateView``.
+    """Mix-in that launches a tree with a form; list it before ``FormView``, ``CreateView`` or ``UpdateView``.
 
-    Name a ``definition``, whose parameters are the form's fields of the same names; or override :meth:`build_tree`.
+    Set ``definition``: its parameters get the values of the form fields with the same names. Or override
+    :meth:`build_tree`. Example::
+
+        class NewReport(TreeLaunchView, FormView):
+            form_class = ReportForm
+            template_name = "new_report.html"
+            definition = "daily-report"
 
     Attributes:
         definition: the name of a registered definition.
-        run_field: the field of the form's model that takes the run: a foreign key to ``TreeRun``, or a ``UUIDField``.
-            A row whose field may be null is saved before the launch, so that the tree can have its key; others after.
-        success_url: where to go; ``{id}`` in it stands for the run's key. By default the run's progress page.
-        tree_result: the handle of the run, once it was launched.
+        run_field: the field of the form's model for the run: a foreign key to ``TreeRun`` or a ``UUIDField``.
+            If the field may be null, the row is saved before the launch, so that the tree can use its primary key;
+            otherwise after the launch.
+        success_url: the URL to redirect to; ``{id}`` in it is replaced by the run's key. By default the run's progress
+            page.
+        tree_result: the handle of the run, after the launch.
     """
 
     definition: str = ""
@@ -43,24 +51,24 @@ class TreeLaunchView(_Base):
     tree_result: TreeResult
 
     def build_tree(self, form: Any) -> TaskTree | None:  # noqa: ARG002  for those who override it
-        """Make the tree that is launched; None: that of the ``definition``."""
+        """Return the tree to launch; None launches the tree of :attr:`definition`."""
         return None
 
     def get_tree_params(self, form: Any) -> dict[str, Any]:
-        """Give the parameters of the definition: by default the form's values that have their names."""
+        """Return the parameters of the definition; by default the values of the form fields with the same names."""
         names = {parameter.name for parameter in get_definition(self.definition).parameters}
         return {name: value for name, value in form.cleaned_data.items() if name in names}
 
     def get_launch_options(self, form: Any) -> dict[str, Any]:  # noqa: ARG002  for those who override it
-        """Give further arguments of ``TaskTree.apply_async``: ``key``, ``eta``, ``deadline`` and others."""
+        """Return further arguments for ``TaskTree.apply_async``, such as ``key``, ``eta`` or ``deadline``."""
         return {}
 
     def launch(self, form: Any) -> TreeResult:
-        """Launch the tree in the name of the user who is logged in.
+        """Launch the tree on behalf of the logged-in user, and return the handle of the run.
 
         Raises:
-            InvalidParameter: the definition refuses its parameters; the form shows why.
-            ImproperlyConfigured: there is neither a definition nor a tree.
+            InvalidParameter: the definition refuses a parameter; :meth:`form_valid` shows the reason in the form.
+            ImproperlyConfigured: neither :attr:`definition` is set nor :meth:`build_tree` overridden.
         """
         user = getattr(self.request, "user", None)
         options: dict[str, Any] = {"launched_by": user if user is not None and user.is_authenticated else None}
@@ -70,11 +78,11 @@ class TreeLaunchView(_Base):
             return tree.apply_async(**options)
         if not self.definition:
             name = type(self).__name__
-            raise ImproperlyConfigured(f"{name} launches nothing: set {name}.definition, or override build_tree()")
+            raise ImproperlyConfigured(f"{name} has no tree to launch: set {name}.definition, or override build_tree()")
         return prepare(self.definition, self.get_tree_params(form)).apply_async(**options)
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """Save the form, where it is a model's, and launch: both or neither."""
+        """Save the form, if it is a ModelForm, and launch the tree; an error undoes both."""
         try:
             with atomic_with_runs(_database_of(form)):
                 self._save_and_launch(form)
@@ -99,17 +107,17 @@ class TreeLaunchView(_Base):
             self.object.save(update_fields=[field.name])
 
     def _run_field(self, form: Any) -> Any:
-        """Return the field of the form's model that takes the run.
+        """Return the field of the form's model that refers to the run.
 
         Raises:
-            ImproperlyConfigured: the form has no model, or the model no such field.
+            ImproperlyConfigured: the form is not a ModelForm, or the model has no such field.
         """
         if not self.run_field:
             return None
         name = f"{type(self).__name__}.run_field"
         instance = getattr(form, "instance", None)
         if instance is None:
-            raise ImproperlyConfigured(f"{name} is {self.run_field!r}, but {type(form).__name__} is no ModelForm")
+            raise ImproperlyConfigured(f"{name} is {self.run_field!r}, but {type(form).__name__} is not a ModelForm")
         try:
             return instance._meta.get_field(self.run_field)
         except FieldDoesNotExist as exc:
@@ -117,7 +125,7 @@ class TreeLaunchView(_Base):
             raise ImproperlyConfigured(f"{name} is {self.run_field!r}, but {label} has no field of that name") from exc
 
     def get_success_url(self) -> str:
-        """Go to the run's progress page, by a signed link where nobody is logged in."""
+        """Return :attr:`success_url`, or the run's progress page; for anonymous users, a signed link to it."""
         if self.success_url:
             return str(self.success_url).format(id=self.tree_result.id)
         if self.request.user.is_authenticated:

@@ -1,4 +1,4 @@
-"""Pages that show how far a run is, for sites that have none of their own."""
+"""Pages that show the progress of a run, for sites that have none of their own."""
 
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from django_tasktree.views.shared_links import shared_run
 
 @require_safe
 def progress_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
-    """Show it to those who may see the run; others may log in first."""
+    """Show the progress of a run to a user who may see it; redirect other anonymous users to the login page."""
     try:
         return _page(request, visible_run(request, run_id))
     except Http404:
@@ -25,7 +25,7 @@ def progress_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
 
 @require_safe
 def shared_progress_page(request: HttpRequest, token: str) -> HttpResponse:
-    """Show it to those who have a signed link."""
+    """Show the progress of a run to everybody who has a signed link."""
     return _page(request, shared_run(token))
 
 

@@ -1,5 +1,6 @@
-"""Signed links: whoever has one may see how far a run is, and nothing else, until it expires."""
+"""Signed links: until they expire, everybody who has one may see the progress of a run, and nothing else."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,31 +16,36 @@ _SALT = "django_tasktree.progress"
 
 
 def progress_link(run: Any, *, status: bool = False) -> str:
-    """Give the address of a progress page that needs no login.
+    """Return the path of a progress page that needs no login.
+
+    ``request.build_absolute_uri(progress_link(run))`` gives the complete URL.
 
     Args:
         run: a ``TreeRun``, a handle, or the key of a run.
-        status: the address of its JSON instead.
+        status: return the path of the JSON for this page instead.
 
     Returns:
-        A path; ``request.build_absolute_uri`` makes a whole address of it. It is good for ``PROGRESS_LINK_MAX_AGE``
-        seconds, and shows counts of nodes by state, never arguments, results or errors.
+        A path that is valid for ``PROGRESS_LINK_MAX_AGE`` seconds. The page shows the name, state and times of the run
+        and counts of nodes, but no arguments, results or errors.
     """
     token = signing.dumps(UUID(str(getattr(run, "id", run))).hex, salt=_SALT)
     return reverse("tasktree:shared_status" if status else "tasktree:shared_progress", args=[token])
 
 
 def shared_run(token: str) -> TreeRun:
-    """Read the run that a link is about.
+    """Return the run of a signed link.
+
+    Args:
+        token: the part of the link that is signed.
 
     Raises:
-        Http404: the link was not made here, has expired, or its run is no more.
+        Http404: the signature is invalid or has expired, or the run no longer exists.
     """
     try:
-        key = signing.loads(token, salt=_SALT, max_age=settings.progress_link_max_age)
+        key = signing.loads(token, salt=_SALT, max_age=timedelta(seconds=settings.progress_link_max_age))
     except signing.BadSignature as exc:
-        raise Http404(_("This link is not valid, or not any more.")) from exc
+        raise Http404(_("This link is invalid or has expired.")) from exc
     run: TreeRun | None = TreeRun.objects.filter(id=UUID(key)).first()
     if run is None:
-        raise Http404(_("The run that this link was about is no more."))
+        raise Http404(_("This run no longer exists."))
     return run

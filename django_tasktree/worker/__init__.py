@@ -1,1 +1,1 @@
-"""What touches Celery: the task class, the publisher, and what a worker does around a node's body."""
+"""Inside a worker: the attempt at a node, heartbeats, attempts that were lost. It knows no handles and no actions."""

@@ -1,48 +1,57 @@
-"""Put other nodes' results in the places of the references to them, and values in the places of their stand-ins.
+"""Replace the references in a node's arguments with other nodes' results, and the stand-ins with their values.
 
-In one query (a few for thousands of nodes), and one more for each model of which rows are passed on.
+All results are read with one query (a few queries for thousands of nodes); rows of models are read with one query for
+each model.
 """
 
+import reprlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q, TextField, Value
 
-from django_tasktree import serialization
-from django_tasktree.engine.moves import nodes
+from django_tasktree.encoding import serialization
+from django_tasktree.encoding.nested import find_all, replace
+from django_tasktree.encoding.references import Reference
+from django_tasktree.encoding.stand_ins import take_out
+from django_tasktree.engine.transitions import nodes
 from django_tasktree.exceptions import BrokenReference
-from django_tasktree.nested import find_all, replace
-from django_tasktree.references import Reference
-from django_tasktree.stand_ins import take_out
 from django_tasktree.states import NODE_FAILED, NodeState
 
-#: (kind, node that is referred to) -> the results, in order.
+#: (kind of reference, node or run that it refers to) -> the results, in order.
 _Results = dict[tuple[str, UUID], list[Any]]
-#: What is read of a node: its key, its task, its state, and its result or error.
-_WHAT = ("id", "task", "state", "result", "error_type", "error_message")
-#: What is read for outcomes, too.
-_CALL = ("args", "kwargs")
-#: So many keys go into one query: SQLite takes no more than 32,766 values.
-_MOST_KEYS = 10_000
+#: The columns that are read for every kind of reference.
+_COLUMNS = ("id", "task", "state", "result", "error_type", "error_message")
+#: The columns that only ``outcomes`` need.
+_CALL_COLUMNS = ("args", "kwargs")
+#: The maximum number of keys in one query. SQLite accepts at most 32,766 parameters.
+MAX_KEYS = 10_000
+#: The maximum number of keys of a dict that an error message lists.
+_MAX_KEYS_SHOWN = 5
 
 
 class _NoResult(str):
-    """Why a node has no result to pass on."""
+    """The reason why a node has no result to pass on; takes the place of the result."""
 
 
 def fill_in(run_id: UUID, args: Any, kwargs: Any) -> tuple[Any, Any]:
-    """Replace each reference inside the arguments by the result, or results, and each stand-in by its value.
+    """Return the arguments with each reference replaced by its result or results, and each stand-in by its value.
 
     Args:
-        run_id: the run; a reference to it means its root nodes.
-        args: positional arguments.
-        kwargs: keyword arguments.
+        run_id: the run; a reference to it refers to its root nodes.
+        args: the positional arguments.
+        kwargs: the keyword arguments.
+
+    Returns:
+        The positional and the keyword arguments.
 
     Raises:
-        BrokenReference: a node has no result, or its result no such part.
-        RowNotFound: a row that is passed on does not exist.
+        BrokenReference: if a node has no result, or the result has no such key or position.
+        RowNotFound: if a row that is passed on does not exist.
+        SerializationError: if a result can't be read, or an enumeration or one of its members is unknown here.
     """
     args, kwargs = take_out([*_with_results(run_id, args, kwargs)])
     return args, kwargs
@@ -60,20 +69,41 @@ def _with_results(run_id: UUID, args: Any, kwargs: Any) -> tuple[Any, Any]:
     return replace(args, Reference, value_of), replace(kwargs, Reference, value_of)
 
 
-def _value(reference: Reference, found: list[Any]) -> Any:
+def _value(reference: Reference, results: list[Any]) -> Any:
     if reference.kind == "output":
-        value = found[0] if found else _NoResult(f"node {reference.node} is not in this run")
+        value = results[0] if results else _NoResult(f"node {reference.node} is not in this run")
         if isinstance(value, _NoResult):
             raise BrokenReference(value)
     else:
-        value = found
+        value = results
     try:
         return reference.pick(value)
     except (KeyError, IndexError, TypeError) as exc:
-        path = "".join(f"[{step!r}]" for step in reference.path)
         task = nodes().filter(id=reference.node).values_list("task", flat=True).first()
         source = f"node {reference.node} ({task})" if task else f"run {reference.node}"
-        raise BrokenReference(f"the {reference.kind} of {source} has no part {path} ({exc!r})") from exc
+        raise BrokenReference(f"{reference} of {source} does not exist: {_missing(reference, value)}") from exc
+
+
+def _missing(reference: Reference, value: Any) -> str:
+    """Describe the first step of a reference's path that does not exist, and the value at that place."""
+    where = reference.kind
+    for step in reference.path:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return f"{where} is {_described(value)}, without [{step!r}]"
+        where += f"[{step!r}]"
+    return where
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, dict):
+        keys = ", ".join(reprlib.repr(key) for key in islice(value, _MAX_KEYS_SHOWN))
+        more = ", …" if len(value) > _MAX_KEYS_SHOWN else ""
+        return f"a dict with the keys {keys}{more}" if value else "an empty dict"
+    if isinstance(value, (list, tuple, str)):
+        return f"a {type(value).__name__} of length {len(value):,}"
+    return "None" if value is None else f"of type {type(value).__name__}"
 
 
 def _read(run_id: UUID, references: Iterable[Reference]) -> _Results:
@@ -81,23 +111,23 @@ def _read(run_id: UUID, references: Iterable[Reference]) -> _Results:
     for reference in references:
         wanted[reference.kind].add(reference.node)
     rows: list[Any] = []
-    for some in _portions(wanted):
-        parts = [part for kind, ids in some.items() for part in _QUERIES[kind](run_id, ids)]
+    for batch in _batches(wanted):
+        parts = [part for kind, ids in batch.items() for part in _QUERIES[kind](run_id, ids)]
         rows += parts[0].union(*parts[1:], all=True) if len(parts) > 1 else parts[0]
     results: _Results = defaultdict(list)
-    for kind, node, _position, _second, *what in sorted(rows, key=lambda row: row[2:4]):
-        results[kind, node].append(_READERS[kind](*what))
+    for kind, node, _position, _second, *columns in sorted(rows, key=lambda row: row[2:4]):
+        results[kind, node].append(_READERS[kind](*columns))
     return results
 
 
-def _portions(wanted: dict[str, set[UUID]]) -> Iterator[dict[str, set[UUID]]]:
-    """Nearly always all at once."""
+def _batches(wanted: dict[str, set[UUID]]) -> Iterator[dict[str, set[UUID]]]:
+    """Split the keys into batches that fit SQLite's limit of parameters; nearly always there is one batch."""
     keys = [(kind, key) for kind, ids in wanted.items() for key in ids]
-    for start in range(0, len(keys), _MOST_KEYS):
-        some: dict[str, set[UUID]] = defaultdict(set)
-        for kind, key in keys[start : start + _MOST_KEYS]:
-            some[kind].add(key)
-        yield some
+    for start in range(0, len(keys), MAX_KEYS):
+        batch: dict[str, set[UUID]] = defaultdict(set)
+        for kind, key in keys[start : start + MAX_KEYS]:
+            batch[kind].add(key)
+        yield batch
 
 
 def _only_result(node: UUID, task: str, state: str, result: str | None, *_rest: str) -> Any:
@@ -137,9 +167,9 @@ def _outcome(
 
 
 def _rows(queryset: Any, kind: str, node: str, position: str = "position") -> Any:
-    # A union has the same columns in all of its parts.
-    call = _CALL if kind == "outcomes" else [Value("", output_field=TextField())] * len(_CALL)
-    return queryset.values_list(Value(kind), F(node), F(position), F("position"), *_WHAT, *call)
+    # All parts of a union must have the same columns.
+    call = _CALL_COLUMNS if kind == "outcomes" else [Value("", output_field=TextField())] * len(_CALL_COLUMNS)
+    return queryset.values_list(Value(kind), F(node), F(position), F("position"), *_COLUMNS, *call)
 
 
 def _of_run(run_id: UUID) -> Any:
@@ -151,7 +181,7 @@ def _succeeded(run_id: UUID) -> Any:
 
 
 def _children(rows: Any, kind: str, run_id: UUID, ids: set[UUID]) -> list[Any]:
-    """The children of nodes, and the root nodes where the run is among them; gather nodes left out."""
+    """Return queries for the children of nodes, and for the root nodes if the run is among them, without gathers."""
     tasks = rows.filter(is_gather=False)
     parts = []
     if ids - {run_id}:
@@ -174,7 +204,7 @@ def _outcomes(run_id: UUID, ids: set[UUID]) -> list[Any]:
 
 
 def _subtree_outputs(run_id: UUID, ids: set[UUID]) -> list[Any]:
-    """Of each child what its gather nodes made of its subtree, or its own result where it has none."""
+    """Return queries for the results of each child's gather nodes, or the child's own result if it has none."""
     has_gather = _of_run(run_id).filter(parent_id=OuterRef("id"), is_gather=True)
     parts = _children(_succeeded(run_id).filter(~Exists(has_gather)), "subtree_outputs", run_id, ids)
     gathered = _succeeded(run_id).filter(is_gather=True, parent__is_gather=False)

@@ -1,39 +1,31 @@
-"""The node that is running: what a body sees of it, and what it may ask for."""
+"""The node whose task function is running, and the task function's access to it: :func:`current_node`."""
 
 from typing import Any
 from uuid import UUID
 
 from celery.utils.threads import LocalStack
 
-from django_tasktree.engine.specs import NodeError, NodeRef
+from django_tasktree.builder.nodes import NodeWithOutput
+from django_tasktree.encoding.node_error import NodeError
+from django_tasktree.engine.types import NodeRef
 from django_tasktree.exceptions import NotInANode
 from django_tasktree.models import NodeRun
-from django_tasktree.nodes import NodeWithOutput
 
-#: A stack, as Celery's own of requests: an eager node may run inside another's body.
+#: A stack for each thread or greenlet, like Celery's stack of requests: an eager node may run inside another node's
+#: task function.
 _running: Any = LocalStack()
 
 
-class StopPropagation(Exception):
-    """Raised by a body to end its branch: the node succeeds, and nothing below it runs.
+class RunningNode(NodeWithOutput[Any]):
+    """The node whose task function is running.
 
-    Args:
-        result: the node's result.
-    """
-
-    def __init__(self, result: Any = None) -> None:
-        super().__init__(result)
-        self.result = result
-
-
-class RunningNode(NodeWithOutput):
-    """The node whose body is running; what is added to it is inserted with its success, all or nothing.
+    Nodes that are added to it are inserted in the transaction that stores its success, or not at all.
 
     Attributes:
         id: the node's key.
         run_id: the run's key.
         parent_id: the parent's key; None for a root node.
-        task_id: this attempt's task id.
+        task_id: the task ID of this attempt.
     """
 
     def __init__(self, ref: NodeRef) -> None:
@@ -43,18 +35,18 @@ class RunningNode(NodeWithOutput):
         self.run_id: UUID = ref.run_id
         self.parent_id: UUID | None = ref.parent_id
         self.task_id: UUID = ref.task_id
-        #: The message of the retry that the body asked for; sent once the move to RETRY is committed.
+        #: The signature of the retry that the task function requested; sent after the commit of the state RETRY.
         self.retry_signature: Any = None
-        #: Why it asked for it.
+        #: The exception that the task function passed to ``retry()``.
         self.retry_error: NodeError | None = None
-        #: Whether the task function has returned: what fails after that is no error of its own.
+        #: Whether the task function has returned; later errors are not its own.
         self.has_returned = False
-        #: The columns of the row that the retry changes.
+        #: The columns of the row that ``retry(args=…, kwargs=…)`` changes.
         self.retry_arguments: dict[str, Any] = {}
 
     @property
     def row(self) -> NodeRun:
-        """The node's row, read anew."""
+        """The node's row, read from the database at each access."""
         row: NodeRun = NodeRun.objects.get(id=self.id)
         return row
 
@@ -70,10 +62,17 @@ class RunningNode(NodeWithOutput):
 
 
 def current_node() -> RunningNode:
-    """Give the node whose body is running in this thread.
+    """Return the node whose :term:`task function` is running in this thread.
+
+    .. code-block:: python
+
+        @task_with_callbacks
+        def split(path):
+            for part in parts_of(path):
+                current_node().add_task(convert, [part])
 
     Raises:
-        NotInANode: the task was not started by a tree.
+        NotInANode: if no node is running here: the task was called directly, or sent without a tree.
     """
     node = running_node()
     if node is None:
@@ -82,6 +81,6 @@ def current_node() -> RunningNode:
 
 
 def running_node() -> RunningNode | None:
-    """Give the node whose body is running in this thread, if there is one."""
+    """Return the node whose task function is running in this thread; None if there is none."""
     node: RunningNode | None = _running.top
     return node

@@ -1,8 +1,8 @@
 """One attempt at a node, from its claim to its outcome."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -10,91 +10,92 @@ from typing import Any, cast
 
 import billiard.common
 from celery.exceptions import Ignore, Reject, Retry, WorkerShutdown, WorkerTerminate
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import DatabaseError, InterfaceError, connections, transaction
 
-from django_tasktree import serialization, times
-from django_tasktree.atomicity import atomic_alias
-from django_tasktree.blueprint import draw
-from django_tasktree.engine import retry as engine_retry
-from django_tasktree.engine.claim import claim
-from django_tasktree.engine.park import park
-from django_tasktree.engine.specs import NodeError, NodeRef, NodeSpec, Outcome, Place
-from django_tasktree.engine.transient import is_transient, may_go_away, persist
-from django_tasktree.exceptions import Fenced
-from django_tasktree.failures import Presentable, describe, presentable
-from django_tasktree.stand_ins import are_in, plain
+from django_tasktree.builder.atomicity import atomic_alias
+from django_tasktree.builder.plan import plan_nodes
+from django_tasktree.dispatch import eager
+from django_tasktree.dispatch.after_commit import finish_and_propagate, publish_after_commit
+from django_tasktree.dispatch.message import HEADER
+from django_tasktree.dispatch.open_transactions import discard_connections, guard, none_left_open, roll_back_leftovers
+from django_tasktree.dispatch.publisher import send_retry
+from django_tasktree.encoding import serialization, times
+from django_tasktree.encoding.errors import Presentable, describe, presentable
+from django_tasktree.encoding.node_error import NodeError
+from django_tasktree.encoding.stand_ins import are_in, plain
+from django_tasktree.encoding.text import text_of
+from django_tasktree.engine.lifecycle import attempts as engine_retry
+from django_tasktree.engine.lifecycle.claim import claim, defer_claim
+from django_tasktree.engine.retrying import is_transient, may_go_away, retry_transient
+from django_tasktree.engine.scopes import place_below
+from django_tasktree.engine.types import NodeRef, NodeSpec, Outcome
+from django_tasktree.exceptions import StaleAttempt, StopPropagation
 from django_tasktree.states import NodeState
-from django_tasktree.text import text_of
-from django_tasktree.worker import eager
 from django_tasktree.worker.arguments import fill_in
-from django_tasktree.worker.commits import errors_logged_on_commit
-from django_tasktree.worker.context import RunningNode, StopPropagation
-from django_tasktree.worker.follow import conclude, publish_after_commit
+from django_tasktree.worker.context import RunningNode
 from django_tasktree.worker.identity import worker_of
-from django_tasktree.worker.lost import give_up
-from django_tasktree.worker.message import HEADER
-from django_tasktree.worker.open_transactions import discard_connections, guard, none_left_open, roll_back_leftovers
-from django_tasktree.worker.publisher import send_retry
+from django_tasktree.worker.lost_attempts import requeue_or_fail
 from django_tasktree.worker.task_result import success_row
 
 logger = logging.getLogger(__name__)
 
-#: What writing an outcome may raise. Where it won't go away, it is about the row, which would be refused again.
+#: The exceptions of a database that does not accept an outcome. Those that a retry can't solve are about the row's
+#: values, which the database would refuse again.
 _REFUSED = (DatabaseError, ValueError)
 
 
 def run_attempt(
-    task: Any, ref: NodeRef, args: Sequence[Any], kwargs: Mapping[str, Any], body: Callable[..., Any]
+    task: Any, ref: NodeRef, args: Sequence[Any], kwargs: Mapping[str, Any], call: Callable[..., Any]
 ) -> Any:
-    """Claim a node, run its body and write its outcome.
+    """Claim the node, run the task function and store its outcome.
 
     Args:
         task: the task instance, with the message's request.
         ref: the attempt that the message names.
-        args: positional arguments as sent.
-        kwargs: keyword arguments as sent.
-        body: runs the task function, with what the task's class puts around it.
+        args: the positional arguments of the message, with references and stand-ins.
+        kwargs: the keyword arguments of the message, with references and stand-ins.
+        call: calls the task function, through the class's own ``__call__`` if there is one.
 
     Returns:
-        What the body returned, for Celery's own result backend.
+        The return value of the task function, for Celery's result backend.
 
     Raises:
-        Ignore: the message is a duplicate or void, or the body raised it.
-        Exception: what the body raised, in a form that Celery can handle; the node's row has it by then.
+        Ignore: if the message is a duplicate or out of date, or the task function raised Ignore.
+        Exception: the exception of the task function, in a form that Celery can handle; the node's row has it already.
     """
     if not task.request.is_eager:
         roll_back_leftovers(task.name, task.request.id, "before")
     _claim(task, ref)
     try:
-        return _attempt(task, ref, partial(_run_body, task, args, kwargs, body))
+        return _attempt(task, ref, partial(_run_task_function, task, args, kwargs, call))
     except KeyboardInterrupt as exc:
-        # Somebody stops this process, in which nodes run eagerly: nothing would ever run this one again.
+        # A user interrupts this process, in which nodes run eagerly: no worker would ever run this node again.
         with suppress(Ignore):
             _fail(ref, exc)
         raise
-    except Exception as exc:  # noqa: BLE001  it is raised below
+    except Exception as exc:  # noqa: BLE001  raised below
         shown = _for_celery(exc)
     try:
-        # Not within the handler: as its context, what is replaced would come back into every traceback.
+        # Raise it outside the handler: else the replaced exception would be its context, and appear in every traceback.
         raise shown
     finally:
-        # Its traceback refers to this frame.
+        # Break the reference cycle: the traceback refers to this frame.
         del shown
 
 
-def _attempt(task: Any, ref: NodeRef, run_body: Callable[[RunningNode], tuple[Any, Outcome]]) -> Any:
+def _attempt(task: Any, ref: NodeRef, run_task_function: Callable[[RunningNode], tuple[Any, Outcome]]) -> Any:
     node = RunningNode(ref)
     committed: list[bool] = []
     try:
         alias = atomic_alias(task)
         if alias is not None:
-            return _run_in_transaction(task, node, run_body, alias, committed)
-        value, outcome = run_body(node)
+            return _run_in_transaction(task, node, run_task_function, alias, committed)
+        value, outcome = run_task_function(node)
     except Retry as exc:
         _retry_later(task, node, exc)
         raise
-    except Fenced as exc:
-        logger.warning("%s: what its body wrote is rolled back", exc)
+    except StaleAttempt as exc:
+        logger.warning("%s: the writes of its task function are rolled back", exc)
         raise Ignore(str(exc)) from exc
     except Reject as exc:
         raise _reject(ref, exc) from exc
@@ -112,59 +113,60 @@ def _attempt(task: Any, ref: NodeRef, run_body: Callable[[RunningNode], tuple[An
 
 
 def _succeed_or_fail(task: Any, ref: NodeRef, outcome: Outcome, value: Any) -> None:
-    """Write a success; where the database will never take it, fail the node: another attempt would come to the same."""
+    """Store a success; if the database will never accept it, fail the node, because another attempt would fail too."""
     try:
         _succeed(task, ref, outcome, value)
     except _REFUSED as exc:
         if may_go_away(exc):
             raise
         with suppress(Ignore):
-            # It is void where the outcome was written, and what failed came after that.
+            # Ignore: the outcome was stored, and the error occurred after that.
             _fail(ref, exc)
         raise
 
 
 def _must_start_over(task: Any, node: RunningNode, exc: Exception, committed: list[bool]) -> bool:
-    """Return whether an error is the database's, in a transaction that can be repeated."""
+    """Return whether an error is a transient one of the database, in a transaction that can be repeated."""
     if committed or not task.atomic:
         return False
     return may_go_away(exc) if node.has_returned else is_transient(exc)
 
 
 def _ends_process(exc: BaseException, *, is_eager: bool) -> bool:
-    """Return whether the worker or a signal ends this process: then the attempt is lost, and has not failed."""
+    """Return whether the worker or a signal ends this process: then the attempt is lost and has not failed."""
     if isinstance(exc, (WorkerShutdown, WorkerTerminate)):
         return True
     if isinstance(exc, KeyboardInterrupt):
-        # Pool processes ignore the signal, and a worker's main process handles it: there the body itself raised it.
+        # Pool processes ignore SIGINT, and a worker's main process handles it: there the task function itself raised
+        # the exception.
         return is_eager
-    # In a pool process, the handler of SIGTERM raises SystemExit wherever the body is.
+    # In a pool process, the handler of SIGTERM raises SystemExit at any point of the task function.
     return isinstance(exc, SystemExit) and bool(billiard.common._should_have_exited[0])  # type: ignore[attr-defined]
 
 
 def _fail(ref: NodeRef, exc: BaseException) -> None:
-    """Fail the node; where the database's encoding lacks a character of the error, with the error in ASCII."""
+    """Fail the node; if the database's encoding lacks a character of the error, store the error in ASCII."""
     error = describe(exc)
     try:
         _conclude(ref, Outcome(NodeState.FAILURE, error=error))
     except _REFUSED as refusal:
         if may_go_away(refusal):
             raise
-        logger.exception("node %s: its error can't be stored, so it is written in ASCII", ref.id)
+        logger.exception("node %s: the database refuses its error, which is stored in ASCII instead", ref.id)
         _conclude(ref, Outcome(NodeState.FAILURE, error=error.in_ascii()))
 
 
 def _for_celery(exc: Exception) -> Exception:
-    """Return what a body raised, or what Celery, its result backends and its logs can handle instead."""
+    """Return the task function's exception, or one that Celery, its result backends and its logs can handle instead."""
     shown = presentable(exc)
     if isinstance(shown, Presentable):
         shown.__context__ = None
     if shown is exc:
         return shown
-    kept: Any = exc
+    original: Any = exc
     message: Any = text_of(shown)
     if isinstance(exc, Retry):
-        return Retry(message, kept.exc, kept.when, is_eager=kept.is_eager, sig=kept.sig)
+        return Retry(message, original.exc, original.when, is_eager=original.is_eager, sig=original.sig)
     if isinstance(exc, Reject):
         return Reject(message, requeue=False)
     return Ignore(message) if isinstance(exc, Ignore) else shown
@@ -174,144 +176,165 @@ def _claim(task: Any, ref: NodeRef) -> None:
     """Claim the node.
 
     Raises:
-        Ignore: the message is void, or the database fails. In that case the node stays queued, and the sweep sends its
-            message again.
-        Reject: the database fails, and the broker still has the message: it is delivered again.
+        Ignore: if the message is a duplicate or out of date, or if the database fails. In the latter case the node
+            stays QUEUED, and the sweep sends its message again.
+        Reject: if the database fails and the broker still has the message (``acks_late``), which delivers it again.
     """
     try:
-        _claim_or_park(task, ref)
+        _claim_or_defer(task, ref)
     except (DatabaseError, InterfaceError) as exc:
         if task.request.is_eager:
             raise
-        logger.exception("node %s could not be claimed by task %s[%s]: it stays queued", ref.id, task.name, ref.task_id)
+        logger.exception("task %s[%s] could not claim node %s, which stays queued", task.name, ref.task_id, ref.id)
         discard_connections()
         text = f"node {ref.id} could not be claimed: {text_of(exc)}"
         raise (Reject(text, requeue=True) if task.acks_late else Ignore(text)) from exc
 
 
-def _claim_or_park(task: Any, ref: NodeRef) -> None:
+def _claim_or_defer(task: Any, ref: NodeRef) -> None:
     while not claim(ref, task.request.hostname or "", worker_of(task.request)):
-        parked = persist(lambda: park(ref))
-        if not parked.again:
-            logger.info("task %s[%s]: a duplicate, void or early message of node %s", task.name, ref.task_id, ref.id)
-            publish_after_commit(ref.run_id, parked.dispatches)
+        deferred = retry_transient(lambda: defer_claim(ref))
+        if not deferred.again:
+            logger.info(
+                "task %s[%s]: ignored a message of node %s that is a duplicate, out of date or too early",
+                task.name,
+                ref.task_id,
+                ref.id,
+            )
+            publish_after_commit(ref.run_id, deferred.dispatches)
             raise Ignore
 
 
 def _start_over(task: Any, ref: NodeRef, exc: Exception) -> Ignore:
-    """Queue the node of an atomic body anew whose transaction fell to a deadlock, or to a database that went away."""
+    """Requeue or fail an atomic node whose transaction failed because of a deadlock or a lost connection."""
     try:
-        again = persist(lambda: give_up(ref, task, describe(exc)))
-    except Fenced as fenced:
-        logger.warning("%s", fenced)
+        is_requeued = retry_transient(lambda: requeue_or_fail(ref, task, describe(exc)))
+    except StaleAttempt as stale:
+        logger.warning("%s", stale)
     else:
-        logger.warning("node %s: its transaction failed (%s); it %s", ref.id, exc, "runs again" if again else "fails")
+        action = "queued again" if is_requeued else "failed"
+        logger.warning("node %s was %s, because its transaction failed (%s)", ref.id, action, exc)
     return Ignore(str(exc))
 
 
 def _run_in_transaction(
     task: Any,
     node: RunningNode,
-    run_body: Callable[[RunningNode], tuple[Any, Outcome]],
+    run_task_function: Callable[[RunningNode], tuple[Any, Outcome]],
     alias: str,
     committed: list[bool],
 ) -> Any:
-    """Run the body and write its outcome in one transaction; whatever is raised rolls both back.
+    """Run the task function and store its outcome in one transaction; any exception rolls back both.
 
     Args:
         task: see :func:`run_attempt`.
         node: the node.
-        run_body: runs the body and returns its value and its outcome.
+        run_task_function: runs the task function and returns its value and its outcome.
         alias: the database.
-        committed: gets an entry once both are committed; what fails after that is no failure of the node.
+        committed: gets an entry when both are committed; an error after that is not a failure of the node.
     """
-    look = guard(f"what task {task.name} registered with on_commit")
+    roll_back_leftovers_of_callbacks = guard(f"what task {task.name} registered with on_commit")
     with transaction.atomic(using=alias):
         transaction.on_commit(lambda: committed.append(True), using=alias)
-        with errors_logged_on_commit(alias):
-            value, outcome = run_body(node)
-        transaction.on_commit(look, using=alias)
+        with _errors_logged_on_commit(alias):
+            value, outcome = run_task_function(node)
+        transaction.on_commit(roll_back_leftovers_of_callbacks, using=alias)
         _succeed(task, node.ref, outcome, value, alias)
     return value
 
 
-def _run_body(task: Any, args: Any, kwargs: Any, body: Callable[..., Any], node: RunningNode) -> tuple[Any, Outcome]:
+@contextmanager
+def _errors_logged_on_commit(alias: str) -> Iterator[None]:
+    """Register the block's ``on_commit`` callbacks as robust: their exceptions are logged.
+
+    An exception could not undo the commit, and would keep Django from calling the callbacks after it.
+
+    Args:
+        alias: the database.
+    """
+    before = len(connections[alias].run_on_commit)
+    yield
+    entries: list[Any] = connections[alias].run_on_commit
+    entries[before:] = [(savepoint_ids, callback, True) for savepoint_ids, callback, _ in entries[before:]]
+
+
+def _run_task_function(
+    task: Any, args: Any, kwargs: Any, call: Callable[..., Any], node: RunningNode
+) -> tuple[Any, Outcome]:
     if task.request.headers[HEADER].get("references", True):
-        args, kwargs = persist(partial(fill_in, node.run_id, args, kwargs))
-    stop = False
-    # A transaction around the body is all that eager.body() would be.
-    with node, eager.body() if task.request.is_eager and not task.atomic else nullcontext():
+        args, kwargs = retry_transient(partial(fill_in, node.run_id, args, kwargs))
+    skip_children = False
+    # The transaction of an atomic task does what eager.task_function() would do.
+    with node, eager.task_function() if task.request.is_eager and not task.atomic else nullcontext():
         try:
             with none_left_open(task.name):
                 task.before_start(task.request.id, args, kwargs)
-                value = body(*args, **kwargs)
+                value = call(*args, **kwargs)
         except StopPropagation as exc:
-            value, stop = exc.result, True
+            value, skip_children = exc.result, True
         except Retry as exc:
             if node.retry_signature is None:
-                raise TypeError(f"task {task.name!r} raised Retry itself: call self.retry(), which sends it") from exc
+                raise TypeError(f"task {task.name!r} raised Retry itself: call self.retry() instead") from exc
             raise
         except BaseException as exc:
             if isinstance(exc, Exception) or _ends_process(exc, is_eager=task.request.is_eager):
                 raise
-            # What is no Exception would end the process, here and in Celery: SystemExit, asyncio.CancelledError.
+            # A BaseException such as SystemExit or asyncio.CancelledError would end the process, here and in Celery.
             raise presentable(exc) from None
     node.has_returned = True
     if node.retry_signature is not None:
-        # The body called retry(throw=False) and returned: it did ask for another attempt.
+        # The task function called retry(throw=False) and returned: it requested another attempt.
         raise Retry(sig=node.retry_signature)
     prefer = "pickle" if task.app.conf.result_serializer == "pickle" else "json"
     result = serialization.write(value, "max_result_size", prefer=prefer)
-    given = plain(value) if prefer != "pickle" and are_in(result) else value
-    return given, Outcome(NodeState.SUCCESS, result=result, stop=stop, added=_added(node))
+    celery_value = plain(value) if prefer != "pickle" and are_in(result) else value
+    return celery_value, Outcome(NodeState.SUCCESS, result=result, skip_children=skip_children, added=_added(node))
 
 
 def _added(node: RunningNode) -> tuple[NodeSpec, ...]:
     if not node.children:
         return ()
-    ref = node.ref
-    limiter = ref.limiter if ref.max_active is None else ref.id
-    return tuple(draw(node, Place(ref.run_id, ref.id, ref.child_count, ref.stops, limiter)).specs)
+    return tuple(plan_nodes(node, place_below(node.ref, node.ref.child_count)).specs)
 
 
 def _succeed(task: Any, ref: NodeRef, outcome: Outcome, value: Any, alias: str | None = None) -> None:
-    # In a transaction a void attempt must go on as an error, which rolls back.
-    write = _conclude if alias is None else conclude
+    # In a transaction, StaleAttempt must propagate as an error, which rolls back the task function's writes.
+    write = _conclude if alias is None else finish_and_propagate
     row = success_row(task, value)
     if row is None:
         write(ref, outcome)
         return
     try:
         with nullcontext() if alias is None else transaction.atomic(using=alias):
-            write(ref, replace(outcome, beside=row))
+            write(ref, replace(outcome, companion=row))
     except _REFUSED as exc:
         if may_go_away(exc):
             raise
-        logger.exception("node %s: its TaskResult can't be stored, so it is left to Celery", ref.id)
+        logger.exception("node %s: its TaskResult can't be stored with the outcome, and is left to Celery", ref.id)
         write(ref, outcome)
         return
-    # Celery would store it once more.
+    # Keep Celery from storing the result a second time.
     task.request.ignore_result = True
 
 
 def _conclude(ref: NodeRef, outcome: Outcome) -> None:
     try:
-        conclude(ref, outcome)
-    except Fenced as exc:
-        logger.warning("%s: its outcome (%s) is dropped", exc, outcome.state)
+        finish_and_propagate(ref, outcome)
+    except StaleAttempt as exc:
+        logger.warning("%s: its outcome (%s) is discarded", exc, outcome.state)
         raise Ignore(str(exc)) from exc
 
 
 def _retry_later(task: Any, node: RunningNode, exc: Any) -> None:
-    """Commit the move to RETRY, then send the message that the body's ``retry()`` made."""
+    """Commit the transition to RETRY, then send the message that ``retry()`` created."""
     signature = node.retry_signature
     reason = node.retry_error or NodeError("celery.exceptions.Retry", text_of(exc))
     try:
         task_id = engine_retry.retry(node.ref, reason, _eta(signature.options), node.retry_arguments)
-    except Fenced as fenced:
-        raise Ignore(str(fenced)) from exc
+    except StaleAttempt as stale:
+        raise Ignore(str(stale)) from exc
     signature.set(task_id=str(task_id))
-    # Celery would run an eager retry within this call: many retries would use up the stack.
+    # Without this, Celery would run an eager retry within this call, and many retries would exhaust the stack.
     exc.sig = None
     send_retry(node, signature, is_eager=task.request.is_eager)
 
@@ -324,21 +347,21 @@ def _eta(options: Mapping[str, Any]) -> datetime | None:
 
 
 def _reject(ref: NodeRef, exc: Any) -> Exception:
-    """Fail the node, or queue it anew; the new message makes the broker's own redelivery void."""
+    """Fail the node or queue it again; the new task ID makes the broker's own redelivery out of date."""
     reason = "no reason given" if exc.reason is None else text_of(exc.reason)
-    error = NodeError("celery.exceptions.Reject", f"the body rejected its message: {reason}")
+    error = NodeError("celery.exceptions.Reject", f"the task function rejected its message: {reason}")
     if not exc.requeue:
         _conclude(ref, Outcome(NodeState.FAILURE, error=error))
         return cast("Exception", exc)
     try:
         publish_after_commit(ref.run_id, [engine_retry.requeue(ref, engine_retry.REJECTED, error)])
-    except Fenced as fenced:
-        logger.warning("%s: its rejection is dropped", fenced)
+    except StaleAttempt as stale:
+        logger.warning("%s: its rejection is discarded", stale)
     return Ignore(error.message)
 
 
 def _ignored(exc: Ignore) -> NodeError:
     return NodeError(
         "celery.exceptions.Ignore",
-        f"the body asked to be ignored: {text_of(exc)}" if exc.args else "the body asked to be ignored",
+        f"the task function raised Ignore: {text_of(exc)}" if exc.args else "the task function raised Ignore",
     )

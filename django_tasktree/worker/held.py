@@ -1,11 +1,13 @@
-"""The messages of nodes that this worker has received and not ended.
+"""The requests of nodes that this worker has received and that have not ended.
 
-Celery's own table has one entry for each task id. A second message with the same id, which a broker may deliver at any
-time, takes the place of the first, and its end removes the entry although the first is still running. Celery also
-clears its set of reserved requests when the broker's connection is lost. So the requests themselves are kept here.
+Celery's table of requests has one entry for each task ID. A second message with the same ID, which a broker may deliver
+at any time, replaces the first, and the end of the second removes the entry although the first is still running.
+Celery also clears its set of reserved requests when the connection to the broker is lost. So this module keeps the
+requests itself.
 """
 
 import os
+import time
 from itertools import count, islice
 from threading import Lock
 from typing import Any
@@ -14,17 +16,24 @@ from weakref import WeakValueDictionary
 from celery.worker import state
 from celery.worker.request import Request
 
-#: So many task ids at most go into a worker's row.
+from django_tasktree.conf import settings
+
+#: The maximum number of task IDs in a worker's row.
 MOST_HELD = 1000
 
 _lock = Lock()
 _numbers = count()
-# In the order of receipt. Weak: Celery drops requests that have not started when the broker's connection is lost.
+# In the order of receipt. The references are weak, because Celery drops requests that have not started when the
+# connection to the broker is lost.
 _requests: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
 
 def hold(request: Any) -> None:
-    """Add a request that the worker has received."""
+    """Add a request that the worker has received.
+
+    Args:
+        request: the request; only a weak reference to it is kept. It has the attributes of ``NodeRequest``.
+    """
     with _lock:
         _requests[next(_numbers)] = request
 
@@ -36,7 +45,7 @@ def held_requests() -> list[Any]:
 
 
 def held_task_ids() -> set[str]:
-    """Return the task ids of the requests that have not ended, and whose process has not either."""
+    """Return the task IDs of the requests that have not ended and whose process, if any, has not exited."""
     return {request.id for request in _living_requests()}
 
 
@@ -45,31 +54,34 @@ def _living_requests() -> list[Any]:
 
 
 def held_for_row(processes: int) -> list[str]:
-    """Return the task ids that the worker's row shows: those of the oldest requests that have a reason to wait.
+    """Return the task IDs for the worker's row: the oldest requests that are running or have a reason to wait.
 
-    A pool with a free process starts at once what there is. What waits there all the same may wait for ever: a pool
-    can lose jobs, or start nothing any more, when one of its processes is killed. It is not shown, so that the sweep
-    sends it again.
+    A pool with a free process soon starts a waiting request. If a request waits there for ``RESEND_AFTER`` seconds all
+    the same, it may wait forever: when one of its processes is killed, a pool can lose jobs, or start none any more.
+    Such a request is not listed, so that the sweep sends its message again.
 
     Args:
-        processes: how many tasks the pool runs at once.
+        processes: how many tasks the pool runs at the same time.
+
+    Returns:
+        At most ``MOST_HELD`` task IDs.
     """
     held = _living_requests()
-    # Celery clears its set when the broker's connection is lost, and knows the tasks that are no nodes.
+    # Celery's set also has the tasks that are not nodes, but Celery clears it when the connection to the broker breaks.
     others = [request for request in _active_requests() if not _has_lost_its_process(request)]
     running = {id(request) for request in (*others, *filter(_has_started, held))}
     is_busy = len(running) >= processes
-    waiting = (request.id for request in held if is_busy or _has_started(request) or _is_limited(request))
-    return list(islice(dict.fromkeys(waiting), MOST_HELD))
+    listed = (request.id for request in held if is_busy or _has_started(request) or _has_reason_to_wait(request))
+    return list(islice(dict.fromkeys(listed), MOST_HELD))
 
 
 def _active_requests() -> list[Any]:
-    """Copy Celery's set, to which the main thread adds meanwhile."""
+    """Return a copy of Celery's set, which the main thread may change during the iteration."""
     while True:
         try:
             return list(state.active_requests)
         except RuntimeError:  # noqa: PERF203
-            # It has changed during the iteration.
+            # The set has changed during the iteration.
             continue
 
 
@@ -78,30 +90,30 @@ def _has_started(request: Any) -> bool:
 
 
 def _has_lost_its_process(request: Any) -> bool:
-    """Return whether the process that runs a body has exited, whatever Celery knows: its main thread may hang."""
+    """Return whether the process of a request has exited; Celery may not know it, because its main thread hangs."""
     return request.worker_pid is not None and has_exited(request.worker_pid)
 
 
 def has_exited(pid: int) -> bool:
-    """Return whether a child process has exited; False where the system can't tell, or the process is this one."""
+    """Return whether a child process has exited; False for this process, and on systems without ``waitid``."""
     if pid == os.getpid() or not hasattr(os, "waitid"):
         return False
     try:
-        # Its exit status stays there for Celery.
+        # WNOWAIT leaves the exit status for Celery.
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
         return True
 
 
-def _is_limited(request: Any) -> bool:
-    """Return whether a message waits for the rate limit of its task."""
-    return bool(request.task.rate_limit)
+def _has_reason_to_wait(request: Any) -> bool:
+    """Return whether a message has just arrived, or may wait for the rate limit of its task."""
+    return time.monotonic() - request.received_at < settings.resend_after or bool(request.task.rate_limit)
 
 
 def restore_entry(task_id: str) -> None:
-    """Put a request back into Celery's table after the end of another one with its task id has removed it.
+    """Put a running request back into Celery's table after another request with the same task ID has ended.
 
-    Celery finds what it is to terminate in that table.
+    Celery uses the table to find the requests to terminate.
     """
     for request in held_requests():
         if request.id == task_id and isinstance(request, Request):

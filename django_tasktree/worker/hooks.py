@@ -1,21 +1,28 @@
-"""What task classes hang into a task's start: within a node it belongs to the attempt, as the task function does.
+"""Run the hooks ``__call__`` and ``before_start`` of task classes inside the attempt at a node.
 
-Celery's documentation lets a class override ``__call__`` and end it in ``self.run(…)``, and calls ``before_start``
-first. What they raise before the claim would leave the node queued, and its message would be sent again and again.
+Celery allows a class to override ``__call__`` and to call ``self.run(…)`` from it, and Celery calls ``before_start``
+first. An exception that they raised before the node is claimed would leave the node QUEUED, and its message would be
+sent again and again.
 """
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django_tasktree.engine.specs import NodeRef
-from django_tasktree.worker.message import HEADER, read_header
+from django_tasktree.dispatch.message import HEADER, read_header
+from django_tasktree.engine.types import NodeRef
 
 
 def enter_attempt(request: Any) -> NodeRef | None:
-    """Return the attempt whose message a request is, the first time that it is asked.
+    """Return the attempt that a request's message names, once per request.
 
-    The body may call its own task again within the same request: that call is none of the node's.
+    The task function may call its own task within the same request; such a call is not the node's attempt.
+
+    Args:
+        request: the request of the task (``task.request``).
+
+    Returns:
+        None at each later call, and if the message is not for a node.
     """
     if getattr(request, "tasktree_entered", False):
         return None
@@ -25,7 +32,14 @@ def enter_attempt(request: Any) -> NodeRef | None:
 
 
 def enter_body(request: Any) -> bool:
-    """Return whether a call is that of a node's body, by the ``__call__`` of a subclass; True once for each request."""
+    """Return whether a call is the one by which a subclass's ``__call__`` runs a node's task function.
+
+    Args:
+        request: the request of the task (``task.request``).
+
+    Returns:
+        True at most once per request.
+    """
     if not getattr(request, "tasktree_awaits_body", False):
         return False
     request.tasktree_awaits_body = False
@@ -33,15 +47,15 @@ def enter_body(request: Any) -> bool:
 
 
 def in_attempt(call: Callable[..., Any]) -> Callable[..., Any]:
-    """Make the ``__call__`` of a class a part of the attempt.
+    """Return a ``__call__`` that runs inside the attempt if its task runs as a node.
 
     Args:
-        call: the function; its own ``super().__call__(…)`` or ``self.run(…)`` runs the body.
+        call: the ``__call__`` of a class; it runs the task function with ``super().__call__(…)`` or ``self.run(…)``.
     """
 
     @wraps(call)
     def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        # The attempt's own code is above this module.
+        # The task runs the attempt: CallbackTask.run_as_node.
         node = enter_attempt(self.request)
         if node is None:
             return call(self, *args, **kwargs)
@@ -53,10 +67,12 @@ def in_attempt(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def put_off(before_start: Callable[..., Any]) -> Callable[..., Any]:
-    """Make the ``before_start`` of a class a part of the attempt: Celery's own call of it does nothing for a node.
+    """Return a ``before_start`` that does nothing when Celery calls it for a node.
+
+    The attempt calls it again after the node is claimed.
 
     Args:
-        before_start: the function.
+        before_start: the ``before_start`` of a class.
     """
 
     @wraps(before_start)

@@ -1,32 +1,37 @@
-"""Which worker an attempt runs in: the worker's main process names itself in each request that it hands to its pool."""
+"""The ID of the worker that runs an attempt. The worker's main process writes it into each request for its pool."""
 
 from typing import Any
 from uuid import UUID, uuid4
 
 _KEY = "tasktree_worker"
-_here: UUID | None = None
+#: The ID of the worker of this process; None if no worker has started in it.
+here: UUID | None = None
 
 
-def assume() -> UUID:
-    """Give this process, in which a worker starts, a new identity: a worker that starts again is another."""
-    global _here
-    _here = uuid4()
-    return _here
+def new_worker_id() -> UUID:
+    """Create the ID of the worker that starts in this process. A worker that starts again gets another ID."""
+    global here
+    here = uuid4()
+    return here
 
 
-def sign(request_dict: dict[str, Any]) -> None:
-    """Write into a request by which worker it was received; pool processes see it, however they were started."""
-    request_dict[_KEY] = None if _here is None else _here.hex
+def stamp_request(request_dict: dict[str, Any]) -> None:
+    """Write this worker's ID into a request, so that pool processes see it, whether or not they were forked.
+
+    Args:
+        request_dict: the request as Celery hands it to the pool; it is changed.
+    """
+    request_dict[_KEY] = None if here is None else here.hex
 
 
 def worker_of(request: Any) -> UUID | None:
-    """Tell which worker received a request.
+    """Return the ID of the worker that received a request.
 
     Args:
-        request: as a task sees it.
+        request: the request of the task (``task.request``).
 
     Returns:
-        None where no worker did: in eager mode.
+        None in eager mode, where no worker received it.
     """
     key: str | None = getattr(request, _KEY, None)
     return None if key is None else UUID(hex=key)

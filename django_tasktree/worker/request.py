@@ -1,6 +1,7 @@
-"""What Celery tells of a node in the worker's parent process: hard time limits and lost pool processes."""
+"""The request class of nodes: handles hard time limits and lost pool processes in the worker's parent process."""
 
 import logging
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -10,11 +11,11 @@ from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery.exceptions import Ignore, Reject, Retry
 from celery.worker.request import Request
 
-from django_tasktree.worker.forking import parent_connections
+from django_tasktree.dispatch.message import HEADER
+from django_tasktree.worker.fork_safety import parent_connections
 from django_tasktree.worker.held import hold, restore_entry
-from django_tasktree.worker.identity import sign
-from django_tasktree.worker.lost import attempt_broken, attempt_died, attempt_lost
-from django_tasktree.worker.message import HEADER
+from django_tasktree.worker.identity import stamp_request
+from django_tasktree.worker.lost_attempts import attempt_broken, attempt_died, attempt_lost
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def _ending(on_success: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _reporting_errors(execute_using_pool: Callable[..., Any]) -> Callable[..., Any]:
-    """Report what Celery's own code raises in a pool of threads, which drops it."""
+    """Wrap the method so that exceptions of Celery's own code in a thread pool are handled; the pool drops them."""
 
     @wraps(execute_using_pool)
     def wrapper(self: "NodeRequest", *args: Any, **options: Any) -> Any:
@@ -45,40 +46,51 @@ def _reporting_errors(execute_using_pool: Callable[..., Any]) -> Callable[..., A
 
 
 class NodeRequest(Request):
-    """A request that writes down what its pool process had no time to, and names its worker to the pool process.
+    """A request that stores the end of an attempt which its pool process could not store, and carries the worker's ID.
 
     Attributes:
-        has_returned: whether its body has ended, or Celery could not handle it.
+        has_returned: whether the task function has ended, or Celery could not handle the message.
+        received_at: when the worker received the message, by its monotonic clock.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        sign(self.request_dict)
+        stamp_request(self.request_dict)
         self.has_returned = False
+        self.received_at = time.monotonic()
         if HEADER in self.request_dict:
             hold(self)
 
     @property
     def has_ended(self) -> bool:
-        """Whether its body has ended, or will never run."""
+        """Whether the task function has ended or will never run."""
         return self.has_returned or self._was_revoked
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Extend the methods that the subclass which Celery makes for each task has of its own, for speed."""
+        """Wrap two methods of the subclass that Celery creates for each task, which defines its own for speed."""
         super().__init_subclass__(**options)
         for name, extend in (("execute_using_pool", _reporting_errors), ("on_success", _ending)):
             if name in cls.__dict__:
                 setattr(cls, name, extend(cls.__dict__[name]))
 
     def on_done(self, future: Any) -> None:
-        """Handle an exception of Celery's own code in a pool of threads."""
+        """Handle an exception of Celery's own code in a thread pool.
+
+        Args:
+            future: the finished future of the pool's executor.
+        """
         exc = None if future.cancelled() else future.exception()
         if isinstance(exc, Exception):
             self.on_failure(ExceptionInfo((type(exc), exc, exc.__traceback__)))
 
     def on_timeout(self, soft: bool, timeout: float) -> Any:
-        """Fail the node whose body ran into its hard time limit."""
-        # Celery's own result backend writes to the database too; where it fails, the node is written all the same.
+        """Fail the node if its task function exceeded its hard time limit.
+
+        Args:
+            soft: whether it is the soft time limit, which the task function handles itself.
+            timeout: the limit, in seconds.
+        """
+        # Celery's result backend may write to the database too; if that fails, the node must be written all the same.
         with parent_connections():
             try:
                 return super().on_timeout(soft, timeout)
@@ -88,15 +100,20 @@ class NodeRequest(Request):
                     self.has_returned = True
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
-        """Take care of a node whose attempt ended outside its body.
+        """Store the end of an attempt that ended outside its task function.
 
-        A body's own exception (``return_ok``) is in the node's row already.
+        The exception of the task function itself (``return_ok``) is in the node's row already.
+
+        Args:
+            exc_info: the exception, as billiard reports it.
+            send_failed_event: see ``celery.worker.request.Request.on_failure``.
+            return_ok: whether the pool process reported the exception itself.
         """
         exc = exc_info.exception
         if isinstance(exc, ExceptionWithTraceback):
             exc = exc.exc
         with parent_connections():
-            # Celery announces a revocation of its own where nobody asked for one.
+            # Celery would report a task as revoked although nobody revoked it: handle the loss of the process first.
             if isinstance(exc, Terminated) and not self._was_revoked:
                 attempt_lost(self.request_dict, self.id, self.task, exc)
             try:
@@ -113,8 +130,8 @@ class NodeRequest(Request):
         if isinstance(exc, (WorkerLostError, SystemExit, KeyboardInterrupt)):
             attempt_lost(self.request_dict, self.id, self.task, exc)
         elif isinstance(exc, Ignore):
-            # A void message: the attempt may be running here under the same task id.
+            # The message was a duplicate or out of date: the attempt may be running here under the same task ID.
             restore_entry(self.id)
         elif (is_internal or not return_ok) and not isinstance(exc, (Reject, Retry, Terminated)):
-            # Celery itself failed: before the claim, or after the body, whose outcome may not have been written.
+            # Celery itself failed: before the claim, or after the task function, whose outcome may not be stored.
             attempt_broken(self.request_dict, self.id, self.task, exc)

@@ -1,25 +1,25 @@
-"""The arguments that a task function gives its retry: the row must have them, for the message may be lost."""
+"""The arguments that a task function passes to ``retry()``; stored in the row, because the message may be lost."""
 
 from typing import Any
 
-from django_tasktree import serialization
-from django_tasktree.nested import holds
-from django_tasktree.stand_ins import STOOD_FOR, put_in
-from django_tasktree.worker.message import HEADER
+from django_tasktree.dispatch.message import HEADER
+from django_tasktree.encoding import serialization
+from django_tasktree.encoding.nested import holds
+from django_tasktree.encoding.stand_ins import STOOD_FOR, put_in
 
 
 class RetryArguments:
-    """What ``self.retry(args=…, kwargs=…)`` was given.
+    """The arguments of ``self.retry(args=…, kwargs=…)``.
 
     Args:
         task: the task instance whose function runs.
-        args: the next attempt's positional arguments; None where they are to be the same.
-        kwargs: its keyword arguments; None where they are to be the same.
+        args: the positional arguments of the next attempt; None keeps those of this attempt.
+        kwargs: the keyword arguments of the next attempt; None keeps those of this attempt.
 
     Attributes:
-        args: what the message takes: stand-ins in the place of rows, paths and members of enumerations.
-        kwargs: the same of the keyword arguments.
-        has_stand_ins: whether there are any.
+        args: the positional arguments for the message, with stand-ins for rows, paths and members of enumerations.
+        kwargs: the keyword arguments for the message, in the same form.
+        has_stand_ins: whether the arguments contain stand-ins.
     """
 
     def __init__(self, task: Any, args: Any, kwargs: Any) -> None:
@@ -31,10 +31,10 @@ class RetryArguments:
         self.has_stand_ins = holds([args, kwargs], STOOD_FOR)
 
     def columns(self) -> dict[str, Any]:
-        """Return the columns of the node that change.
+        """Return the columns of the node that change, with their new values.
 
         Raises:
-            SerializationError: a value can't be stored, or takes more than the setting ``MAX_ARGS_SIZE`` allows.
+            SerializationError: if a value can't be stored, or is larger than the setting ``MAX_ARGS_SIZE`` allows.
         """
         changed: dict[str, Any] = {
             name: serialization.write(value, "max_args_size", prefer=self._prefer)
@@ -44,7 +44,11 @@ class RetryArguments:
         return {**changed, "has_references": True} if self.has_stand_ins else changed
 
     def mark(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Return the options of the message; where there are stand-ins, its header says so."""
+        """Return the options of the message, with a header that marks stand-ins if there are any.
+
+        Args:
+            options: the options of the retry's signature; not changed.
+        """
         if not self.has_stand_ins:
             return options
         headers = options["headers"]

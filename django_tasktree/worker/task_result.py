@@ -1,8 +1,8 @@
-"""The ``TaskResult`` of a node that succeeded, written together with the node's outcome.
+"""The ``TaskResult`` row of a node that succeeded, stored together with the node's outcome.
 
-django-celery-results (2.6) takes a transaction of four statements: a SELECT, then an INSERT within a savepoint. That is
-more than everything else that a leaf costs. Where its own database backend is in use, the engine writes the same row
-beside the outcome, so the two also never disagree.
+The backend of django-celery-results (2.6) needs a transaction of four statements: a SELECT, then an INSERT in a
+savepoint. That costs more than all other statements of a leaf node. If its unmodified database backend is in use, the
+engine writes the same row in the transaction that stores the outcome, so that the two never disagree either.
 """
 
 import logging
@@ -18,33 +18,33 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 from django.db.models.constants import OnConflict
 
-from django_tasktree import times
-from django_tasktree.engine.moves import write_alias
-from django_tasktree.engine.specs import Beside
-from django_tasktree.text import text_of
+from django_tasktree.encoding import times
+from django_tasktree.encoding.text import text_of
+from django_tasktree.engine.transitions import write_alias
+from django_tasktree.engine.types import CompanionRow
 
 logger = logging.getLogger(__name__)
 
 _DATES = ("date_created", "date_done")
-#: For each backend in use its twin, which hands out the columns that it would store.
-_twins: "WeakKeyDictionary[Any, Any]" = WeakKeyDictionary()
+#: Backend -> a copy of it that records the columns which it would store.
+_shadow_backends: "WeakKeyDictionary[Any, Any]" = WeakKeyDictionary()
 _statements: dict[tuple[str, tuple[str, ...]], tuple[str, str]] = {}
 
 
-def success_row(task: Any, value: Any) -> Beside | None:
-    """Make the row by which Celery would record what a body returned.
+def success_row(task: Any, value: Any) -> CompanionRow | None:
+    """Return the row with which Celery would record a task's return value.
 
     Args:
         task: the task instance, with the message's request.
-        value: what the body returned.
+        value: the return value of the task function.
 
     Returns:
-        None where nothing is to be stored, and where that is Celery's own affair: any other backend, one that somebody
-        has derived from this one, rows in another database than the nodes, a value that the backend can't encode
-        (Celery then records a failure of the task, though the node has succeeded and has the value).
+        None if no result is to be stored, or if Celery must store it: with any other backend, also one derived from
+        this one; with rows in another database than the nodes; or if the backend can't encode the value. (In the last
+        case Celery records a failure of the task, although the node has succeeded and has the value.)
     """
     request = task.request
-    # Where the task and the message disagree on whether the result is wanted, Celery decides.
+    # If only one of the task and the message says that the result is to be ignored, Celery decides.
     if request.is_eager or request.chord or task.ignore_result or request.ignore_result or not _is_plain(task.backend):
         return None
     alias = router.db_for_write(_model())
@@ -52,24 +52,24 @@ def success_row(task: Any, value: Any) -> Beside | None:
         return None
     try:
         columns = _columns(task, value)
-    except Exception as exc:  # noqa: BLE001  the value is the task's, and its node has it already
+    except Exception as exc:  # noqa: BLE001  any value may be returned, and the node stores it in any case
         logger.warning(
-            "task %s[%s]: its node holds the result, but Celery's result backend can't encode it (%s): set "
-            "CELERY_RESULT_SERIALIZER = 'pickle', or store no such results (ignore_result=True)",
+            "task %s[%s]: Celery's result backend can't encode the result (%s), which the node itself stores: set "
+            "CELERY_RESULT_SERIALIZER = 'pickle', or ignore_result=True on the task",
             task.name,
             request.id,
             text_of(exc),
         )
         return None
     database = connections[alias]
-    # The columns are Django's own type, not that of this app's times.
+    # The columns are plain DateTimeFields, not this app's InstantFields.
     now = database.ops.adapt_datetimefield_value(times.now())
     insert, on_conflict = _statement(database, tuple(columns))
-    return Beside(insert, (*columns.values(), *[now for _ in _DATES]), on_conflict)
+    return CompanionRow(insert, (*columns.values(), *[now for _ in _DATES]), on_conflict)
 
 
 def _is_plain(backend: Any) -> bool:
-    """Tell whether it is django-celery-results' own, with its own model and manager."""
+    """Return whether a backend is that of django-celery-results, with its own model and manager."""
     cls = type(backend)
     if (cls.__module__, cls.__name__) != ("django_celery_results.backends.database", "DatabaseBackend"):
         return False
@@ -80,8 +80,8 @@ def _model() -> type[Model]:
     return apps.get_model("django_celery_results", "TaskResult")
 
 
-class _Catcher(threading.local):
-    """Stands for the backend's model and its manager: keeps the columns of the row instead of storing it."""
+class _RecordingManager(threading.local):
+    """Takes the place of the backend's model and manager: keeps the columns of a row instead of storing it."""
 
     def __init__(self) -> None:
         self._default_manager = self
@@ -92,13 +92,13 @@ class _Catcher(threading.local):
 
 
 def _columns(task: Any, value: Any) -> dict[str, Any]:
-    """Let the backend itself encode the value, and what else it keeps of a request."""
-    twin = _twins.get(task.backend)
-    if twin is None:
-        twin = _twins[task.backend] = copy(task.backend)
-        twin.TaskModel = _Catcher()
-    twin.store_result(task.request.id, value, states.SUCCESS, request=task.request)
-    columns: dict[str, Any] = twin.TaskModel.columns
+    """Return the columns of the row, encoded by a copy of the backend itself."""
+    shadow = _shadow_backends.get(task.backend)
+    if shadow is None:
+        shadow = _shadow_backends[task.backend] = copy(task.backend)
+        shadow.TaskModel = _RecordingManager()
+    shadow.store_result(task.request.id, value, states.SUCCESS, request=task.request)
+    columns: dict[str, Any] = shadow.TaskModel.columns
     return columns
 
 

@@ -1,6 +1,6 @@
-"""Messages of nodes whose task this worker does not have: they are given back until some worker knows it.
+"""Send messages of nodes back to their queue if their task is not registered on this worker.
 
-In a rolling deploy, workers with the old code receive messages of tasks that only the new code has.
+During a rolling deploy, workers with the old code receive messages of tasks that only the new code has.
 """
 
 import logging
@@ -8,25 +8,25 @@ import time
 from typing import Any
 
 from django_tasktree.conf import settings
-from django_tasktree.worker import lost
+from django_tasktree.dispatch.message import HEADER
+from django_tasktree.worker import lost_attempts
 from django_tasktree.worker.held import hold
-from django_tasktree.worker.message import HEADER
 
 logger = logging.getLogger(__name__)
 
-#: The field of the header that says when a worker first met the message without knowing its task: Unix time.
+#: The field of the header with the Unix time at which a worker first received the message without knowing its task.
 _SINCE = "unknown_since"
-#: Seconds after which a message is given back: as long as it has been under way, within these limits.
+#: The limits of the delay before a message is sent back, in seconds. The delay grows with the message's age.
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 20.0
 
 
 class GivenBack:
-    """A message that this worker holds until it is sent again.
+    """A message that this worker holds until it sends it back.
 
     Attributes:
-        id: its task id.
-        has_ended: whether it was sent again.
+        id: the message's task ID.
+        has_ended: whether the message was sent back.
     """
 
     def __init__(self, consumer: Any, message: Any, name: str, task_id: str, since: float) -> None:
@@ -40,7 +40,7 @@ class GivenBack:
         self._message = message
 
     def send(self) -> None:
-        """Send the message to the queue from which it came; where that fails, the sweep sends it later."""
+        """Send the message to the queue from which it came; if that fails, the sweep sends it later."""
         self.has_ended = True
         route = self._message.delivery_info
         try:
@@ -59,17 +59,17 @@ class GivenBack:
                     retry=False,
                 )
         except Exception:
-            logger.exception("the message of task %s[%s] could not be given back", self._name, self.id)
+            logger.exception("the message of task %s[%s] could not be sent back to its queue", self._name, self.id)
 
 
 def give_back(consumer: Any, message: Any, name: str, task_id: str) -> None:
-    """Send a node's message again after a moment, or fail the node after ``UNKNOWN_TASK_RETRY_FOR`` seconds.
+    """Send a node's message back after a delay, or fail the node after ``UNKNOWN_TASK_RETRY_FOR`` seconds.
 
     Args:
-        consumer: the worker's, which has just rejected the message.
-        message: the message.
+        consumer: the worker's consumer, which has just rejected the message.
+        message: the message; ignored if it is not for a node.
         name: the name of the task.
-        task_id: its task id.
+        task_id: the message's task ID.
     """
     header = message.headers.get(HEADER)
     if not header:
@@ -78,17 +78,17 @@ def give_back(consumer: Any, message: Any, name: str, task_id: str) -> None:
     since = float(header.get(_SINCE, now))
     elapsed = max(0.0, now - since)
     if elapsed >= settings.unknown_task_retry_for:
-        lost.task_unknown(message.headers, task_id, name, consumer.hostname)
+        lost_attempts.task_unknown(message.headers, task_id, name, consumer.hostname)
         return
     pause = min(max(elapsed, _FIRST_PAUSE), _LONGEST_PAUSE)
     given_back = GivenBack(consumer, message, name, task_id, since)
     hold(given_back)
     logger.warning(
-        "task %s[%s] is not registered on worker %s: its message is given back in %.0f s, for another worker",
+        "task %s[%s] is not registered on worker %s: its message is sent back to the queue in %.0f s",
         name,
         task_id,
         consumer.hostname,
         pause,
     )
-    # The timer keeps the object, and so the worker's row names it as held.
+    # The timer's reference keeps the object alive, so that the worker's row lists the message as held.
     consumer.timer.call_after(pause, given_back.send)

@@ -1,1 +1,1 @@
-"""The pictures of the documentation."""
+"""The screenshots of the documentation."""

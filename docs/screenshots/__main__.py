@@ -1,7 +1,7 @@
-"""Make the pictures of the documentation: ``make screenshots``.
+"""Make the screenshots of the documentation: ``make screenshots``.
 
-A fresh database, invented runs, a real server and a real browser. Each page is taken in light and dark colours, and on
-a narrow screen.
+It uses a new database, example runs, a real server and a real browser. Each page is taken in light and dark colours,
+and on a narrow screen.
 """
 
 import argparse
@@ -22,7 +22,7 @@ CHROMIUM = os.environ.get("TEST_CHROMIUM", "/usr/bin/chromium")
 
 
 def main() -> None:
-    """Make all of them, or those whose names are given."""
+    """Make all screenshots, or those of the pages that the arguments name."""
     options = _options()
     sys.path.insert(0, str(ROOT))
     with tempfile.TemporaryDirectory() as var:
@@ -56,7 +56,7 @@ def _options() -> argparse.Namespace:
 @contextmanager
 def _server() -> Iterator[None]:
     command = [sys.executable, "manage.py", "runserver", "--noreload", ADDRESS.removeprefix("http://")]
-    server = subprocess.Popen(  # noqa: S603  our own
+    server = subprocess.Popen(  # noqa: S603  a fixed command
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:

@@ -1,4 +1,4 @@
-"""Which pages there are, and how their pictures are taken."""
+"""The pages of the screenshots, and the code that takes them."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -15,18 +15,26 @@ from playwright.sync_api import BrowserContext, Page, sync_playwright
 from django_tasktree.models import NodeRun
 from django_tasktree.views import progress_link
 
-#: How each page is looked at.
+#: The options of the browser for each screenshot of a page, by the suffix of its file name.
 LOOKS: dict[str, dict[str, Any]] = {
     "": {"color_scheme": "light", "viewport": {"width": 1280, "height": 800}},
     "-dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 800}},
     "-narrow": {"color_scheme": "light", "viewport": {"width": 420, "height": 800}, "has_touch": True},
 }
-#: Longer pages are cut here.
+#: The maximum height of a screenshot in pixels.
 _LONGEST = 1500
 
 
 def take(address: str, shown: dict[str, Any], target: Path, chromium: str, wanted: list[str]) -> None:
-    """Take the pictures of all pages, or of those whose names are wanted."""
+    """Take the screenshots of all pages, or of some.
+
+    Args:
+        address: the address of the server.
+        shown: the runs to show, as ``scenes.make`` returns them.
+        target: the folder for the files.
+        chromium: the path of the browser.
+        wanted: the names of pages; an empty list means all.
+    """
     pages = {name: page for name, page in pages_of(shown).items() if not wanted or name in wanted}
     cookie = session_cookie(address)
     with sync_playwright() as playwright:
@@ -53,21 +61,21 @@ def _take_all(context: BrowserContext, pages: Any, target: Path, suffix: str) ->
 
 
 def session_cookie(address: str) -> Any:
-    """Log in without the form, which is another one in each theme of the admin."""
+    """Return a session cookie. Each theme of the admin has a different login form, so none is used."""
     client = Client()
     client.force_login(User.objects.get(username="demo"))
     return {"name": settings.SESSION_COOKIE_NAME, "value": client.session.session_key, "url": address}
 
 
 def _save(picture: bytes, target: Path) -> None:
-    """Write it with a palette: a third of the size, and nobody sees a difference."""
+    """Store a screenshot with a palette of 256 colours: a third of the size, without a visible difference."""
     with Image.open(BytesIO(picture)) as image:
         cut = image.convert("RGB").crop((0, 0, image.width, min(image.height, _LONGEST)))
         cut.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(target, optimize=True)
 
 
 def pages_of(shown: dict[str, Any]) -> dict[str, tuple[str, Callable[[Page], Any] | None]]:
-    """Give the address of each page by its name, and what is done on it before the picture is taken."""
+    """Return the path of each page, and a function to call before the screenshot (or None), by the page's name."""
     failed, report, running = (
         reverse("admin:django_tasktree_treerun_change", args=[shown[name].id])
         for name in ("failed", "report", "running")

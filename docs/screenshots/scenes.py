@@ -1,4 +1,4 @@
-"""Invented runs of a shop, in all states, spread over a day."""
+"""Example runs of a shop, in all states, spread over a day."""
 
 import random
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from shop.tasks import charge_card, ship, tell_customer, write_report
 from shop.trees import checkout, nightly_report
 
 from django_tasktree import TaskTree, TreeResult
-from django_tasktree.launching import launch_definition
+from django_tasktree.definitions.launch import launch_definition
 from django_tasktree.models import NodeRun, TreeRun, Worker
 
 PASSWORD = "demo"  # noqa: S105
@@ -29,10 +29,10 @@ def _eager() -> Iterator[None]:
 
 
 def make() -> dict[str, Any]:
-    """Write them.
+    """Create the user and the runs.
 
     Returns:
-        What the pages that are shown are about.
+        The handles of the runs that the screenshots show, by name.
     """
     user = User.objects.create_superuser("demo", password=PASSWORD, first_name="Ada")
     with _eager():
@@ -82,7 +82,7 @@ def _a_past_hour(hours: int, user: User) -> None:
 
 
 def _spread(result: TreeResult, took: timedelta, ago: timedelta = timedelta()) -> None:
-    """Give the nodes of a run durations, and workers."""
+    """Set durations and workers of the nodes of a run."""
     start = timezone.now() - ago - took
     rows = list(NodeRun.objects.filter(run_id=result.id).order_by("started_at"))
     for index, row in enumerate(row for row in rows if row.started_at):
@@ -98,7 +98,7 @@ def _spread(result: TreeResult, took: timedelta, ago: timedelta = timedelta()) -
 
 
 def _running(user: User) -> TreeResult:
-    """Write a run that stands still in the middle, for want of a worker."""
+    """Create a run in the middle of its execution. It stays there, because there is no worker."""
     result = launch_definition("nightly-report", {"day": "2026-11-24", "shards": 12}, launched_by=user)
     now = timezone.now()
     TreeRun.objects.filter(id=result.id).update(
@@ -141,7 +141,7 @@ def _running_album() -> TreeResult:
 def _workers(running: TreeResult) -> None:
     now = timezone.now()
     for number in range(1, 5):
-        # Of the last nothing was heard for a while.
+        # The last worker has sent no heartbeat for some time.
         silent = timedelta(minutes=3) if number == 4 else timedelta(seconds=number)
         worker = Worker.objects.create(
             id=uuid4(),
@@ -152,7 +152,7 @@ def _workers(running: TreeResult) -> None:
             queues=["celery", "mail"] if number == 1 else ["celery"],
             started_at=now - timedelta(hours=5 * number),
             beating_since=now - timedelta(hours=5 * number),
-            # A picture takes a while to be taken.
+            # Taking the screenshots takes some time.
             last_seen=now + timedelta(seconds=20) - silent if number < 4 else now - silent,
         )
         NodeRun.objects.filter(run_id=running.id, worker=worker.hostname).update(worker_id=worker.id)

@@ -1,7 +1,7 @@
-"""The test project's settings, with the invented shop as one of its apps.
+"""The settings of the test project, with the example shop as an app.
 
 ``TASKTREE_THEME``
-    A theme of the admin to show the pages in: ``unfold``, ``jazzmin`` or ``grappelli``; by default Django's own.
+    The theme of the admin: ``unfold``, ``jazzmin`` or ``grappelli``; by default Django's own.
 """
 
 import os
@@ -13,6 +13,6 @@ from testproject.settings import INSTALLED_APPS as PROJECT_APPS
 
 sys.path.insert(0, str(Path(__file__).parent))
 THEME = os.environ.get("TASKTREE_THEME", "")
-# A theme replaces templates of the admin, so it comes first.
+# A theme replaces templates of the admin, so it must be first.
 INSTALLED_APPS = [*([THEME] if THEME else []), *PROJECT_APPS, "shop"]
 ROOT_URLCONF = "docs.screenshots.urls"

@@ -1,4 +1,4 @@
-"""The test project's pages; the theme grappelli brings some of its own."""
+"""The URLs of the test project, and those of the theme grappelli."""
 
 from django.conf import settings
 from django.urls import include, path

@@ -1,1 +1,1 @@
-"""The demo: an inventory of a directory, one node per directory."""
+"""The demo: an inventory of a directory tree, with a node for each directory."""

@@ -1,4 +1,4 @@
-"""Read one directory: what is in it, and what its files hash to."""
+"""List one directory and hash its files."""
 
 import hashlib
 import os
@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 _CHUNK = 1 << 20
-#: A file that was swapped for a symbolic link since it was listed is not followed either.
+#: O_NOFOLLOW: a file that was replaced by a symbolic link since it was listed is not followed.
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
 
 
 @dataclass
 class Listing:
-    """What stands in one directory.
+    """The contents of one directory.
 
     Attributes:
         files: name, size and SHA-256 of each regular file, by name.
         directories: the names of the subdirectories, in order.
-        unreadable: name and reason of what could not be read; the name "." is the directory itself.
-        others: how many entries are neither: symbolic links, sockets, pipes, devices.
+        unreadable: name and reason for each entry that could not be read; "." is the directory itself.
+        others: the number of other entries: symbolic links, sockets, pipes, devices.
     """
 
     files: list[tuple[str, int, str]] = field(default_factory=list)
@@ -29,16 +29,16 @@ class Listing:
     others: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        """Give what a node may return."""
+        """Return the listing as a dict, which a node can return."""
         return asdict(self)
 
 
 def read_directory(path: Path, *, hidden: bool) -> Listing:
-    """List a directory and hash its files; nothing that can't be read is fatal.
+    """Return the listing of a directory, with the hashes of its files; unreadable entries are recorded in it.
 
     Args:
         path: the directory.
-        hidden: whether entries count whose name begins with a dot.
+        hidden: whether to include entries whose names begin with a dot.
     """
     listing = Listing()
     for entry in _entries(path, listing):
@@ -69,10 +69,10 @@ def _note(entry: os.DirEntry[str], listing: Listing) -> None:
 
 
 def hash_file(path: str) -> tuple[int, str]:
-    """Hash a file piece by piece, so that its size does not matter.
+    """Return the size of a file in bytes and its SHA-256; the file is read in chunks.
 
-    Returns:
-        How many bytes were read, and their SHA-256.
+    Raises:
+        OSError: the file can't be read, or is a symbolic link.
     """
     digest, size = hashlib.sha256(), 0
     with os.fdopen(os.open(path, _READ), "rb") as file:

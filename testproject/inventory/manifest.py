@@ -1,4 +1,4 @@
-"""Write the manifest from the rows of a run, one directory at a time."""
+"""Write the manifest of an inventory from the rows of its run."""
 
 import json
 from collections.abc import Iterator
@@ -6,22 +6,22 @@ from pathlib import Path
 from typing import Any, TextIO
 from uuid import UUID
 
+from django_tasktree.encoding.serialization import loads
 from django_tasktree.models import NodeRun
-from django_tasktree.serialization import loads
 from django_tasktree.states import NodeState
 
-#: How many rows are held at a time.
+#: The number of rows that are in memory at a time.
 _CHUNK = 100
 
 
 def write(target: Path, run_id: UUID, task: str, totals: dict[str, Any]) -> None:
-    """Write the manifest of a run; it appears under its name only when it is complete.
+    """Write the manifest of a run; the file gets its final name when it is complete.
 
     Args:
-        target: the file; its directory is made where it is missing.
+        target: the file; its directory is created if it does not exist.
         run_id: the run.
-        task: the name of the task that returned the directories' listings.
-        totals: what stands at the top.
+        task: the name of the task that returned the listings of directories.
+        totals: the totals, for the beginning of the file.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.{run_id}.partial")
@@ -31,7 +31,7 @@ def write(target: Path, run_id: UUID, task: str, totals: dict[str, Any]) -> None
 
 
 def _write(file: TextIO, totals: dict[str, Any], directories: Iterator[dict[str, Any]]) -> None:
-    """One directory a line, so that two manifests can be compared with ``diff``."""
+    """Write one directory per line, so that two manifests can be compared with ``diff``."""
     file.write(f'{{"totals": {json.dumps(totals)},\n"directories": [')
     for number, directory in enumerate(directories):
         file.write(f"{',' if number else ''}\n{json.dumps(directory)}")
@@ -41,7 +41,7 @@ def _write(file: TextIO, totals: dict[str, Any], directories: Iterator[dict[str,
 def _directories(run_id: UUID, task: str) -> Iterator[dict[str, Any]]:
     nodes = NodeRun.objects.filter(run_id=run_id, task=task, state=NodeState.SUCCESS).order_by("id")
     for text in nodes.values_list("result", flat=True).iterator(chunk_size=_CHUNK):
-        found = loads(str(text))
-        files = [{"name": name, "size": size, "sha256": digest} for name, size, digest in found["listing"]["files"]]
-        unreadable = [{"name": name, "reason": reason} for name, reason in found["listing"]["unreadable"]]
-        yield {"path": found["path"], "files": files, "unreadable": unreadable}
+        result = loads(str(text))
+        files = [{"name": name, "size": size, "sha256": digest} for name, size, digest in result["listing"]["files"]]
+        unreadable = [{"name": name, "reason": reason} for name, reason in result["listing"]["unreadable"]]
+        yield {"path": result["path"], "files": files, "unreadable": unreadable}

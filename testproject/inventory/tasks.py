@@ -1,4 +1,4 @@
-"""The nodes of an inventory: one for each directory, which finds its subdirectories as it runs."""
+"""The tasks of an inventory. The node of a directory adds nodes for its subdirectories while it runs."""
 
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ def scan(path: str, top: str, hidden: bool = False) -> dict[str, Any]:
     """Hash the files of one directory, and add a node for each of its subdirectories.
 
     Args:
-        path: the directory, relative to the top, with "." for the top itself.
-        top: the directory that the inventory is about.
-        hidden: whether entries count whose name begins with a dot.
+        path: the directory, relative to the top; "." is the top itself.
+        top: the topmost directory of the inventory.
+        hidden: whether to include entries whose names begin with a dot.
 
     Returns:
         The totals of this directory alone, and its ``listing``.
@@ -29,17 +29,17 @@ def scan(path: str, top: str, hidden: bool = False) -> dict[str, Any]:
         node.add_task(scan, [f"{path}/{name}", top, hidden])
     if listing.directories and path != ".":
         node.gather(add_up, [path, node.output["listing"], node.subtree_outputs])
-    found = listing.as_dict()
-    return {**totals_of(path, found), "listing": found}
+    contents = listing.as_dict()
+    return {**totals_of(path, contents), "listing": contents}
 
 
 @task_with_callbacks
 def add_up(path: str, listing: dict[str, Any], below: list[dict[str, Any]]) -> dict[str, Any]:
-    """Add up a directory and its subdirectories, once all of them are known.
+    """Return the totals of a directory and its subdirectories, when all of them are known.
 
     Args:
         path: the directory, relative to the top.
-        listing: what stands in the directory itself.
+        listing: the listing of the directory itself.
         below: the totals of each subdirectory.
     """
     return totals_of(path, listing, below)
@@ -49,16 +49,16 @@ def add_up(path: str, listing: dict[str, Any], below: list[dict[str, Any]]) -> d
 def write_manifest(
     top: str, manifest: str | None, listing: dict[str, Any], below: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Add everything up, and write the manifest: the totals, and the hash of every file.
+    """Add up the totals, and write the manifest with them and the hash of every file.
 
     Args:
-        top: the directory that the inventory is about.
-        manifest: where to write; by default ``manifests/<run>.json`` in the project's ``var`` directory.
-        listing: what stands in the top directory itself.
+        top: the topmost directory of the inventory.
+        manifest: the path of the manifest; by default ``manifests/<run>.json`` in the project's ``var`` directory.
+        listing: the listing of the top directory itself.
         below: the totals of each subdirectory.
 
     Returns:
-        The totals, and where the manifest is.
+        The totals, and the path of the manifest.
     """
     node = current_node()
     target = Path(manifest) if manifest else settings.VAR_DIR / "manifests" / f"{node.run_id}.json"

@@ -1,4 +1,4 @@
-"""The demo's tree: it starts as two nodes and grows as the directories are found."""
+"""The tree of the demo: it starts with two nodes and grows while directories are found."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def _existing_directory(path: Path) -> Path:
     try:
         is_directory, exists = top.is_dir(), top.exists()
     except OSError as exc:
-        # A name that is too long, a directory that must not be read.
+        # The name is too long, or a directory on the path is not readable.
         is_directory = False
         reason = f"{str(path)!r} can't be opened: {exc.strerror}"
     else:

@@ -1,1 +1,1 @@
-"""A demo of views: upload pictures, watch a tree make thumbnails of them, and see a contact sheet."""
+"""A demo of views: upload pictures, follow the tree that makes thumbnails, and see a contact sheet."""

@@ -9,32 +9,28 @@ from django.core.files.storage import FileSystemStorage
 
 
 def new_name() -> str:
-    """Make a name that no album has."""
+    """Return a name that no album has."""
     return uuid.uuid4().hex
 
 
 def directory(album: str) -> Path:
-    """Give the directory of an album.
+    """Return the directory of an album.
 
     Raises:
-        ValueError: that is no name of an album.
+        ValueError: the name is not valid for an album.
     """
     if not album.isalnum():
-        raise ValueError(f"{album!r} is no name of an album: those have letters and digits only")
+        raise ValueError(f"{album!r} is not a valid name of an album: use only letters and digits")
     return Path(settings.MEDIA_ROOT) / "albums" / album
 
 
 def files_of(album: str) -> list[Path]:
-    """List the pictures that were uploaded."""
+    """Return the uploaded pictures of an album, sorted by name."""
     return sorted(path for path in directory(album).glob("*") if path.is_file()) if album.isalnum() else []
 
 
 def save(files: list[Any]) -> str:
-    """Store uploaded pictures as a new album.
-
-    Returns:
-        Its name.
-    """
+    """Store uploaded pictures as a new album, and return its name."""
     album = new_name()
     storage = FileSystemStorage(directory(album))
     for file in files:
@@ -43,5 +39,5 @@ def save(files: list[Any]) -> str:
 
 
 def url(path: Path) -> str:
-    """Give the address of a file below MEDIA_ROOT."""
+    """Return the URL of a file below MEDIA_ROOT."""
     return f"{settings.MEDIA_URL}{path.relative_to(settings.MEDIA_ROOT).as_posix()}"

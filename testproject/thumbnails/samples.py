@@ -1,4 +1,4 @@
-"""Pictures for those who have none at hand: hills in changing light."""
+"""Draw sample pictures, for people who have no pictures to upload: hills in changing light."""
 
 import colorsys
 import math
@@ -9,7 +9,7 @@ _SIZES = ((960, 640), (640, 960), (800, 800))
 
 
 def draw(number: int) -> Image.Image:
-    """Draw a picture; the same number always gives the same one."""
+    """Return a picture; the same number always gives the same picture."""
     width, height = _SIZES[number % len(_SIZES)]
     hue = number * 0.618 % 1
     picture = Image.new("RGB", (width, height))

@@ -1,4 +1,4 @@
-"""What the nodes do. Files are named by what they hold, so a task that runs twice writes the same file twice."""
+"""The tasks of the tree. They are idempotent: a task that runs twice writes the same file twice."""
 
 import math
 from pathlib import Path
@@ -11,16 +11,16 @@ from django_tasktree import task_with_callbacks
 from testproject.thumbnails import albums
 from testproject.thumbnails.samples import draw
 
-#: Pixels of a picture on the contact sheet, and between two of them.
+#: The size of a picture on the contact sheet and the gap between two pictures, in pixels.
 _CELL, _GAP = 160, 12
 
 
 @task_with_callbacks
 def open_picture(album: str, file: str) -> dict[str, Any]:
-    """Make sure that a file is a picture.
+    """Return the size of a picture.
 
     Raises:
-        PIL.UnidentifiedImageError: it is not.
+        PIL.UnidentifiedImageError: the file is not a picture.
     """
     with Image.open(albums.directory(album) / file) as picture:
         return {"file": file, "width": picture.width, "height": picture.height}
@@ -28,7 +28,7 @@ def open_picture(album: str, file: str) -> dict[str, Any]:
 
 @task_with_callbacks
 def draw_sample(album: str, number: int) -> dict[str, Any]:
-    """Draw a picture for those who have none at hand."""
+    """Draw a sample picture, and return its name and size."""
     picture = draw(number)
     file = f"sample-{number + 1}.png"
     _save(picture, albums.directory(album) / file)
@@ -37,15 +37,12 @@ def draw_sample(album: str, number: int) -> dict[str, Any]:
 
 @task_with_callbacks
 def thumbnail(album: str, file: str, size: int) -> str:
-    """Make a thumbnail.
+    """Make a thumbnail, and return its path below MEDIA_ROOT.
 
     Args:
-        album: the album.
-        file: the picture in it.
-        size: pixels of the longer side.
-
-    Returns:
-        The thumbnail's path below MEDIA_ROOT.
+        album: the name of the album.
+        file: the name of the picture in the album.
+        size: the longer side of the thumbnail, in pixels.
     """
     target = albums.directory(album) / "thumbnails" / f"{Path(file).stem}-{size}.png"
     with Image.open(albums.directory(album) / file) as picture:
@@ -57,38 +54,38 @@ def thumbnail(album: str, file: str, size: int) -> str:
 
 @task_with_callbacks
 def pictures(file: str, thumbnails: list[str]) -> dict[str, Any]:
-    """Name a picture with its thumbnails."""
+    """Return the name of a picture with the paths of its thumbnails."""
     return {"file": file, "thumbnails": thumbnails}
 
 
 @task_with_callbacks
-def contact_sheet(album: str, found: list[dict[str, Any]]) -> dict[str, Any]:
-    """Put the middle thumbnail of each picture on one sheet.
+def contact_sheet(album: str, thumbnails: list[dict[str, Any]]) -> dict[str, Any]:
+    """Make a contact sheet of the middle thumbnail of each picture, and return its path.
 
     Args:
-        album: the album.
-        found: what ``pictures`` returned for each picture that could be read.
+        album: the name of the album.
+        thumbnails: the results of ``pictures`` for the pictures that could be read.
     """
-    columns = max(math.ceil(math.sqrt(len(found))), 1)
-    rows = max(math.ceil(len(found) / columns), 1)
+    columns = max(math.ceil(math.sqrt(len(thumbnails))), 1)
+    rows = max(math.ceil(len(thumbnails) / columns), 1)
     step = _CELL + _GAP
     sheet = Image.new("RGB", (columns * step + _GAP, rows * step + _GAP), "#f4f4f0")
-    for index, each in enumerate(found):
-        with Image.open(Path(settings.MEDIA_ROOT) / each["thumbnails"][1]) as small:
+    for index, picture in enumerate(thumbnails):
+        with Image.open(Path(settings.MEDIA_ROOT) / picture["thumbnails"][1]) as small:
             left = _GAP + index % columns * step + (_CELL - small.width) // 2
             top = _GAP + index // columns * step + (_CELL - small.height) // 2
             sheet.paste(small, (left, top))
     target = albums.directory(album) / "contact-sheet" / "sheet.png"
     _save(sheet, target)
-    return {"sheet": _below_media(target), "pictures": found}
+    return {"sheet": _below_media(target), "pictures": thumbnails}
 
 
 def _save(picture: Image.Image, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Under another name first: nobody must see half a picture.
-    half = target.with_suffix(".part")
-    picture.save(half, "PNG")
-    half.replace(target)
+    # Written under another name first, so that no incomplete picture is ever visible.
+    partial = target.with_suffix(".part")
+    picture.save(partial, "PNG")
+    partial.replace(target)
 
 
 def _below_media(path: Path) -> str:

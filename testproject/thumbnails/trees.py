@@ -1,4 +1,4 @@
-"""The tree: three thumbnails of each picture, and at the end a contact sheet of all."""
+"""The tree: three thumbnails of each picture, then a contact sheet of all pictures."""
 
 from pathlib import Path
 
@@ -18,7 +18,10 @@ def thumbnails(album: str = "", samples: int = 6) -> TaskTree:
     An album is a directory below MEDIA_ROOT/albums. Without one, a few sample pictures are drawn.
     """
     if not album and not 1 <= samples <= 100:
-        raise InvalidParameter("parameter 'samples': from 1 to 100", {"samples": "from 1 to 100"})
+        raise InvalidParameter(
+            "parameter 'samples' of tree 'thumbnails': give a number from 1 to 100",
+            {"samples": "give a number from 1 to 100"},
+        )
     name, uploaded = (album, _uploaded(album)) if album else (albums.new_name(), [])
     tree = TaskTree(f"thumbnails of {len(uploaded) or samples} pictures")
     for file in uploaded:

@@ -1,4 +1,4 @@
-"""The demo's pages."""
+"""The URLs of the demo."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""Two pages: the form, and the album that comes of it."""
+"""The two pages of the demo: the form, and the album."""
 
 from typing import Any
 
@@ -21,24 +21,24 @@ class NewAlbum(TreeLaunchView, FormView):  # type: ignore[type-arg]
     definition = "thumbnails"
 
     def get_tree_params(self, form: AlbumForm) -> dict[str, Any]:
-        """Store the pictures first: the tree is told where they are."""
+        """Store the uploaded pictures, and return the name of the album, or the number of samples."""
         uploaded = form.cleaned_data["pictures"]
         return {"album": albums.save(uploaded)} if uploaded else {"samples": form.cleaned_data["samples"]}
 
     def get_success_url(self) -> str:
-        """Go to the album, which shows progress until its pictures are there."""
+        """Return the URL of the album, which shows progress until the pictures are ready."""
         return reverse("thumbnails:album", args=[self.tree_result.id])
 
 
 class Album(DetailView):  # type: ignore[type-arg]
-    """Progress, and then the pictures."""
+    """Show the progress of the run, and then the pictures."""
 
     template_name = "thumbnails/album.html"
     queryset = TreeRun.objects.filter(definition="thumbnails")
     context_object_name = "run"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """Add what the contact sheet's node returned."""
+        """Add the result of the contact sheet's node, if it succeeded, and the link to the progress page."""
         sheet = NodeRun.objects.under(self.object.pk, None).filter(is_gather=True, state=NodeState.SUCCESS).first()
         link = self.request.build_absolute_uri(progress_link(self.object))
         return super().get_context_data(album=sheet and NodeResult(sheet.id).get(), progress_link=link, **kwargs)

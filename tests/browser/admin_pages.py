@@ -1,4 +1,4 @@
-"""Addresses in the admin, and runs to look at there."""
+"""Addresses of the admin's pages, and runs that they show."""
 
 from django.urls import reverse
 
@@ -10,30 +10,33 @@ RUNS = reverse("admin:django_tasktree_treerun_changelist")
 
 
 def run_page(run, view=""):
+    """Return the address of the page of a run, with a query or a fragment."""
     return reverse("admin:django_tasktree_treerun_change", args=[run.id]) + view
 
 
 def node_page(node):
+    """Return the address of the page of a node."""
     return reverse("admin:django_tasktree_noderun_change", args=[node.id])
 
 
 def arrive(page, address):
-    """Wait until a page that was asked for is there and painted: Chromium drops presses that come before.
+    """Wait until a page is loaded and painted: Chromium drops clicks before the first paint.
 
     Args:
-        page: of the browser.
-        address: the end of the address.
+        page: the page in the browser.
+        address: the end of its address.
     """
     page.wait_for_url(f"**{address}")
     until(lambda: page.evaluate("performance.getEntriesByType('paint').length > 0"), "the first paint")
 
 
 def wait_for_state(page, state):
+    """Wait until the page of a run shows a state."""
     page.wait_for_selector(f"#tasktree-live .tasktree-head .tasktree-state-{state}")
 
 
 def wide(children):
-    """A run that has not started: a node with many below it, one of which has a child."""
+    """Launch a delayed root node with many children, one of which has a child itself."""
     tree = TaskTree("wide")
     top = tree.add_task(echo, ["top"], countdown=600)
     for number in range(children):

@@ -1,4 +1,4 @@
-"""A real browser, a real server, a real worker."""
+"""Fixtures of the tests in a real browser, with a real server."""
 
 import importlib.util
 import os
@@ -15,6 +15,7 @@ CHROMIUM = os.environ.get("TEST_CHROMIUM", "/usr/bin/chromium")
 
 
 def _missing():
+    """Return why no browser can be started, or None."""
     if importlib.util.find_spec("playwright") is None:
         return "the package playwright is not installed"
     if not (Path(CHROMIUM).exists() or shutil.which(CHROMIUM)):
@@ -24,10 +25,10 @@ def _missing():
 
 @pytest.fixture(scope="package")
 def browser():
-    """Chromium, for as long as the tests of this package run.
+    """Yield Chromium, which all tests of this package share.
 
-    Playwright runs a loop of its own in this thread. Until it ends no other test can run one, and
-    Django takes all that uses the database here for async code.
+    Playwright runs an event loop in this thread. As long as it runs, no other test can run one, and Django
+    takes all code here that uses the database for async code.
     """
     missing = _missing()
     if missing and services.REQUIRED:
@@ -45,45 +46,53 @@ def browser():
 
 @pytest.fixture
 def user(transactional_db):
+    """Create a superuser."""
     return User.objects.create_superuser("anna", password="secret")
 
 
 @pytest.fixture
 def staff(transactional_db):
-    """Make a user of the admin who has just these permissions of the app."""
+    """Return a function that creates a staff user who has only the given permissions of the app."""
 
-    def make(*names):
+    def create(*names):
         user = User.objects.create_user("bob", password="secret", is_staff=True)
         user.user_permissions.set(Permission.objects.filter(codename__in=names))
         return user
 
-    return make
+    return create
 
 
 class Visitor:
-    """Somebody at the browser; what goes wrong in the page fails the test."""
+    """A user at the browser. Errors in the page fail the test.
+
+    Attributes:
+        page: the page in the browser.
+        errors: the errors and warnings of the console and of scripts.
+    """
 
     def __init__(self, context, server):
         self.page = context.new_page()
         self.server = server
-        self.troubles = []
+        self.errors = []
         self.page.on("console", self._console)
-        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.set_default_timeout(20_000)
 
     def _console(self, message):
-        # Nobody has an icon for the test project; what was refused is told by the tests that ask for it.
-        wanted = "favicon" in message.location["url"] or "403" in message.text
-        if message.type in ("error", "warning") and not wanted:
-            self.troubles.append(f"{message.text} {message.location}")
+        # The test project has no icon, and tests of permissions check refusals themselves.
+        expected = "favicon" in message.location["url"] or "403" in message.text
+        if message.type in ("error", "warning") and not expected:
+            self.errors.append(f"{message.text} {message.location}")
 
     def go(self, path):
+        """Open an address, and return the response."""
         answer = self.page.goto(self.server.url + path)
-        # None where the address differs in its fragment alone.
+        # None if only the fragment of the address has changed.
         assert answer is None or answer.headers["content-security-policy"] == POLICY
         return answer
 
     def log_in(self, name="anna"):
+        """Log a user in, and return the visitor."""
         self.go("/admin/login/")
         self.page.fill("#id_username", name)
         self.page.fill("#id_password", "secret")
@@ -93,8 +102,9 @@ class Visitor:
 
 @pytest.fixture
 def visitor(browser, live_server):
+    """Yield a visitor, and check that its page had no errors."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    found = Visitor(context, live_server)
-    yield found
+    visitor = Visitor(context, live_server)
+    yield visitor
     context.close()
-    assert found.troubles == []
+    assert visitor.errors == []

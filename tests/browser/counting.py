@@ -1,4 +1,4 @@
-"""Count what the pages cost the database while somebody looks at them."""
+"""Count the queries of requests."""
 
 from contextlib import contextmanager
 
@@ -11,11 +11,11 @@ _counts = []
 
 
 class Count:
-    """What requests have cost.
+    """The queries of requests.
 
     Attributes:
-        requests: (path, number of queries) of each.
-        backends: the processes of PostgreSQL that have served them.
+        requests: the path and the number of queries of each request.
+        backends: the process ids of the PostgreSQL backends that served them.
     """
 
     def __init__(self):
@@ -35,7 +35,7 @@ def counting():
 
 
 class CountQueries:
-    """A middleware that counts the queries of each request, where anybody asks for it."""
+    """A middleware that counts the queries of each request, for the blocks of :func:`counting`."""
 
     def __init__(self, get_response):
         self._get_response = get_response

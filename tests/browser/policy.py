@@ -1,4 +1,4 @@
-"""A strict Content-Security-Policy for the pages that browser tests look at: nothing inline, nothing from elsewhere."""
+"""A strict Content-Security-Policy for the tests in a browser: nothing inline, and nothing from other origins."""
 
 POLICY = "; ".join(
     [
@@ -16,7 +16,7 @@ POLICY = "; ".join(
 
 
 class StrictPolicy:
-    """Adds it to every answer."""
+    """A middleware that adds the policy to every response."""
 
     def __init__(self, get_response):
         self._get_response = get_response

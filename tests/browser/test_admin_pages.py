@@ -1,4 +1,4 @@
-"""The admin in a browser, with a worker: launch, watch, open, steer."""
+"""The admin in a browser, with a worker: launch, watch, compose and control runs."""
 
 import re
 from itertools import pairwise
@@ -7,9 +7,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from django_tasktree import TaskTree, register_tree, registry
-from django_tasktree.admin import launch_fields
+from django_tasktree import TaskTree
+from django_tasktree.admin.pages import launch_fields
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.testing import registered
 from tests.browser.admin_pages import RUNS, node_page, run_page, wait_for_state, wide
 from tests.patience import PATIENCE
 from tests.sample.tasks import echo, fail, wait_for_file
@@ -17,12 +18,12 @@ from tests.sample.tasks import echo, fail, wait_for_file
 pytestmark = [
     pytest.mark.worker,
     pytest.mark.django_db(transaction=True),
-    # The server of the tests reads what the worker writes in one database.
+    # The test server and the worker must use the same database.
     pytest.mark.parametrize("stack", ["sqlite-filesystem"], indirect=True),
 ]
 
 
-def test_launch_by_form_and_watch_it_end(stack, user, visitor, tmp_path):
+def test_a_run_is_launched_by_form_and_watched_until_it_ends(stack, user, visitor, tmp_path):
     for name in ("a", "b", "c"):
         (tmp_path / name).write_text(name)
     page = visitor.log_in().page
@@ -38,11 +39,11 @@ def test_launch_by_form_and_watch_it_end(stack, user, visitor, tmp_path):
     wait_for_state(page, "success")
     run = TreeRun.objects.get()
     assert (run.state, run.launched_by) == ("SUCCESS", user)
-    # Without a reload: the rows of the tree are up to date too.
+    # The rows of the tree are updated without a reload, too.
     page.wait_for_selector(".tasktree-tree .tasktree-state-success")
 
 
-def test_retry_what_failed(stack, user, visitor, tmp_path):
+def test_failed_nodes_are_retried(stack, user, visitor, tmp_path):
     tree = TaskTree("a failure")
     tree.add_task(fail, ["no luck"]).add_task(echo, ["below"])
     result = tree.apply_async()
@@ -64,9 +65,9 @@ def test_retry_what_failed(stack, user, visitor, tmp_path):
     assert NodeRun.objects.get(id=result.children[0].id).attempts == 2
 
 
-def test_pause_and_resume_a_run_that_is_watched(stack, user, visitor, tmp_path):
+def test_a_watched_run_is_paused_and_resumed(stack, user, visitor, tmp_path):
     tree = TaskTree("slow")
-    first = tree.add_task(wait_for_file, [str(tmp_path / "go on")])
+    first = tree.add_task(wait_for_file, [str(tmp_path / "continue")])
     first.add_task(echo, ["after"])
     result = tree.apply_async()
     page = visitor.log_in().page
@@ -74,7 +75,7 @@ def test_pause_and_resume_a_run_that_is_watched(stack, user, visitor, tmp_path):
     page.click(".tasktree-buttons >> text=Pause…")
     page.click("input[value=Pause]")
     wait_for_state(page, "paused")
-    (tmp_path / "go on").touch()
+    (tmp_path / "continue").touch()
     page.wait_for_selector(".tasktree-tree tr:first-child .tasktree-state-success")
     assert result.progress().done == 1
     page.click(".tasktree-buttons >> text=Resume…")
@@ -82,7 +83,7 @@ def test_pause_and_resume_a_run_that_is_watched(stack, user, visitor, tmp_path):
     wait_for_state(page, "success")
 
 
-def test_revoke_many(stack, user, visitor):
+def test_several_runs_are_revoked(stack, user, visitor):
     results = []
     for number in range(3):
         tree = TaskTree(f"run {number}")
@@ -94,27 +95,28 @@ def test_revoke_many(stack, user, visitor):
         page.check(f"input[name=_selected_action][value='{result.id}']")
     page.select_option("select[name=action]", "revoke_chosen")
     page.click("button[name=index], .actions button")
-    assert "2 nodes never start" in page.inner_text("#content")
+    assert "2 nodes are revoked" in page.inner_text("#content")
     page.click("input[value=Revoke]")
-    assert "Revoke: 2 runs; 2 nodes never start." in page.inner_text(".messagelist")
+    assert "Revoke: 2 runs; 2 nodes are revoked." in page.inner_text(".messagelist")
     assert [result.state for result in results] == ["REVOKED", "REVOKED", "STARTED"]
     results[2].revoke()
 
 
 @pytest.fixture
 def greeting(monkeypatch):
-    """A definition with a parameter that names a row of a large table."""
-    monkeypatch.setattr(registry.registry, "_definitions", {})
-    monkeypatch.setattr(launch_fields, "_MOST_ROWS", 0)
-
-    @register_tree
-    def greet(user: User):
-        tree = TaskTree(f"for {user}")
-        tree.add_task(echo, [user.pk])
-        return tree
+    """Register a definition with a parameter that names a row of a large table."""
+    monkeypatch.setattr(launch_fields, "MOST_ROWS", 0)
+    with registered(greet, only=True):
+        yield
 
 
-def test_a_row_is_looked_up_while_one_types(stack, user, visitor, greeting):
+def greet(user: User):
+    tree = TaskTree(f"for {user}")
+    tree.add_task(echo, [user.pk])
+    return tree
+
+
+def test_a_row_is_looked_up_while_the_user_types(stack, user, visitor, greeting):
     bertha = User.objects.create_user("bertha")
     page = visitor.log_in().page
     visitor.go(reverse("admin:django_tasktree_treerun_launch_definition", args=["greet"]))
@@ -127,11 +129,12 @@ def test_a_row_is_looked_up_while_one_types(stack, user, visitor, greeting):
 
 
 def fill_node(page, number, **fields):
+    """Fill the fields of a node in the form of a draft."""
     for name, value in fields.items():
         page.fill(f"[name=nodes-{number}-{name}]", value)
 
 
-def test_compose_a_draft_and_launch_it(stack, user, visitor):
+def test_a_draft_is_composed_and_launched(stack, user, visitor):
     page = visitor.log_in().page
     visitor.go(RUNS)
     page.click("text=New draft")
@@ -144,7 +147,7 @@ def test_compose_a_draft_and_launch_it(stack, user, visitor):
     offered = page.evaluate("[...document.querySelectorAll('#tasktree-names option')].map(each => each.value)")
     assert offered == ["first", "second"]
     page.click("input[name=_save]")
-    assert "This is no JSON" in page.inner_text(".tasktree-node-failed")
+    assert "This is not valid JSON" in page.inner_text(".tasktree-node-failed")
     fill_node(page, 0, args='["a"]')
     page.click("input[name=_save]")
     assert "Saved the draft “by hand”." in page.inner_text(".messagelist")
@@ -154,14 +157,15 @@ def test_compose_a_draft_and_launch_it(stack, user, visitor):
     page.click("input[name=_launch]")
     wait_for_state(page, "success")
     (first,) = NodeRun.objects.filter(parent=None)
-    assert (first.get_state_display(), first.children.get().result) == ("success", '"changed"')
+    assert (first.get_state_display(), first.children.get().result) == ("success", '"changed"')  # type: ignore[arg-type]
 
 
 def visible_rows(page):
+    """Return a locator of the visible rows of the tree."""
     return page.locator(".tasktree-tree tbody tr:visible")
 
 
-def test_the_tree_opens_in_place_a_page_at_a_time(stack, user, visitor):
+def test_nodes_of_the_tree_are_expanded_in_place_page_by_page(stack, user, visitor):
     result = wide(120)
     page = visitor.log_in().page
     visitor.go(run_page(result))
@@ -173,7 +177,7 @@ def test_the_tree_opens_in_place_a_page_at_a_time(stack, user, visitor):
     page.wait_for_selector("text=Show more (21)")
     assert visible_rows(page).count() == 1 + 100 + 1
     toggles = page.locator(".tasktree-toggle")
-    # With the keyboard: closed, and all that is below is away; open again, and it is there without being fetched.
+    # The keyboard collapses a node with everything below it, and expands it again without a request.
     toggles.first.focus()
     page.keyboard.press("Enter")
     assert visible_rows(page).count() == 1
@@ -185,7 +189,7 @@ def test_the_tree_opens_in_place_a_page_at_a_time(stack, user, visitor):
     result.revoke()
 
 
-def test_without_a_permission_there_is_neither_button_nor_page(stack, staff, visitor):
+def test_without_permission_buttons_and_pages_are_not_available(stack, staff, visitor):
     result = wide(3)
     staff("view_treerun")
     page = visitor.log_in("bob").page
@@ -199,6 +203,7 @@ def test_without_a_permission_there_is_neither_button_nor_page(stack, staff, vis
 
 
 def addresses(result):
+    """Return the addresses of pages of every kind."""
     node = result.children[0]
     return [
         RUNS,
@@ -212,26 +217,27 @@ def addresses(result):
         reverse("admin:django_tasktree_treerun_control", args=[result.id, "delete"]),
         reverse("admin:django_tasktree_treerun_compose") + f"?from={result.id}",
         "/admin/django_tasktree/",
-        reverse("admin:django_tasktree_noderun_control", args=[node.id, "skip"]),
+        reverse("admin:django_tasktree_noderun_control", args=[node.id, "complete"]),
     ]
 
 
-def serious_faults(page):
+def serious_violations(page):
+    """Return the violations of accessibility rules that axe considers serious or critical."""
     from axe_playwright_python.sync_playwright import Axe
 
-    # Without fetching style sheets anew, whose imports it would look for beside the page.
+    # Do not fetch style sheets again: their imports would be resolved relative to the page.
     options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21aa"], "preload": False}
     found = Axe().run(page, context="#content", options=options)
     return [
-        (fault["id"], [node["html"][:120] for node in fault["nodes"][:2]])
-        for fault in found.response["violations"]
-        if fault["impact"] in ("serious", "critical")
+        (violation["id"], [node["html"][:120] for node in violation["nodes"][:2]])
+        for violation in found.response["violations"]
+        if violation["impact"] in ("serious", "critical")
     ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_fault(stack, user, visitor, scheme):
-    tree = TaskTree("looked at")
+def test_axe_finds_no_serious_violation(stack, user, visitor, scheme):
+    tree = TaskTree("accessible")
     top = tree.add_task(echo, ["top"])
     for _ in range(3):
         top.add_task(echo, ["x"])
@@ -240,32 +246,31 @@ def test_axe_finds_no_serious_fault(stack, user, visitor, scheme):
     result.wait(PATIENCE)
     page = visitor.log_in().page
     page.emulate_media(color_scheme=scheme)
-    faults = []
+    violations = []
     for address in addresses(result):
         visitor.go(address)
         if "#" in address:
             page.wait_for_selector(f"{address[address.index('#') :]} svg")
-        faults += [(address, *fault) for fault in serious_faults(page)]
-    assert faults == []
-    # A check that can fail.
+        violations += [(address, *violation) for violation in serious_violations(page)]
+    assert violations == []
+    # Verify that the check can fail.
     page.evaluate("document.querySelector('#content').append(document.createElement('img'))")
-    assert "image-alt" in {name for name, _ in serious_faults(page)}
+    assert "image-alt" in {name for name, _ in serious_violations(page)}
 
 
-def test_pages_of_a_narrow_screen_do_not_scroll_sideways(stack, user, visitor):
+def test_pages_do_not_scroll_sideways_on_a_narrow_screen(stack, user, visitor):
     result = wide(20)
     page = visitor.log_in().page
     page.set_viewport_size({"width": 400, "height": 800})
     for address in addresses(result)[:-1]:
         visitor.go(address)
         width = page.evaluate("document.documentElement.scrollWidth")
-        # The stock lists scroll within themselves.
+        # The lists of the stock admin scroll inside their own element.
         assert width <= 400, (address, width)
     result.revoke()
 
 
-def test_the_order_of_headings(stack, user, visitor):
-    """No level is left out."""
+def test_headings_skip_no_level(stack, user, visitor):
     result = wide(3)
     page = visitor.log_in().page
     visitor.go(run_page(result))
@@ -277,7 +282,7 @@ def test_the_order_of_headings(stack, user, visitor):
 
 
 @pytest.mark.parametrize("width", [1280, 400])
-def test_long_names_and_arguments_give_way(stack, user, visitor, width):
+def test_long_names_and_arguments_are_shortened(stack, user, visitor, width):
     tree = TaskTree("n" * 200)
     top = tree.add_task(echo, ["a" * 3000], countdown=600)
     top.add_task(echo, [{"with spaces " * 100: "b" * 500}])
@@ -300,6 +305,6 @@ def test_long_names_and_arguments_give_way(stack, user, visitor, width):
     assert first.locator("td").first.bounding_box()["width"] >= 160
     assert first.bounding_box()["height"] < 300
     if width > 400:
-        # State and duration are in sight beside it.
+        # State and duration are visible next to it.
         assert first.locator(".tasktree-cell-duration").bounding_box()["x"] < width
     result.revoke()

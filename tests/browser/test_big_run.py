@@ -1,4 +1,4 @@
-"""Ten browsers look at a run of 100,000 nodes while workers execute it."""
+"""Ten pages show a run of 100,000 nodes while workers execute it."""
 
 import threading
 
@@ -12,7 +12,7 @@ from tests import workers
 from tests.browser.admin_pages import RUNS, arrive, run_page
 from tests.browser.conftest import Visitor
 from tests.browser.counting import counting
-from tests.browser.test_themes import FAULTS
+from tests.browser.test_themes import PROBLEMS
 from tests.patience import until
 from tests.sample.tasks import echo
 from tests.services import REDIS
@@ -35,15 +35,15 @@ _BLOCKED = """
 """
 
 
-def huge():
-    """A draft of two nodes with 50,000 children each, and a gather node below each."""
+def create_huge_draft():
+    """Create a draft of two root nodes with 50,000 children and a gather node each."""
     tree = TaskTree("huge")
     tops = [tree.add_task(echo, [number]) for number in range(2)]
     for top in tops:
         top.add_task(echo, ["x"])
         top.gather(echo, ["gathered"])
     result = tree.apply_async(draft=True)
-    columns = [field.column for field in NodeRun._meta.concrete_fields]
+    columns = [str(field.column) for field in NodeRun._meta.concrete_fields]
     fresh = {"id": "gen_random_uuid()", "task_id": "gen_random_uuid()", "position": "number"}
     with connections["postgresql"].cursor() as cursor:
         statement = _COPY.format(
@@ -59,15 +59,20 @@ def huge():
     return result
 
 
-class Watch(threading.Thread):
-    """Looks for statements that wait for a lock because of a page, and for pages that wait for one."""
+class LockMonitor(threading.Thread):
+    """A thread that looks for statements that wait for a lock of a page, and for pages that wait for a lock.
+
+    Attributes:
+        blocked: the statements that waited.
+        samples: how many times it has looked.
+    """
 
     def __init__(self, backends):
         super().__init__(daemon=True)
         self.backends = backends
         self.over = threading.Event()
         self.blocked = []
-        self.looks = 0
+        self.samples = 0
 
     def run(self):
         connection = connections["postgresql"].copy()
@@ -76,23 +81,25 @@ class Watch(threading.Thread):
                 pids = list(self.backends)
                 cursor.execute(_BLOCKED, [pids, pids])
                 self.blocked += cursor.fetchall()
-                self.looks += 1
+                self.samples += 1
         connection.close()
 
 
 def finished(result):
+    """Return the number of nodes that have succeeded."""
     return NodeRun.objects.filter(run_id=result.id, state="SUCCESS").count()
 
 
 @pytest.fixture
 def count():
+    """Yield the count of queries of all requests."""
     with counting() as count:
         yield count
 
 
-def test_ten_browsers_look_at_a_run_of_a_hundred_thousand_nodes(stack, user, browser, live_server, count, app):
-    """Each look takes few queries, nobody waits for a lock, and each click counts."""
-    result = huge()
+def test_ten_pages_show_a_run_of_a_hundred_thousand_nodes(stack, user, browser, live_server, count, app):
+    """Each request takes few queries, no statement waits for a lock, and every click works."""
+    result = create_huge_draft()
     top = result.children[0].id
     nodes = reverse("admin:django_tasktree_noderun_changelist")
     addresses = [
@@ -110,8 +117,8 @@ def test_ten_browsers_look_at_a_run_of_a_hundred_thousand_nodes(stack, user, bro
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     first = Visitor(context, live_server).log_in()
     visitors = [first, *(Visitor(context, live_server) for _ in addresses[1:])]
-    watch = Watch(count.backends)
-    watch.start()
+    monitor = LockMonitor(count.backends)
+    monitor.start()
     try:
         threading.Thread(target=launch, args=(result,)).start()
         for visitor, address in zip(visitors, addresses, strict=True):
@@ -119,7 +126,7 @@ def test_ten_browsers_look_at_a_run_of_a_hundred_thousand_nodes(stack, user, bro
         first.page.wait_for_selector("#tasktree-live .tasktree-head .tasktree-state-started")
         page = first.page
         for _ in range(10):
-            # Time for a look to come between.
+            # Leave time for a poll before the click.
             page.wait_for_timeout(700)
             page.click(".tasktree-buttons [data-key=pause]")
             arrive(page, "/control/pause/")
@@ -127,23 +134,24 @@ def test_ten_browsers_look_at_a_run_of_a_hundred_thousand_nodes(stack, user, bro
             arrive(page, run_page(result))
         before = until(lambda: finished(result) > 100 and finished(result), "the execution")
         for visitor in visitors:
-            assert visitor.page.evaluate(FAULTS) == [], visitor.page.url
+            assert visitor.page.evaluate(PROBLEMS) == [], visitor.page.url
             assert not visitor.page.is_visible("[data-tasktree-stale]"), visitor.page.url
-        until(lambda: finished(result) > before, "its going on")
+        until(lambda: finished(result) > before, "its continuation")
     finally:
-        watch.over.set()
-        watch.join()
+        monitor.over.set()
+        monitor.join()
         result.revoke()
         workers.purge_queue(REDIS, app.conf.task_default_queue)
         context.close()
-    assert [visitor.troubles for visitor in visitors] == [[]] * len(visitors)
-    assert watch.looks > 100
-    assert watch.blocked == []
+    assert [visitor.errors for visitor in visitors] == [[]] * len(visitors)
+    assert monitor.samples > 100
+    assert monitor.blocked == []
     assert len(count.requests) > 50
-    dearest = sorted(count.requests, key=lambda request: request[1])[-5:]
-    assert dearest[-1][1] <= 25, dearest
+    most_expensive = sorted(count.requests, key=lambda request: request[1])[-5:]
+    assert most_expensive[-1][1] <= 25, most_expensive
 
 
 def launch(result):
+    """Launch the draft in a thread, with a connection of its own."""
     result.launch()
     connections["postgresql"].close()

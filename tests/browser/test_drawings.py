@@ -10,12 +10,12 @@ from tests.sample.tasks import echo
 pytestmark = [
     pytest.mark.worker,
     pytest.mark.django_db(transaction=True),
-    # The server of the tests reads what the worker writes in one database.
+    # The test server and the worker must use the same database.
     pytest.mark.parametrize("stack", ["sqlite-filesystem"], indirect=True),
 ]
 
 
-def test_graph_and_timeline(stack, user, visitor):
+def test_graph_and_timeline_are_drawn(stack, user, visitor):
     tree = TaskTree("drawn")
     top = tree.add_task(echo, ["top"])
     for number in range(30):
@@ -35,7 +35,7 @@ def test_graph_and_timeline(stack, user, visitor):
     rest.click()
     page.wait_for_selector("#graph .tasktree-box-bundle[data-shown='26']")
     assert "4 more" in rest.text_content()
-    # By keyboard; what has the focus keeps it.
+    # The keyboard opens it, too; the focus is kept.
     rest.focus()
     assert page.evaluate("document.activeElement.dataset.open") == result.children[0].id.hex
     page.keyboard.press("Enter")
@@ -54,8 +54,8 @@ def test_graph_and_timeline(stack, user, visitor):
     page.wait_for_url("**/noderun/**")
 
 
-def test_places_in_graph_and_timeline_have_addresses(stack, user, visitor, monkeypatch):
-    monkeypatch.setattr("django_tasktree.admin.timeline.PAGE", 10)
+def test_positions_in_graph_and_timeline_have_addresses(stack, user, visitor, monkeypatch):
+    monkeypatch.setattr("django_tasktree.admin.tree.timeline.PAGE", 10)
     tree = TaskTree("drawn")
     deep = tree.add_task(echo, ["top"])
     chain = [deep]
@@ -84,11 +84,16 @@ def test_places_in_graph_and_timeline_have_addresses(stack, user, visitor, monke
     until(lambda: page.evaluate("document.querySelectorAll('#timeline rect').length === 5"))
     assert page.url.endswith("#timeline:3")
     assert "of 3" in page.inner_text("#timeline nav")
+    # Beyond the last page, the last page is shown.
+    page.fill("#timeline input", "9")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**#timeline:9")
+    until(lambda: page.evaluate("document.querySelectorAll('#timeline rect').length === 5"))
 
 
-def test_the_graph_of_a_big_run_can_be_read(stack, user, visitor):
-    """No text below 9 pixels; the map moves it; what is dragged is not opened."""
-    tree = TaskTree("big")
+def test_the_graph_of_a_large_run_is_readable(stack, user, visitor):
+    """Texts have at least 9 pixels, the map scrolls the graph, and dragging a box does not open it."""
+    tree = TaskTree("large")
     for _ in range(5):
         top = tree.add_task(echo, countdown=600)
         for _ in range(5):
@@ -115,7 +120,7 @@ def test_the_graph_of_a_big_run_can_be_read(stack, user, visitor):
         assert page.get_attribute("#graph svg", "viewBox") != before
         page.click("[data-zoom=fit]")
         address = page.url
-        # The keyboard brings a box into sight.
+        # The focus scrolls a box into view.
         page.focus("#graph a.tasktree-box")
         box = page.locator("#graph a.tasktree-box").first.bounding_box()
         page.mouse.move(box["x"] + 30, box["y"] + 10)

@@ -1,4 +1,4 @@
-"""Open pages of the admin stay up to date, or say that they are not; what one does there is not disturbed."""
+"""Open pages of the admin are kept up to date, or report that they are not, without disturbing the user."""
 
 import pytest
 
@@ -10,27 +10,27 @@ from tests.sample.tasks import echo, fail, wait_for_file
 pytestmark = [
     pytest.mark.worker,
     pytest.mark.django_db(transaction=True),
-    # The server of the tests reads what the worker writes in one database.
+    # The test server and the worker must use the same database.
     pytest.mark.parametrize("stack", ["sqlite-filesystem"], indirect=True),
 ]
 
 
-def test_the_list_stays_up_to_date(stack, user, visitor, tmp_path):
+def test_the_list_is_kept_up_to_date(stack, user, visitor, tmp_path):
     tree = TaskTree("listed")
-    tree.add_task(wait_for_file, [str(tmp_path / "go on")])
+    tree.add_task(wait_for_file, [str(tmp_path / "continue")])
     result = tree.apply_async()
     page = visitor.log_in().page
     visitor.go(RUNS)
     page.check(f"input[name=_selected_action][value='{result.id}']")
-    (tmp_path / "go on").touch()
+    (tmp_path / "continue").touch()
     page.wait_for_selector("#result_list .tasktree-state-success")
     assert page.is_checked("input[name=_selected_action]")
 
 
-def test_the_dashboard_stays_up_to_date(stack, user, visitor):
+def test_the_dashboard_is_kept_up_to_date(stack, user, visitor):
     page = visitor.log_in().page
     visitor.go("/admin/django_tasktree/")
-    assert "No run is going." in page.inner_text("#content")
+    assert "No runs in progress." in page.inner_text("#content")
     tree = TaskTree("new")
     tree.add_task(echo, ["a"], countdown=600)
     result = tree.apply_async()
@@ -38,8 +38,8 @@ def test_the_dashboard_stays_up_to_date(stack, user, visitor):
     result.revoke()
 
 
-def changing(page, pattern, change):
-    """Let each answer to the page's looks differ from the one before."""
+def change_responses(page, pattern, change):
+    """Make each response to the page's polls differ from the one before."""
     count = iter(range(1, 10_000))
 
     def answer(route):
@@ -51,9 +51,9 @@ def changing(page, pattern, change):
 
 
 def test_a_refresh_changes_only_what_has_changed(stack, user, visitor, tmp_path):
-    """What is being pressed, selected or focused stays, while counts, errors and times change around it."""
+    """Clicks, selections and the focus are not affected while counts, errors and times change around them."""
     tree = TaskTree("watched")
-    tree.add_task(wait_for_file, [str(tmp_path / "go on")])
+    tree.add_task(wait_for_file, [str(tmp_path / "continue")])
     tree.add_task(fail, ["no luck"])
     result = tree.apply_async()
     page = visitor.log_in().page
@@ -61,61 +61,61 @@ def test_a_refresh_changes_only_what_has_changed(stack, user, visitor, tmp_path)
     def change(answer, number):
         return {**answer, "html": answer["html"].replace("1 / 2", f"{number} / 2")}
 
-    changing(page, "**/live/**", change)
+    change_responses(page, "**/live/**", change)
     visitor.go(run_page(result))
     page.evaluate("""
-        window.looks = 0;
-        document.addEventListener("tasktree:changed", () => (window.looks += 1));
+        window.polls = 0;
+        document.addEventListener("tasktree:changed", () => (window.polls += 1));
         const id = document.querySelector(".tasktree-facts .tasktree-id");
         getSelection().selectAllChildren(id);
         window.button = document.querySelector(".tasktree-buttons [data-key=pause]");
     """)
     box = page.locator(".tasktree-buttons [data-key=pause]").bounding_box()
     page.mouse.move(box["x"] + 5, box["y"] + 5)
-    until(lambda: page.evaluate("window.looks >= 2"))
+    until(lambda: page.evaluate("window.polls >= 2"))
     assert page.evaluate("getSelection().toString()") == str(result.id)
     assert page.evaluate("window.button.isConnected")
-    # A look comes between pressing the button and letting it go.
+    # A poll comes between pressing and releasing the button.
     page.mouse.down()
-    until(lambda: page.evaluate("window.looks >= 3"))
+    until(lambda: page.evaluate("window.polls >= 3"))
     page.mouse.up()
     page.wait_for_url("**/control/pause/")
-    (tmp_path / "go on").touch()
+    (tmp_path / "continue").touch()
     result.wait(PATIENCE)
 
 
-def test_durations_are_counted_in_the_browser(stack, user, visitor, tmp_path):
+def test_the_browser_counts_durations(stack, user, visitor, tmp_path):
     tree = TaskTree("watched")
-    tree.add_task(wait_for_file, [str(tmp_path / "go on")])
+    tree.add_task(wait_for_file, [str(tmp_path / "continue")])
     result = tree.apply_async()
     page = visitor.log_in().page
-    # The server says nothing at all.
+    # The server does not respond.
     page.route("**/live/**", lambda route: route.abort())
     visitor.go(run_page(result))
     ticking = page.locator(".tasktree-facts [data-tasktree-since]")
     before = ticking.inner_text()
     until(lambda: page.text_content("[data-tasktree-since]") != before)
-    # That the server is away is said, and the time stands still.
+    # The page reports this, and stops counting.
     page.wait_for_selector("[data-tasktree-stale] >> text=The server does not answer")
     page.unroute("**/live/**")
     page.wait_for_selector("[data-tasktree-stale]", state="hidden")
-    (tmp_path / "go on").touch()
+    (tmp_path / "continue").touch()
     wait_for_state(page, "success")
     assert page.locator("[data-tasktree-since]").count() == 0
-    visitor.troubles.clear()
+    visitor.errors.clear()
 
 
 @pytest.mark.parametrize("path", ["run", "list", "index"])
-def test_whoever_is_logged_out_is_told(stack, user, visitor, path, tmp_path):
+def test_a_logout_is_reported(stack, user, visitor, path, tmp_path):
     tree = TaskTree("watched")
-    tree.add_task(wait_for_file, [str(tmp_path / "go on")])
+    tree.add_task(wait_for_file, [str(tmp_path / "continue")])
     result = tree.apply_async()
     page = visitor.log_in().page
     visitor.go({"run": run_page(result), "list": RUNS, "index": "/admin/django_tasktree/"}[path])
     page.context.clear_cookies()
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     page.wait_for_selector("[data-tasktree-stale] >> text=You are logged out")
-    (tmp_path / "go on").touch()
+    (tmp_path / "continue").touch()
     result.wait(PATIENCE)
 
 

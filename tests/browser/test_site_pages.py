@@ -1,4 +1,4 @@
-"""The pages of users' own sites in a browser, with a worker: the thumbnails demo and the progress pages."""
+"""Pages outside the admin in a browser, with a worker: the thumbnails demo and the progress pages."""
 
 import pytest
 from django.urls import reverse
@@ -17,7 +17,7 @@ pytestmark = [
 
 
 def test_pictures_become_a_contact_sheet(stack, visitor):
-    """Nobody is logged in: the progress moves all the same."""
+    """The progress is updated for an anonymous user, too."""
     page = visitor.page
     visitor.go("/")
     page.fill("[name=samples]", "4")
@@ -30,7 +30,7 @@ def test_pictures_become_a_contact_sheet(stack, visitor):
     assert "21 / 21" in page.inner_text(".tasktree-widget")
 
 
-def test_progress_goes_on_without_a_reload(stack, user, visitor, tmp_path):
+def test_progress_is_updated_without_a_reload(stack, user, visitor, tmp_path):
     tree = TaskTree("two steps")
     tree.add_task(wait_for_file, [str(tmp_path / "one")]).add_task(wait_for_file, [str(tmp_path / "two")])
     result = tree.apply_async(launched_by=user)
@@ -39,7 +39,7 @@ def test_progress_goes_on_without_a_reload(stack, user, visitor, tmp_path):
     assert "/admin/login/" in page.url
     visitor.log_in()
     visitor.go(reverse("tasktree:progress", args=[result.id]))
-    page.evaluate("window.stays = true")
+    page.evaluate("window.notReloaded = true")
     page.evaluate("addEventListener('tasktree:ended', (event) => { window.ended = event.detail.state; })")
     bar = page.locator("[role=progressbar]")
     assert bar.get_attribute("aria-valuenow") == "0"
@@ -49,13 +49,13 @@ def test_progress_goes_on_without_a_reload(stack, user, visitor, tmp_path):
     page.wait_for_selector(".tasktree-widget-success[data-tasktree-live]")
     assert (bar.get_attribute("aria-valuenow"), page.evaluate("window.ended")) == ("100", "SUCCESS")
     assert page.inner_text(".tasktree-widget-state") == "success"
-    assert page.evaluate("window.stays")
+    assert page.evaluate("window.notReloaded")
 
 
-def test_axe_finds_no_serious_fault(stack, visitor):
+def test_axe_finds_no_serious_violation(stack, visitor):
     from axe_playwright_python.sync_playwright import Axe
 
-    tree = TaskTree("looked at")
+    tree = TaskTree("accessible")
     tree.add_task(echo, countdown=600)
     result = tree.apply_async()
     options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21aa"], "preload": False}
@@ -63,7 +63,7 @@ def test_axe_finds_no_serious_fault(stack, visitor):
         visitor.page.emulate_media(color_scheme=scheme)
         for address in ("/", progress_link(result)):
             visitor.go(address)
-            found = Axe().run(visitor.page, options=options).response["violations"]
-            serious = [fault for fault in found if fault["impact"] in ("serious", "critical")]
-            assert [(fault["id"], [node["html"] for node in fault["nodes"]]) for fault in serious] == [], address
+            violations = Axe().run(visitor.page, options=options).response["violations"]
+            serious = [each for each in violations if each["impact"] in ("serious", "critical")]
+            assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in serious] == [], address
     result.revoke()

@@ -1,4 +1,4 @@
-"""The pages of the documentation's pictures, served in some theme of the admin."""
+"""A server with the scenes of the documentation's screenshots, in one of several themes of the admin."""
 
 import json
 import os
@@ -28,9 +28,9 @@ class Site:
     """A running server.
 
     Attributes:
-        url: where it is.
-        pages: name -> path.
-        cookie: of a session that is logged in.
+        url: its address.
+        pages: the path of each page by its name.
+        cookie: the cookie of a session that is logged in.
     """
 
     def __init__(self, url, scenes):
@@ -39,7 +39,7 @@ class Site:
 
 
 def make_scenes(folder):
-    """Write the runs that the pages show; gives where they are."""
+    """Create the runs that the pages show; return the paths of the pages and the session cookie."""
     done = subprocess.run(
         [sys.executable, "-c", _SCENES],
         env=_environment(folder),
@@ -55,7 +55,7 @@ def make_scenes(folder):
 
 @contextmanager
 def serving(scenes, source, folder, theme):
-    """Serve a copy of the scenes in a theme."""
+    """Serve a copy of the scenes in a theme, and yield the site."""
     shutil.copytree(source, folder, dirs_exist_ok=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""Random canvases whose tasks tell in a log when they ran."""
+"""Random canvases whose tasks write to a log when they run."""
 
 import random
 
@@ -8,9 +8,9 @@ from tests.sample.tasks import note
 
 
 class Maker:
-    """Draws the same canvas from the same seed, whatever the log.
+    """Draws random canvases that Celery 5.7 finishes on its own worker.
 
-    What it draws is what Celery 5.7 finishes on its own worker.
+    The same seed yields the same canvas with any log.
     """
 
     def __init__(self, seed, log):
@@ -19,7 +19,7 @@ class Maker:
         self._count = 0
 
     def whole(self):
-        """A canvas, and a task at its end that is given its result."""
+        """Return a canvas with a task at its end that receives its result."""
         return chain(self._canvas(3), note.signature(("end",), {"log": self._log}))
 
     def _task(self):

@@ -1,4 +1,4 @@
-"""Canvases on Celery's own worker and, through ``from_canvas``, on ours: equal results, equal side effects in order."""
+"""Canvases as Celery runs them, and as trees by ``from_canvas``: equal results, and side effects in a valid order."""
 
 from itertools import permutations
 
@@ -8,18 +8,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from django_tasktree import TaskTree
+from django_tasktree.builder.order import Order
 from django_tasktree.exceptions import BrokenReference
-from django_tasktree.order import Order
 from tests.compat.canvases import Maker
 from tests.patience import PATIENCE
 
 pytestmark = [pytest.mark.worker, pytest.mark.parametrize("stack", ["postgresql-redis"], indirect=True)]
-#: How many canvases are launched together and then joined, so that waiting costs little.
+#: The number of canvases that are launched together before any is joined, so that they run concurrently.
 ROUND = 10
 
 
 def _named(tree):
-    """Each node that writes to the log, by the name that it writes."""
+    """Return each node that writes to the log, by the name that it writes."""
     found, stack = {}, [tree]
     while stack:
         node = stack.pop()
@@ -30,6 +30,7 @@ def _named(tree):
 
 
 def _comes_before(order, earlier, later):
+    """Return whether one node always finishes before another one starts."""
     try:
         order.check(later, earlier.output)
     except BrokenReference:
@@ -38,6 +39,7 @@ def _comes_before(order, earlier, later):
 
 
 def _check_order(tree, log, whose):
+    """Check that the log has a line for each node, in an order that the tree allows."""
     lines = log.read_text().split("\n")[:-1]
     nodes = _named(tree)
     assert sorted(lines) == sorted(nodes), whose
@@ -49,7 +51,7 @@ def _check_order(tree, log, whose):
 
 @settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32))
-def test_random_canvases(stack, tmp_path_factory, seed):
+def test_random_canvases_have_equal_results(stack, tmp_path_factory, seed):
     logs = tmp_path_factory.mktemp("logs")
     seeds = [f"{seed}-{number}" for number in range(ROUND)]
     theirs = [Maker(seed, logs / f"{seed}-celery").whole().apply_async() for seed in seeds]

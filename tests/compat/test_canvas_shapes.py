@@ -1,4 +1,4 @@
-"""Canvases that Celery does not finish, or not always; callbacks, errbacks, chunks and maps: on real workers."""
+"""On real workers: canvases that Celery does not always finish, callbacks, errbacks, chunks and maps."""
 
 import pytest
 from celery import chain, chord, group
@@ -16,7 +16,7 @@ pytestmark = [
 
 
 def _last(tree, result):
-    """The result of the canvas' last task."""
+    """Return the result of the last task of the canvas."""
     node = tree
     while node.children:
         node = node.children[-1]
@@ -24,6 +24,7 @@ def _last(tree, result):
 
 
 def _run(canvas, state="SUCCESS"):
+    """Run a canvas as a tree and check the state of the run; return both."""
     tree = TaskTree.from_canvas(canvas)
     result = tree.apply_async()
     assert result.wait(PATIENCE) == state
@@ -56,18 +57,21 @@ def test_a_header_member_that_ends_in_a_group(stack):
     assert _last(*_run(canvas)) == [[1, 2], 3]
 
 
-def test_a_body_that_is_a_group(stack):
+def test_a_chord_body_that_is_a_group(stack):
     canvas = chain(chord([echo.si(1), echo.si(2)], group(echo.s(), echo.s())), echo.s())
     assert _last(*_run(canvas)) == [[1, 2], [1, 2]]
 
 
-def test_a_body_that_runs_after_a_failure(stack):
-    """https://github.com/celery/celery/issues/1881: as a tree, for a canvas has no words for it."""
+def test_a_chord_body_that_runs_after_a_failure(stack):
+    """https://github.com/celery/celery/issues/1881: only as a tree, because a canvas cannot express it."""
     tree = TaskTree.from_canvas(group(fail.si("member"), echo.si("fine")))
     body = tree.gather(echo, [tree.outcomes], run_when="always")
     result = tree.apply_async()
     assert result.wait(PATIENCE) == "FAILURE"
-    assert [(told["state"], told["result"]) for told in result[body].get()] == [("FAILURE", None), ("SUCCESS", "fine")]
+    assert [(outcome["state"], outcome["result"]) for outcome in result[body].get()] == [
+        ("FAILURE", None),
+        ("SUCCESS", "fine"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -85,11 +89,11 @@ def test_empty_groups_anywhere(stack, canvas):
     assert _last(*_run(canvas)) == 6
 
 
-def test_a_canvas_without_any_task_succeeds_at_once(stack):
+def test_a_canvas_without_tasks_succeeds_immediately(stack):
     assert _run(chain(group(), group()))[1].join() == []
 
 
-def test_chunks_and_maps_give_what_celery_gives(stack):
+def test_chunks_and_maps_return_what_celery_returns(stack):
     for signature in (
         add.chunks([(1, 2), (3, 4), (5, 6)], 2).group(),
         add.starmap([(1, 2), (3, 4)]),
@@ -123,14 +127,14 @@ def test_callbacks_and_errbacks(stack, tmp_path):
     assert NodeRun.objects.get(run_id=result.id, allow_failure=True, state="FAILURE").task.endswith("note_and_fail")
 
 
-def test_a_failing_callback_fails_nothing_else(stack, tmp_path):
+def test_a_failing_callback_does_not_fail_the_run(stack, tmp_path):
     log = tmp_path / "log"
     first = note.signature(("first",), {"log": str(log)})
     first.link(note_and_fail.signature(("callback",), {"log": str(log)}))
     _run(chord([first, echo.si(2)], echo.s()))
 
 
-def test_the_errback_of_a_body_is_called_when_the_header_fails(stack, tmp_path):
+def test_the_errback_of_a_chord_body_is_called_if_the_header_fails(stack, tmp_path):
     log = tmp_path / "log"
     body = total.s()
     body.link_error(errback_with_all.s(log=str(log)))
@@ -139,7 +143,7 @@ def test_the_errback_of_a_body_is_called_when_the_header_fails(stack, tmp_path):
     assert line.startswith("errback of three: ChordError")
 
 
-def test_the_errback_of_a_body_is_not_called_when_celery_would_not_have_come_so_far(stack, tmp_path):
+def test_the_errback_of_a_chord_body_is_not_called_if_the_header_never_starts(stack, tmp_path):
     log = tmp_path / "log"
     log.touch()
     body = total.s()

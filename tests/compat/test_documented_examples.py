@@ -1,4 +1,4 @@
-"""celery-tasktree's documented examples, with nothing changed but the imports, on real prefork workers."""
+"""The documented examples of celery-tasktree on real prefork workers; only their imports are changed."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.sample.tasks import MakeDirectory, Report, mkdir, report
 pytestmark = pytest.mark.worker
 
 
-def test_directories_are_made_in_order(stack, tmp_path):
+def test_directories_are_created_in_order(stack, tmp_path):
     tree = TaskTree()
     task0 = tree.add_task(mkdir, args=[str(tmp_path / "d0")])
     task1 = tree.add_task(mkdir, args=[str(tmp_path / "d1")])
@@ -25,7 +25,7 @@ def test_directories_are_made_in_order(stack, tmp_path):
     assert [async_result[node].get() for node in (task0, task10, task11, task110)]
 
 
-def test_returned_objects_bear_async_result(stack):
+def test_returned_objects_have_async_result(stack):
     tree = TaskTree()
     tree.add_task(report, args=["0"])
     task1 = tree.add_task(report, args=["1"])
@@ -39,7 +39,7 @@ def test_returned_objects_bear_async_result(stack):
     names = [r.name for r in (task0_result, task1_result, task10_result, task11_result, task110_result)]
     assert names == ["0", "1", "10", "11", "110"]
     assert isinstance(task0_result, Report)
-    assert task0_result.async_result.join(PATIENCE) == []
+    assert task0_result.async_result.join(PATIENCE) == []  # type: ignore[attr-defined]
 
 
 def test_callback_inside_kwargs(stack, tmp_path):
@@ -48,7 +48,7 @@ def test_callback_inside_kwargs(stack, tmp_path):
     node.add_task(mkdir, args=[str(tmp_path / "1" / "3")])
     result = tree.apply_async()
     assert result.wait(PATIENCE) == "SUCCESS"
-    # Callbacks come before the nodes that were added, as there.
+    # As in celery-tasktree, callbacks come before added nodes.
     assert [child.get() for child in result[node].children] == [str(tmp_path / "1" / "2"), str(tmp_path / "1" / "3")]
 
 
@@ -84,8 +84,8 @@ def test_join_tree_follows_the_first_children(stack):
 
 
 def test_callback_outside_trees(stack):
-    cb1 = report.subtask(args=["cb1"])
-    cb2 = report.subtask(args=["cb2"])
+    cb1 = report.subtask(args=("cb1",))
+    cb2 = report.subtask(args=("cb2",))
     async_result = report.delay("main", callback=[cb1, cb2])
     main_result = async_result.wait(PATIENCE)
     cb1_result, cb2_result = main_result.async_result.join(PATIENCE)
@@ -131,5 +131,5 @@ def test_run_with_callbacks_belongs_on_run():
                 pass
 
     # Before Python 3.12 what __set_name__ raises is the cause of a RuntimeError.
-    told = caught.value if isinstance(caught.value, TypeError) else caught.value.__cause__
-    assert "@run_with_callbacks belongs on the run method" in str(told)
+    error = caught.value if isinstance(caught.value, TypeError) else caught.value.__cause__
+    assert "@run_with_callbacks belongs on the run method" in str(error)

@@ -1,4 +1,4 @@
-"""Several nodes fail at the same moment where a failure stops the rest."""
+"""Several nodes fail concurrently, and each failure stops the rest."""
 
 import threading
 from contextlib import suppress
@@ -7,31 +7,31 @@ import pytest
 from django.db import connections
 
 from django_tasktree import TaskTree
-from django_tasktree.engine import finish as engine_finish
-from django_tasktree.engine.claim import claim
+from django_tasktree.engine.lifecycle import finish as engine_finish
+from django_tasktree.engine.lifecycle.claim import claim
 from django_tasktree.models import NodeRun, TreeRun
-from tests.integration.engine.trees import FAILURE, SUCCESS, persist, ref
+from tests.integration.engine.trees import FAILURE, SUCCESS, insert_run, ref
 from tests.sample.tasks import echo
 
-#: Seconds that the first of two gives the second to come as far, where nothing keeps it from that.
+#: Seconds that the first of two failures waits for the second, which a lock may keep from coming as far.
 GRACE = 1
 
 
 @pytest.mark.parametrize("stopping", ["the tree", "a node"])
-def test_two_nodes_fail_at_once(database, stopping, monkeypatch):
-    """If both could write their own rows before either stops the rest, they would wait for each other for ever."""
+def test_two_nodes_fail_concurrently(database, stopping, monkeypatch):
+    """If both could write their own rows before either stops the rest, they would be deadlocked."""
     tree = TaskTree(on_failure="stop" if stopping == "the tree" else "continue")
     top = tree.add_task(echo, on_failure="stop" if stopping == "a node" else "continue")
     both = [top.add_task(echo), top.add_task(echo)]
     below = [node.add_task(echo, run_when="always") for node in both]
-    launched, keys = persist(tree)
+    launched, keys = insert_run(tree)
     first = ref(keys[top])
     claim(first, "w")
     engine_finish.finish(first, SUCCESS)
     messages = [ref(keys[node]) for node in both]
     for message in messages:
         assert claim(message, "w")
-    other_wrote, stop, errors = threading.Barrier(2), engine_finish.stop_on_failure, []
+    other_wrote, stop, errors = threading.Barrier(2), engine_finish.stop_on_failure, []  # type: ignore[attr-defined]
 
     def stop_together(node):
         with suppress(threading.BrokenBarrierError):

@@ -1,4 +1,4 @@
-"""Many real workers that come and go, and a run that has to survive it."""
+"""Real workers that are started, killed and shut down during a run, and the checks that the run survived."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from tests.patience import PATIENCE
 from tests.sample.atomic_tasks import brief_effect
 from tests.sample.models import Effect
 
-#: The app's delays, short enough for a test.
+#: The intervals and timeouts of the app, short enough for a test.
 QUICK = {
     "HEARTBEAT_INTERVAL": 0.5,
     "WORKER_LOST_AFTER": 3,
@@ -45,37 +45,37 @@ class Crowd:
         self.workers += new
 
     def replace_lost(self, at_least=0):
-        """Start a worker for each that has died, or as many as there must be."""
+        """Start a worker for each one that has died, and more until there are enough."""
         alive = [worker for worker in self.workers if worker.process.poll() is None]
         wanted = max(at_least, len(self.workers))
         self.workers = alive
         self.start(wanted - len(alive))
 
     def kill_a_worker(self, choose):
-        """SIGKILL a worker with all its processes."""
+        """Send SIGKILL to all processes of a worker."""
         choose.choice(self.workers).kill()
 
     def kill_a_pool_process(self, choose):
-        """SIGKILL one process of a pool, in the middle of whatever it is doing."""
+        """Send SIGKILL to one process of a pool."""
         children = psutil.Process(choose.choice(self.workers).process.pid).children()
         if children:
             os.kill(choose.choice(children).pid, signal.SIGKILL)
 
     def shut_down(self):
-        """SIGTERM to all: let the bodies end that have started, and hand back the rest."""
+        """Send SIGTERM to all workers: they finish started tasks and return other messages to the broker."""
         for worker in self.workers:
             worker.process.terminate()
         self._retired += self.workers
         self.workers = []
 
     def shut_down_one(self):
-        """SIGTERM to the oldest."""
+        """Send SIGTERM to the oldest worker."""
         worker = self.workers.pop(0)
         worker.process.terminate()
         self._retired.append(worker)
 
     def deliveries(self, task_id):
-        """How often workers have received a message so far."""
+        """Return how often workers have received a message."""
         return self.logged(f"[{task_id}] received")
 
     def logged(self, text):
@@ -84,7 +84,7 @@ class Crowd:
         return sum(path.read_text(errors="replace").count(text) for path in logs)
 
     def retire(self, worker):
-        """See to it that a worker which somebody has shut down is gone in the end."""
+        """Stop a worker that was shut down elsewhere at the end of the test."""
         self._retired.append(worker)
 
     def stop(self):
@@ -100,7 +100,7 @@ class Crowd:
 
 @contextmanager
 def crowd(app, alias, broker, name, settings=None, environment=None, **options):
-    """Workers, and this process publishing to them."""
+    """Provide workers, and let this process publish to them."""
     services.need(*([services.DATABASES[alias]] if alias in services.DATABASES else []), broker)
     queue = workers.queue_of(name)
     values = json.dumps({**QUICK, **(settings or {})})
@@ -115,7 +115,7 @@ def crowd(app, alias, broker, name, settings=None, environment=None, **options):
                 workers.delete_queue(broker, queue)
 
 
-def a_tree_of(nodes, task=brief_effect):
+def wide_and_deep_tree(nodes, task=brief_effect):
     """Build a tree with wide fans, chains and gather nodes; every node leaves an effect."""
     tree = TaskTree("survivor")
     numbers = count()
@@ -131,15 +131,15 @@ def a_tree_of(nodes, task=brief_effect):
     return tree
 
 
-def a_generator():
-    """Random choices that a failed test can be run again with."""
+def seeded_random():
+    """Return a random generator whose seed is printed, so that a failure can be repeated."""
     seed = int(os.environ.get("TEST_SEED") or random.randrange(10**6))
     sys.stdout.write(f"TEST_SEED={seed}\n")
     return random.Random(seed)
 
 
 def assert_survived(result):
-    """Every node has succeeded, and what each wrote is there exactly once."""
+    """Check that every node has succeeded and has written its row exactly once."""
     assert result.wait(PATIENCE) == "SUCCESS", result.progress()
     nodes = NodeRun.objects.filter(run_id=result.id)
     total = nodes.count()
@@ -151,5 +151,5 @@ def assert_survived(result):
 
 
 def pause(seconds):
-    """Let the workers get on; nothing depends on how far they get."""
+    """Let the workers continue for a while; no check depends on how much they do."""
     time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""Servers of a test's own, on ports of their own: they may be killed, emptied and cut off."""
+"""Servers that a test starts on free ports, so that it can kill, empty and disconnect them."""
 
 import os
 import random
@@ -10,6 +10,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -21,15 +22,15 @@ from tests.services import REQUIRED, Service
 
 
 def _program(name, place="/usr/bin"):
-    """Find a program; the place is a pattern, since Debian has servers where no path leads."""
+    """Find a program; the place is a pattern, because Debian installs servers outside of PATH."""
     found = next((str(path) for path in sorted(Path("/").glob(f"{place[1:]}/{name}"))), None) or shutil.which(name)
     if found is None:
-        (pytest.fail if REQUIRED else pytest.skip)(f"there is no {name} on this machine to start a server of our own")
+        (pytest.fail if REQUIRED else pytest.skip)(f"{name} is not installed, so the test can't start a server")
     return found
 
 
 def _free_port():
-    """A port that is free, and so far down that RabbitMQ's other one, 20,000 up, is one too."""
+    """Return a free port for which RabbitMQ's second port, 20,000 higher, is free too."""
     while True:
         port = random.randrange(20_000, 30_000)
         with socket.socket() as one, socket.socket() as other:
@@ -63,13 +64,20 @@ class _Broker:
         _wait_for(self.answers)
 
     def kill(self):
-        """SIGKILL: what was not on disk is gone."""
+        """Send SIGKILL, so that everything that is not on disk is lost."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def restart(self):
         self.kill()
         self.start()
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    @property
+    def service(self) -> Service:
+        raise NotImplementedError
 
     def environment(self):
         return {}
@@ -84,7 +92,7 @@ class _Broker:
 
 
 class PrivateRedis(_Broker):
-    """Redis that keeps nothing on disk."""
+    """A Redis server that stores nothing on disk."""
 
     def command(self):
         return [_program("redis-server"), "--port", str(self.port), "--save", "", "--dir", str(self.directory)]
@@ -95,14 +103,14 @@ class PrivateRedis(_Broker):
 
     def empty(self, _queue=None):
         with Connection(self.service.url) as connection:
-            connection.channel().client.flushall()
+            connection.channel().client.flushall()  # type: ignore[attr-defined]
 
 
 class PrivateRabbitMQ(_Broker):
-    """RabbitMQ, a node of its own."""
+    """A RabbitMQ server with a node name of its own."""
 
     def command(self):
-        # Not the one in the path, which changes the user, and so the process group.
+        # Not the script in PATH, which changes the user and thereby the process group.
         return [_program("rabbitmq-server", "/usr/lib/rabbitmq/bin")]
 
     def environment(self):
@@ -119,7 +127,7 @@ class PrivateRabbitMQ(_Broker):
         }
 
     def _configuration(self):
-        """A file of our own: the machine's may name ports too."""
+        """Write a configuration file, because that of the machine may set ports too."""
         path = self.directory / "rabbitmq.conf"
         path.write_text(f"listeners.tcp.1 = 127.0.0.1:{self.port}\n")
         return path
@@ -130,7 +138,7 @@ class PrivateRabbitMQ(_Broker):
 
     def empty(self, queue):
         with Connection(self.service.url) as connection:
-            connection.channel().queue_purge(queue)
+            connection.channel().queue_purge(queue)  # type: ignore[attr-defined]
 
 
 class PrivatePostgreSQL:
@@ -174,15 +182,15 @@ class PrivatePostgreSQL:
         self._run("pg_ctl", "stop", "--wait", "--mode", mode, "-D", self.data)
 
     def restart(self):
-        """As after a crash: all connections are gone, and it recovers from its log."""
+        """Restart as after a crash: all connections end, and the server recovers from its log."""
         self._run("pg_ctl", "restart", "--wait", "--mode", "immediate", "-D", self.data)
 
     def connect_again(self):
-        """Give up this process' own connection, which the server has ended."""
+        """Close the connection of this process, which the server has ended; Django opens a new one."""
         connections[self.alias].close()
 
     def cut_connections(self):
-        """End every connection but the one that does so."""
+        """End every connection except the one that executes the statement."""
         with connections[self.alias].cursor() as cursor:
             cursor.execute(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
@@ -191,8 +199,8 @@ class PrivatePostgreSQL:
 
     def _run(self, program, *arguments):
         command = [str(self._bin / program), *arguments]
-        user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
-        # Not captured: the server that pg_ctl starts would keep the pipe open.
+        user: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
+        # The output is not captured, because the server that pg_ctl starts would keep the pipe open.
         with (self.directory / "commands.log").open("ab") as log:
             subprocess.run(
                 command, check=True, stdout=log, stderr=log, cwd=self.directory, env=self._environment(), **user
@@ -204,7 +212,7 @@ class PrivatePostgreSQL:
 
 @contextmanager
 def private(server_class):
-    """A server for one test."""
+    """Provide a broker for one test."""
     with tempfile.TemporaryDirectory(prefix="tasktree-") as directory:
         Path(directory).chmod(0o755)
         server = server_class(directory)
@@ -217,7 +225,7 @@ def private(server_class):
 
 @contextmanager
 def private_postgresql():
-    """A cluster for one test, with the app's tables; the alias ``postgresql`` leads there meanwhile."""
+    """Provide a PostgreSQL cluster with the app's tables for one test; the alias ``postgresql`` refers to it."""
     with tempfile.TemporaryDirectory(prefix="tasktree-") as directory:
         Path(directory).chmod(0o755)
         server = PrivatePostgreSQL(directory)
@@ -225,8 +233,8 @@ def private_postgresql():
         connection = connections[server.alias]
         before = dict(connection.settings_dict)
         connection.close()
-        here = {"NAME": "tasktree", "USER": "postgres", "PASSWORD": "", "HOST": "127.0.0.1", "PORT": server.port}
-        connection.settings_dict.update(here)
+        private = {"NAME": "tasktree", "USER": "postgres", "PASSWORD": "", "HOST": "127.0.0.1", "PORT": server.port}
+        connection.settings_dict.update(private)
         try:
             call_command("migrate", database=server.alias, run_syncdb=True, verbosity=0)
             yield server

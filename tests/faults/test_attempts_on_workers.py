@@ -1,4 +1,4 @@
-"""How attempts end on real prefork workers: each in the right node state, with an error that can be read."""
+"""Attempts on real prefork workers end in the right state of the node, with a readable error."""
 
 from datetime import timedelta
 
@@ -18,11 +18,11 @@ pytestmark = pytest.mark.worker
 
 @task_with_callbacks(name="tests.only_here")
 def only_here():
-    """A task of this process alone: workers do not import tests."""
+    """Do nothing: a task that only this process knows, because workers do not import tests."""
 
 
 def run(task, *args, **options):
-    """Run one node with a child for each way in which it may end; gives the node's row and which children ran."""
+    """Run one node with a child for each outcome; return its row, the children that ran, the run's state and handle."""
     tree = TaskTree()
     node = tree.add_task(task, list(args), **options)
     after = {when: node.add_task(tasks.echo, [when], run_when=when) for when in ("success", "failure", "always")}
@@ -38,7 +38,7 @@ def test_success(stack):
     assert row.worker == stack.hostname
 
 
-def test_failure_reraises_the_tasks_own_exception(stack):
+def test_failure_reraises_the_exception_of_the_task(stack):
     row, ran, state, handle = run(tasks.fail, "no luck")
     assert (row.state, ran, state) == ("FAILURE", {"failure", "always"}, "FAILURE")
     assert row.error_type == "tests.sample.tasks.CustomError"
@@ -77,7 +77,7 @@ def test_retry_without_throw(stack):
     assert (row.state, row.attempts, row.result) == ("SUCCESS", 2, "1")
 
 
-def test_a_retry_raised_by_hand(stack):
+def test_a_retry_raised_directly(stack):
     row, ran, _, _ = run(tasks.raises_retry_itself)
     assert (row.state, ran) == ("FAILURE", {"failure", "always"})
     assert "call self.retry()" in row.error_message
@@ -86,7 +86,7 @@ def test_a_retry_raised_by_hand(stack):
 def test_ignore(stack):
     row, ran, state, handle = run(tasks.ignore)
     assert (row.state, ran, state) == ("SKIPPED", set(), "SUCCESS")
-    assert row.error_message == "the body asked to be ignored: not now"
+    assert row.error_message == "the task function raised Ignore: not now"
     with pytest.raises(NodeNotRun, match="not now"):
         handle.get()
 
@@ -94,7 +94,7 @@ def test_ignore(stack):
 def test_reject(stack):
     row, ran, _, _ = run(tasks.reject)
     assert (row.state, ran) == ("FAILURE", {"failure", "always"})
-    assert row.error_message == "the body rejected its message: unwanted"
+    assert row.error_message == "the task function rejected its message: unwanted"
 
 
 def test_reject_and_requeue(stack, tmp_path):
@@ -116,7 +116,7 @@ def test_a_hard_time_limit(stack, task):
     assert row.error_type.endswith("TimeLimitExceeded")
 
 
-def test_a_killed_pool_process_is_tried_again(stack, tmp_path):
+def test_an_attempt_in_a_killed_pool_process_is_repeated(stack, tmp_path):
     row, _, _, _ = run(tasks.kill_own_process, str(tmp_path / "marker"))
     assert (row.state, row.attempts, row.result) == ("SUCCESS", 2, '"survived"')
     lost = NodeAttempt.objects.get(node=row)
@@ -131,17 +131,17 @@ def test_a_node_that_keeps_killing_its_process_fails(stack):
     assert "delivery 3 of 3" in row.error_message
 
 
-def test_a_task_that_must_not_run_twice_fails_at_once(stack):
+def test_a_killed_task_that_must_not_run_twice_fails_immediately(stack):
     row, _, _, _ = run(tasks.kill_own_process_once)
     assert (row.state, row.attempts) == ("FAILURE", 1)
 
 
-def test_sys_exit_in_a_body(stack):
+def test_sys_exit_in_a_task_function(stack):
     row, ran, _, _ = run(tasks.leave)
     assert (row.state, ran) == ("FAILURE", {"failure", "always"})
 
 
-def test_an_unserialisable_result(stack):
+def test_an_unserializable_result(stack):
     row, ran, _, handle = run(tasks.unserializable)
     assert (row.state, ran) == ("FAILURE", {"failure", "always"})
     assert "function" in row.error_message
@@ -168,17 +168,17 @@ def test_a_countdown(stack):
     assert row.started_at - row.queued_at >= timedelta(seconds=0.9)
 
 
-def test_a_body_that_adds_nodes(stack):
+def test_a_task_that_adds_nodes(stack):
     tree = TaskTree()
     tree.add_task(tasks.grow, [2, 3])
     result = tree.apply_async()
     assert result.wait(PATIENCE) == "SUCCESS"
-    # Two, four and eight nodes below the first, and a gather node under each that has any.
+    # Two, four and eight nodes below the first, and a gather node under each node with children.
     assert result.progress().total == 1 + 2 + 4 + 8 + 7
     assert NodeRun.objects.get(parent=result.children[0].id, is_gather=True).result == "15"
 
 
-def test_a_failed_body_adds_nothing(stack):
+def test_a_failed_task_adds_no_nodes(stack):
     row, _, _, _ = run(tasks.grow_and_fail)
     assert row.state == "FAILURE"
     assert NodeRun.objects.filter(parent=row).count() == 3
@@ -197,8 +197,8 @@ def test_ignore_result(stack):
     assert not TaskResult.objects.using(row._state.db).filter(task_id=str(row.task_id)).exists()
 
 
-def test_a_body_that_calls_other_tasks(stack):
-    """A call inside a body, even of its own task, is none of the node's business."""
+def test_a_task_that_calls_other_tasks(stack):
+    """A call inside a task function, even of the same task, does not affect the node."""
     row, _, _, _ = run(tasks.calls_itself, 3)
     assert (row.state, row.result, row.attempts) == ("SUCCESS", "6", 1)
 

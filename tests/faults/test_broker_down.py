@@ -1,4 +1,4 @@
-"""A broker that can't be reached loses no tree."""
+"""No tree is lost while the broker cannot be reached."""
 
 import logging
 import socket
@@ -8,10 +8,10 @@ from celery.exceptions import Retry
 from kombu import serialization
 
 from django_tasktree import TaskTree
-from django_tasktree.engine.specs import NodeRef
+from django_tasktree.dispatch.message import HEADER
+from django_tasktree.engine.types import NodeRef
 from django_tasktree.models import NodeRun
 from django_tasktree.worker.execution import run_attempt
-from django_tasktree.worker.message import HEADER
 from tests import services, workers
 from tests.sample.tasks import echo, flaky
 
@@ -19,18 +19,19 @@ pytestmark = [pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture(params=["redis", "amqp"])
-def dead_broker(request, app):
+def unreachable_broker(request, app):
+    """Use a broker whose port refuses connections."""
     services.need(services.REDIS if request.param == "redis" else services.RABBITMQ)
     with socket.socket() as taken:
-        # Bound, but nobody listens: connections are refused.
+        # The port is bound, but without a listener, so connections are refused.
         taken.bind(("127.0.0.1", 0))
         url = f"{request.param}://127.0.0.1:{taken.getsockname()[1]}//"
-        with workers.use_broker(app, services.Service("nobody", url, ""), "nowhere"):
+        with workers.use_broker(app, services.Service("unreachable", url, ""), "nowhere"):
             yield url
 
 
 @pytest.mark.parametrize("nodes", [1, 20])
-def test_a_launch_leaves_its_nodes_queued_and_warns(dead_broker, caplog, nodes):
+def test_a_launch_leaves_its_nodes_queued_and_warns(unreachable_broker, caplog, nodes):
     tree = TaskTree()
     for number in range(nodes):
         tree.add_task(echo, [number])
@@ -46,7 +47,7 @@ def test_a_launch_leaves_its_nodes_queued_and_warns(dead_broker, caplog, nodes):
 
 @pytest.fixture
 def broken_serializer():
-    """One that is registered as ``broken``, and encodes nothing."""
+    """Register a serializer named ``broken`` that cannot encode anything."""
 
     def encode(_value):
         raise ValueError("broken")
@@ -57,7 +58,7 @@ def broken_serializer():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_message_that_can_not_be_made_fails_its_node(app, caplog, broken_serializer):
+def test_a_message_that_cannot_be_encoded_fails_its_node(app, caplog, broken_serializer):
     tree = TaskTree()
     bad = tree.add_task(echo, [1], serializer="broken")
     after = bad.add_task(echo, ["after"], run_when="failure")
@@ -70,7 +71,7 @@ def test_a_message_that_can_not_be_made_fails_its_node(app, caplog, broken_seria
     assert NodeRun.objects.get(id=result[after].id).attempts == 0
 
 
-def test_a_chain_of_unsendable_messages_costs_no_stack(app, caplog, broken_serializer):
+def test_a_chain_of_unsendable_messages_needs_no_recursion(app, caplog, broken_serializer):
     caplog.set_level(logging.CRITICAL)
     tree = TaskTree()
     tree.push(echo, serializer="broken")
@@ -79,11 +80,11 @@ def test_a_chain_of_unsendable_messages_costs_no_stack(app, caplog, broken_seria
     assert tree.apply_async().state == "FAILURE"
 
 
-def test_a_retry_that_can_not_be_sent_leaves_its_node_waiting(dead_broker, app, caplog):
+def test_a_retry_that_cannot_be_sent_leaves_its_node_in_retry(unreachable_broker, app, caplog):
     tree = TaskTree()
     node = tree.add_task(flaky, [1])
     result = tree.apply_async()
-    attempt = NodeRef(result[node].id, result.id, None, result[node].node.task_id, 0)
+    attempt = NodeRef.of(result[node].node)
     request = {"id": str(attempt.task_id), "headers": {HEADER: {}}, "args": [1], "kwargs": {}, "called_directly": False}
     flaky.push_request(**request)
     try:

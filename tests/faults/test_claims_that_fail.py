@@ -1,4 +1,4 @@
-"""A claim that could not be made leaves its node queued: nothing of it has run, so nothing of it has failed."""
+"""A failed claim leaves its node queued: the task has not run, so it has not failed."""
 
 import pytest
 from django.db import InterfaceError, OperationalError, connections
@@ -24,8 +24,8 @@ def world(database, app, settings):
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
 @pytest.mark.parametrize("task", [echo, sleep_acks_late], ids=["early", "late"])
-def test_the_node_stays_queued(world, monkeypatch, task, error):
-    """The result backend fails too: Celery can't be told of an error either."""
+def test_a_node_whose_claim_fails_stays_queued(world, monkeypatch, task, error):
+    """The result backend fails too, so Celery cannot store an error either."""
     tree = TaskTree()
     node = tree.add_task(task, [0], on_worker_lost="fail")
     result = tree.apply_async()
@@ -50,8 +50,8 @@ def test_the_node_stays_queued(world, monkeypatch, task, error):
 @pytest.mark.worker
 @pytest.mark.django_db(transaction=True, databases="__all__")
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
-def test_the_database_is_away_for_longer_than_claims_are_tried(app, pool):
-    """Nodes that the workers have fetched come due meanwhile."""
+def test_the_database_is_unavailable_for_longer_than_claims_are_retried(app, pool):
+    """Nodes whose messages the workers have already received become due during the outage."""
     services.need(services.POSTGRESQL, services.REDIS)
     impatient = {"DATABASE_RETRY_FOR": 0.2}
     with (
@@ -68,7 +68,7 @@ def test_the_database_is_away_for_longer_than_claims_are_tried(app, pool):
         until(lambda: all(workers.deliveries(key) for key in keys))
         assert Worker.objects.count() == 1
         server.stop()
-        until(lambda: workers.logged("could not be claimed") >= len(keys))
+        until(lambda: workers.logged("could not claim node") >= len(keys))
         server.start()
         server.connect_again()
         assert result.wait(PATIENCE) == "SUCCESS"

@@ -1,6 +1,6 @@
-"""A crash between every two steps of everything that the engine does; from each, a sweep brings the run to its end.
+"""A crash before every step of each operation of the engine; after each crash, a sweep brings the run to its end.
 
-A step is a statement or the sending of a message. Each scenario is run once to count its steps, and then once for each
+A step is a statement or the sending of a message. Each scenario runs once to count its steps, and then once for each
 step with a crash before it.
 """
 
@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from django_tasktree import TaskTree
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.recovery import nodes as recovery_of_nodes
+from django_tasktree.recovery.sweep import sweep
 from django_tasktree.states import RUN_FINAL
-from django_tasktree.sweeping import orphans as orphans_module
-from django_tasktree.sweeping import sweep
 from tests import simulation
 from tests.sample.tasks import echo, fail, flaky, grow
 
@@ -97,7 +97,7 @@ def skipping(key):
     result = fan_in(key)
     first = result.children[0]
     if first.state in ("QUEUED", "PENDING"):
-        first.skip("given")
+        first.complete("given")
     return result
 
 
@@ -118,19 +118,19 @@ def drafting(key):
     return result
 
 
-VERBS = [chain, fan_in, failure, stopping, retrying, growing, limited]
-STEERING = [pausing, revoking, skipping, adding, drafting]
+SCENARIOS = [chain, fan_in, failure, stopping, retrying, growing, limited]
+ACTIONS = [pausing, revoking, skipping, adding, drafting]
 
 
-def play(world, scenario, key):
-    """Everything that processes do for a run: the caller's, then a worker's."""
+def run_scenario(world, scenario, key):
+    """Do everything that processes do for a run: first the caller, then a worker."""
     scenario(key)
     worker = world.start_worker(f"w-{key}")
     world.deliver_all(worker)
 
 
-def survive(world, scenario, key):
-    """What is done after a crash: the caller launches again, with the same key, and others sweep."""
+def recover(world, scenario, key):
+    """Recover from a crash: launch again with the same key, and let another worker sweep."""
     for name in list(world.hosts):
         world.kill_worker(name)
     result = scenario(key)
@@ -141,34 +141,35 @@ def survive(world, scenario, key):
 
 
 def expected(world, scenario):
-    # Twice: the first time, Django asks the database about itself.
+    """Run a scenario without crashes; return the number of its steps, the state of the run and those of its nodes."""
+    # Twice, because Django queries the version and features of the database the first time.
     for key in (f"{scenario.__name__}-first", f"{scenario.__name__}-whole"):
         with world.counting():
-            play(world, scenario, key)
+            run_scenario(world, scenario, key)
     run = TreeRun.objects.get(key=key)
     assert run.state in RUN_FINAL
     return world.steps, run.state, simulation.states(run.id)
 
 
-@pytest.mark.parametrize("loses", [False, True], ids=["messages stay", "messages are lost"])
-@pytest.mark.parametrize("scenario", [*VERBS, *STEERING], ids=lambda scenario: scenario.__name__)
+@pytest.mark.parametrize("loses", [False, True], ids=["messages are kept", "messages are lost"])
+@pytest.mark.parametrize("scenario", [*SCENARIOS, *ACTIONS], ids=lambda scenario: scenario.__name__)
 def test_a_crash_before_each_step(world, database, scenario, loses):
     if not loses and database != "postgresql":
-        pytest.skip("that messages stay makes a difference to the broker, not to the database: PostgreSQL shows it")
+        pytest.skip("whether messages are kept concerns the broker and not the database: tested with PostgreSQL")
     steps, state, states = expected(world, scenario)
     assert steps > 5
     for point in range(1, steps + 1):
         key = f"{scenario.__name__}-{point}"
         with world.counting(crash_at=point), pytest.raises(simulation.Crash):
-            play(world, scenario, key)
+            run_scenario(world, scenario, key)
         if loses:
             world.receive_all()
-        result = survive(world, scenario, key)
+        result = recover(world, scenario, key)
         assert (result.state, simulation.states(result.id)) == (state, states), f"crash before step {point} of {steps}"
 
 
 def damage(world, scenario, key):
-    """Half of the messages have been delivered, to a worker that dies after its claim; the others are lost."""
+    """Deliver half of the messages to a worker that dies after its claim, and lose the others."""
     result = scenario(key)
     worker = world.start_worker(f"w-{key}")
     messages = world.receive_all()
@@ -184,7 +185,7 @@ def damage(world, scenario, key):
 @pytest.mark.parametrize("scenario", [fan_in, limited, failure], ids=lambda scenario: scenario.__name__)
 def test_a_crash_before_each_step_of_a_sweep(world, scenario):
     _, state, states = expected(world, scenario)
-    damage(world, scenario, f"{scenario.__name__}-mended")
+    damage(world, scenario, f"{scenario.__name__}-repaired")
     with world.counting():
         assert sweep(world.app)
     for point in range(1, world.steps + 1):
@@ -195,24 +196,24 @@ def test_a_crash_before_each_step_of_a_sweep(world, scenario):
                 sweep(world.app)
             except simulation.Crash:
                 world.receive_all()
-        survive(world, scenario, key)
+        recover(world, scenario, key)
         assert (result.state, simulation.states(result.id)) == (state, states), f"crash before step {point} of a sweep"
 
 
-def test_two_sweepers_at_once_do_each_thing_once(world):
-    """The second has looked before the first has mended anything."""
+def test_two_concurrent_sweeps_repair_everything_once(world):
+    """The second sweep runs after the first has read the rows and before it has repaired any."""
     result = damage(world, fan_in, "two")
-    both = []
-    original = orphans_module.give_up
+    concurrent = []
+    original = recovery_of_nodes.requeue_or_fail  # type: ignore[attr-defined]
 
-    def sweep_meanwhile(*args):
-        with mock.patch.object(orphans_module, "give_up", original):
-            both.append(sweep(world.app))
+    def sweep_concurrently(*args):
+        with mock.patch.object(recovery_of_nodes, "requeue_or_fail", original):
+            concurrent.append(sweep(world.app))
         return original(*args)
 
-    with mock.patch.object(orphans_module, "give_up", sweep_meanwhile):
+    with mock.patch.object(recovery_of_nodes, "requeue_or_fail", sweep_concurrently):
         first = sweep(world.app)
-    assert ([first.requeued], [second.requeued for second in both]) == ([0], [1])
+    assert ([first.requeued], [second.requeued for second in concurrent]) == ([0], [1])
     assert len(world.receive_all()) == 1
-    assert survive(world, fan_in, "two").state == "SUCCESS"
+    assert recover(world, fan_in, "two").state == "SUCCESS"
     assert max(NodeRun.objects.filter(run_id=result.id).values_list("attempts", flat=True)) == 2

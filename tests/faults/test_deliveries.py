@@ -1,4 +1,4 @@
-"""Messages that come twice, in any order, too late, or while workers shut down: each attempt's body runs once."""
+"""Messages that arrive twice, in any order, too late or during shutdowns: each attempt runs its task once."""
 
 from datetime import timedelta
 
@@ -38,15 +38,16 @@ def a_tree(width, retries=True):
     return tree
 
 
-def bodies_by_attempt():
-    """How often the body of each attempt ran: the note begins with the attempt's task id."""
+def executions_by_attempt():
+    """Return how often the task ran in each attempt; the note begins with the task id of the attempt."""
     return list(Effect.objects.order_by().values_list("note").annotate(n=Count("*")).values_list("n", flat=True))
 
 
 def assert_once_each(result):
+    """Check that the run has succeeded and each attempt ran its task once."""
     assert result.wait(PATIENCE) == "SUCCESS"
     attempts = sum(NodeRun.objects.filter(run_id=result.id).values_list("attempts", flat=True))
-    assert bodies_by_attempt() == [1] * attempts
+    assert executions_by_attempt() == [1] * attempts
 
 
 def test_every_message_twice_and_in_any_order(app, broker, monkeypatch):
@@ -59,7 +60,7 @@ def test_every_message_twice_and_in_any_order(app, broker, monkeypatch):
 
 
 def test_a_task_that_runs_longer_than_the_visibility_timeout(app):
-    """Redis gives the message to another worker while the first one's body runs: it is void, and the first finishes."""
+    """Redis delivers the message to another worker, which ignores it, while the first one runs the task."""
     environment = {"TEST_VISIBILITY_TIMEOUT": "1"}
     with crowd(app, "postgresql", services.REDIS, "long", environment=environment, concurrency=1) as workers:
         workers.start(2)
@@ -73,8 +74,8 @@ def test_a_task_that_runs_longer_than_the_visibility_timeout(app):
         assert result.children[0].node.attempts == 1
 
 
-def test_workers_are_deployed_anew_in_mid_run(app, broker):
-    """SIGTERM to all of them, again and again: no attempt is lost, and no body runs twice."""
+def test_workers_are_redeployed_during_a_run(app, broker):
+    """All workers get SIGTERM several times: no attempt is lost, and no task runs twice."""
     with crowd(app, "postgresql", broker, "deploys") as workers:
         workers.start(2)
         result = a_tree(60).apply_async()
@@ -86,8 +87,8 @@ def test_workers_are_deployed_anew_in_mid_run(app, broker):
         assert not NodeAttempt.objects.filter(outcome="LOST").exists()
 
 
-def test_a_body_that_outlives_the_patience_for_heartbeats_is_not_taken_over(app, broker):
-    """Its worker shuts down warmly while another one sweeps: the heartbeat goes on until the body has ended."""
+def test_a_task_that_is_longer_than_the_time_for_lost_workers_is_not_taken_over(app, broker):
+    """Its worker shuts down warmly while another one sweeps: the heartbeat continues until the task has ended."""
     with crowd(app, "postgresql", broker, "warm", {"WORKER_LOST_AFTER": 2}) as workers:
         workers.start(1)
         tree = TaskTree()
@@ -101,8 +102,8 @@ def test_a_body_that_outlives_the_patience_for_heartbeats_is_not_taken_over(app,
 
 
 def test_retries_that_wait_in_a_worker_that_shuts_down(app, broker):
-    """They are handed back to the broker, or sent again by the sweep: nothing is lost, and nothing doubled."""
-    with crowd(app, "postgresql", broker, "handed-back") as workers:
+    """They are returned to the broker or sent again by the sweep: nothing is lost or duplicated."""
+    with crowd(app, "postgresql", broker, "returned") as workers:
         workers.start(1)
         tree = TaskTree()
         for _ in range(5):

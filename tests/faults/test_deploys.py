@@ -1,4 +1,4 @@
-"""Workers with old and with new code side by side, and shutdowns that do not wait for bodies: no run fails by them."""
+"""Workers with old and new code side by side, and shutdowns that interrupt tasks, make no run fail."""
 
 import signal
 
@@ -21,29 +21,29 @@ BROKERS = [services.REDIS, services.RABBITMQ]
 
 @task_with_callbacks(name="tests.only_in_new_code")
 def new_task(value):
-    """Workers with new code have it in ``tests.sample.classes``."""
+    """Stand for the task of ``tests.sample.classes`` that only workers with new code know."""
     return value
 
 
 @pytest.mark.parametrize("broker", BROKERS, ids=["redis", "rabbitmq"])
-def test_a_message_for_new_code_waits_for_it(app, broker):
+def test_a_message_for_new_code_waits_for_a_worker_with_it(app, broker):
     with crowd(app, "postgresql", broker, "deploy", {"RESEND_AFTER": 1}) as workers:
         workers.start()
         tree = TaskTree()
         node = tree.add_task(new_task, ["value"], on_worker_lost="fail")
         node.add_task(echo, ["after"])
         result = tree.apply_async()
-        # Again and again, but not in a busy loop; and the sweep adds no message to the one that is held.
-        until(lambda: workers.logged("its message is given back") >= 3)
+        # Repeatedly, but not in a busy loop; and the sweep sends no second message.
+        until(lambda: workers.logged("its message is sent back to the queue") >= 3)
         assert result[node].state == "QUEUED"
-        assert workers.logged("its message is given back") < 10
+        assert workers.logged("its message is sent back to the queue") < 10
         workers.environment["TEST_NEW_CODE"] = "1"
         workers.start()
         assert result.wait(PATIENCE) == "SUCCESS"
         assert (result[node].get(), result[node].node.attempts) == ("value", 1)
 
 
-def test_a_task_that_no_worker_ever_knows_fails_in_time(app):
+def test_a_task_that_no_worker_knows_fails_after_a_while(app):
     with crowd(app, "postgresql", services.REDIS, "unknown", {"UNKNOWN_TASK_RETRY_FOR": 3}) as workers:
         workers.start()
         tree = TaskTree()
@@ -53,13 +53,13 @@ def test_a_task_that_no_worker_ever_knows_fails_in_time(app):
         row = result[node].node
         assert (row.error_type, row.attempts) == ("celery.exceptions.NotRegistered", 0)
         assert "'tests.only_in_new_code' is not registered on worker" in row.error_message
-        assert workers.logged("its message is given back") >= 2
+        assert workers.logged("its message is sent back to the queue") >= 2
 
 
 @pytest.mark.parametrize("soft", ["0", "1"], ids=["cold", "soft"])
 @pytest.mark.parametrize("task", [wait_for_file, wait_for_file_acks_late], ids=["early", "late"])
 @pytest.mark.parametrize("broker", BROKERS, ids=["redis", "rabbitmq"])
-def test_a_shutdown_that_ends_bodies_loses_their_attempts(app, tmp_path, broker, task, soft):
+def test_attempts_interrupted_by_a_shutdown_are_lost(app, tmp_path, broker, task, soft):
     environment = {"TEST_SOFT_SHUTDOWN": soft}
     with crowd(app, "postgresql", broker, "shutdown", environment=environment) as workers:
         workers.start()
@@ -83,7 +83,7 @@ def test_a_shutdown_that_ends_bodies_loses_their_attempts(app, tmp_path, broker,
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
-def test_a_message_that_always_dies_before_its_task_begins_fails_the_node(app, pool):
+def test_a_message_that_always_fails_before_its_task_fails_the_node(app, pool):
     quick = {"RESEND_AFTER": 0.5, "MAX_DELIVERIES": 2}
     with crowd(app, "postgresql", services.REDIS, "dies", quick, pool=pool) as workers:
         workers.start()
@@ -93,4 +93,4 @@ def test_a_message_that_always_dies_before_its_task_begins_fails_the_node(app, p
         assert result.wait(PATIENCE) == "FAILURE"
         row = result[node].node
         assert (row.error_type, row.attempts) == ("builtins.ConnectionError", 0)
-        assert "died before the task began (delivery 2 of 2): the result backend is away" in row.error_message
+        assert "Celery could not process the message (delivery 2 of 2): the result backend is away" in row.error_message

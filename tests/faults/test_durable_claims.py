@@ -1,9 +1,9 @@
-"""A claim survives a crash of the database: its attempt stays on record, and no second body gets its task id."""
+"""A claim survives a crash of the database, so that no second attempt gets its task id."""
 
 import pytest
 
 from django_tasktree import TaskTree
-from django_tasktree.engine.claim import claim
+from django_tasktree.engine.lifecycle.claim import claim
 from django_tasktree.models import NodeRun
 from tests import databases, services
 from tests.faults.private_servers import private_postgresql

@@ -1,4 +1,4 @@
-"""A database that refuses an outcome for a while gets it later: no body runs twice, no success becomes a failure."""
+"""An outcome that the database temporarily refuses is written later: no task runs twice, no success is lost."""
 
 from contextlib import contextmanager
 
@@ -8,17 +8,17 @@ from django.db import InternalError, OperationalError, connections
 from psycopg import errors
 
 from django_tasktree import TaskTree
-from django_tasktree.engine import transient
-from django_tasktree.engine.transient import may_go_away
+from django_tasktree.engine import retrying
+from django_tasktree.engine.retrying import may_go_away
 from tests import simulation
 from tests.databases import active_alias
 from tests.sample.atomic_tasks import effect
 from tests.sample.models import Effect
 from tests.sample.tasks import change_session, echo
 
-#: What each database says when it can't write for a while: a statement ran into its time limit, the disk or the memory
-#: is full, the server is read-only after a failover, it is shutting down.
-PASSING = {
+#: Errors of a database that temporarily cannot write: a statement exceeded its time limit, the disk or the memory is
+#: full, the server is read-only after a failover, or it is shutting down.
+TEMPORARY = {
     "postgresql": [
         errors.QueryCanceled,
         errors.DiskFull,
@@ -33,14 +33,14 @@ PASSING = {
     "mysql": [1021, 1037, 1041, 1114, 1205, 1213, 1290, 1317, 1792, 1836, 1969, 2013, 3024],
     "sqlite": ["database or disk is full", "disk I/O error", "attempt to write a readonly database"],
 }
-#: What the next try would meet again.
-HOPELESS = {
+#: Errors that a second try would cause again.
+PERMANENT = {
     "postgresql": [errors.ProgramLimitExceeded, errors.StatementTooComplex],
     "mysql": [1054, 1153, 1366],
     "sqlite": ["no such column: x"],
 }
 
-#: What a task function may do to its connection, so that the server refuses what the engine writes.
+#: Changes that a task function may make to its session, so that the server refuses the writes of the engine.
 SESSIONS = {
     "postgresql": [
         "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
@@ -57,7 +57,7 @@ SESSIONS = {
 }
 
 
-def made(cause):
+def database_error(cause):
     """Return an error as Django raises it."""
     if isinstance(cause, int):
         return OperationalError(cause, "the server says so")
@@ -71,7 +71,7 @@ def made(cause):
 @pytest.fixture
 def world(database, app, settings, monkeypatch):
     settings.TASKTREE = {"STORE_TASK_RESULTS": False}
-    monkeypatch.setattr(transient, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.001)
     with simulation.simulated(app, "finish") as world:
         world.start_worker("w")
         yield world
@@ -79,12 +79,12 @@ def world(database, app, settings, monkeypatch):
 
 @contextmanager
 def refusing(cause, times=1):
-    """Let the statement that writes an outcome fail so many times."""
+    """Make the statement that writes an outcome fail a number of times."""
     left = [cause] * times
 
     def execute(execute, sql, params, many, context):
         if left and "finished_at = %s" in sql:
-            raise made(left.pop())
+            raise database_error(left.pop())
         return execute(sql, params, many, context)
 
     with connections[active_alias()].execute_wrapper(execute):
@@ -93,11 +93,12 @@ def refusing(cause, times=1):
 
 
 def causes(kinds):
+    """Return those of the database of the test."""
     return kinds[connections[active_alias()].vendor]
 
 
-def test_it_is_written_later(world):
-    for cause in causes(PASSING):
+def test_an_outcome_is_written_after_a_temporary_error(world):
+    for cause in causes(TEMPORARY):
         tree = TaskTree()
         node = tree.add_task(echo, ["done"], on_worker_lost="fail")
         below = node.add_task(echo, ["below"])
@@ -110,8 +111,8 @@ def test_it_is_written_later(world):
         )
 
 
-def test_an_atomic_body_starts_over(world):
-    for cause in causes(PASSING):
+def test_an_atomic_task_is_repeated(world):
+    for cause in causes(TEMPORARY):
         Effect.objects.all().delete()
         tree = TaskTree()
         tree.add_task(effect, ["once"])
@@ -121,9 +122,9 @@ def test_an_atomic_body_starts_over(world):
         assert (result.state, Effect.objects.count()) == ("SUCCESS", 1), cause
 
 
-def test_what_will_never_be_written_fails_at_once(world):
-    for cause in causes(HOPELESS):
-        assert not may_go_away(made(cause))
+def test_a_permanent_error_fails_the_node_immediately(world):
+    for cause in causes(PERMANENT):
+        assert not may_go_away(database_error(cause))
         tree = TaskTree()
         node = tree.add_task(echo, ["done"])
         result = tree.apply_async()
@@ -135,7 +136,7 @@ def test_what_will_never_be_written_fails_at_once(world):
 
 
 def test_a_session_that_a_task_function_has_changed(world):
-    """Real refusals of the server; the next connection is as the settings say."""
+    """The server really refuses the writes; the next connection has the settings of the project."""
     for statement in causes(SESSIONS):
         tree = TaskTree()
         node = tree.add_task(change_session, [statement], on_worker_lost="fail")

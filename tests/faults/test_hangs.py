@@ -1,4 +1,4 @@
-"""Brokers and databases that accept a connection and never answer, and transactions that hold their locks for ever."""
+"""Brokers and databases that accept connections but never answer, and transactions that never release their locks."""
 
 import os
 import signal
@@ -12,19 +12,19 @@ import pytest
 from django.db import connections, transaction
 
 from django_tasktree import TaskTree
-from django_tasktree.engine import limits
-from django_tasktree.engine.limits import limited_statements
-from django_tasktree.engine.moves import nodes
+from django_tasktree.dispatch import timed_broker
+from django_tasktree.dispatch.after_commit import publish_now
+from django_tasktree.dispatch.publisher import over_timed_connection, publish, unreachable
+from django_tasktree.engine.backends import base
+from django_tasktree.engine.statement_limits import limited_statements
+from django_tasktree.engine.transitions import nodes
 from django_tasktree.models import NodeRun, TreeRun, Worker
-from django_tasktree.sweeping import sweep
-from django_tasktree.sweeping.queues import Queues
-from django_tasktree.worker import timed_broker
-from django_tasktree.worker.follow import publish_now
-from django_tasktree.worker.publisher import over_timed_connection, publish, unreachable
+from django_tasktree.recovery.queues import Queues
+from django_tasktree.recovery.sweep import sweep
 from tests import services, simulation, workers
 from tests.faults.crowd import crowd
 from tests.faults.private_servers import PrivateRabbitMQ, PrivateRedis, private
-from tests.integration.sweeping.scenes import age, launched, started
+from tests.integration.recovery.scenes import age, launched, started
 from tests.patience import PATIENCE, until
 from tests.sample.tasks import echo, wait_for_file
 
@@ -32,18 +32,18 @@ SERVERS = [PrivateRedis, PrivateRabbitMQ]
 
 
 @contextmanager
-def mute_server():
-    """A server that accepts connections and never says a word."""
+def silent_server():
+    """Provide the port of a server that accepts connections and never answers."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(16)
         yield listening.getsockname()[1]
 
 
-def stands_still(group):
-    """Tell whether all threads of a group of processes have stopped: a busy machine takes its time over a signal."""
+def is_stopped(group):
+    """Return whether all threads of a process group have stopped: on a busy machine, a signal takes a while."""
     for process in Path("/proc").glob("[0-9]*"):
-        # Processes and threads may end while they are looked at.
+        # Processes and threads may end during the loop.
         with suppress(OSError):
             if os.getpgid(int(process.name)) == group:
                 states = [
@@ -56,41 +56,41 @@ def stands_still(group):
 
 @contextmanager
 def stopped(server):
-    """The processes of a server are stopped, as by a debugger; its connections stay open."""
+    """Stop the processes of a server, as a debugger does; its connections stay open."""
     os.killpg(server.process.pid, signal.SIGSTOP)
     try:
-        until(lambda: stands_still(server.process.pid), "the stop of the server")
+        until(lambda: is_stopped(server.process.pid), "the stop of the server")
         yield
     finally:
         os.killpg(server.process.pid, signal.SIGCONT)
 
 
 @pytest.fixture
-def brief(monkeypatch):
-    """Let an operation on the broker take one second at most."""
-    for options in timed_broker._OPTIONS.values():
+def short_timeouts(monkeypatch):
+    """Limit operations on the broker to one second."""
+    for options in timed_broker.OPTIONS.values():
         for name in options:
             monkeypatch.setitem(options, name, 1)
     monkeypatch.setattr(timed_broker, "LONGEST", 1)
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
-def test_the_depth_of_a_queue_is_not_waited_for(app, brief, scheme):
-    with mute_server() as port:
-        service = services.Service("mute", f"{scheme}://127.0.0.1:{port}//", "")
-        with workers.use_broker(app, service, "mute"), Queues(app) as queues, pytest.raises(unreachable(app)):
-            queues.depth("mute")
+def test_reading_the_depth_of_a_queue_times_out(app, short_timeouts, scheme):
+    with silent_server() as port:
+        service = services.Service("silent", f"{scheme}://127.0.0.1:{port}//", "")
+        with workers.use_broker(app, service, "silent"), Queues(app) as queues, pytest.raises(unreachable(app)):
+            queues.depth("silent")
 
 
 @pytest.mark.parametrize("server_class", SERVERS, ids=["redis", "rabbitmq"])
-def test_a_broker_that_stops_in_the_middle(app, brief, transactional_db, server_class):
-    """The connection is good, and then nothing comes back: neither a depth nor a confirmation is waited for."""
-    with private(server_class) as server, workers.use_broker(app, server.service, "stops"):
+def test_operations_on_a_stopped_broker_time_out(app, short_timeouts, transactional_db, server_class):
+    """The broker stops after the connection was made: neither a depth nor a confirmation is waited for."""
+    with private(server_class) as server, workers.use_broker(app, server.service, "stop_scope_id"):
         tree = TaskTree()
         tree.add_task(echo, [1])
         run_id = tree.apply_async().id
         with Queues(app) as queues:
-            assert queues.depth("stops") == 1
+            assert queues.depth("stop_scope_id") == 1
             with stopped(server), pytest.raises(unreachable(app)):
                 queues.depth("another")
         with over_timed_connection(), stopped(server):
@@ -100,17 +100,17 @@ def test_a_broker_that_stops_in_the_middle(app, brief, transactional_db, server_
 
 
 def dispatches(run_id):
-    from django_tasktree.engine.specs import DISPATCH_COLUMNS, Dispatch
+    from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch
 
-    return [Dispatch(*columns) for columns in nodes().filter(run_id=run_id).values_list(*DISPATCH_COLUMNS)]
+    return [Dispatch.of_columns(columns) for columns in nodes().filter(run_id=run_id).values_list(*DISPATCH_COLUMNS)]
 
 
 @pytest.mark.worker
 @pytest.mark.django_db(transaction=True, databases="__all__")
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 @pytest.mark.parametrize("server_class", SERVERS, ids=["redis", "rabbitmq"])
-def test_a_worker_beats_while_its_broker_hangs(app, tmp_path, server_class, pool):
-    """What it runs is not taken for lost by a worker whose broker is another one."""
+def test_heartbeats_continue_while_the_broker_hangs(app, tmp_path, server_class, pool):
+    """So no other worker regards its attempts as lost."""
     services.need(services.POSTGRESQL)
     quick = {"RESEND_AFTER": 0.5}
     with (
@@ -121,8 +121,8 @@ def test_a_worker_beats_while_its_broker_hangs(app, tmp_path, server_class, pool
         tree = TaskTree()
         running = tree.add_task(wait_for_file, [str(tmp_path / "go")], on_worker_lost="fail")
         running.add_task(echo, ["after"])
-        # Nobody consumes that queue, so the sweep asks how long it is.
-        tree.add_task(echo, ["never"], queue=f"{workers.queue}-nobody")
+        # No worker consumes that queue, so the sweep reads its depth.
+        tree.add_task(echo, ["never"], queue=f"{workers.queue}-unconsumed")
         result = tree.apply_async()
         until(lambda: result[running].state == "STARTED")
         with stopped(server):
@@ -137,7 +137,7 @@ def test_a_worker_beats_while_its_broker_hangs(app, tmp_path, server_class, pool
 
 @contextmanager
 def locked(alias, rows):
-    """Another connection holds the locks of rows, and does nothing more."""
+    """Lock rows in a transaction of another connection."""
     taken, done = threading.Event(), threading.Event()
 
     def hold():
@@ -166,20 +166,20 @@ def world(database, app):
         yield world
 
 
-def test_a_locked_node_keeps_the_sweep_from_nothing_else(world, database):
+def test_a_locked_node_does_not_block_the_rest_of_a_sweep(world, database):
     lost, other = [started_long_ago(world) for _ in range(2)]
     world.kill_worker("w")
     begun = time.monotonic()
     with locked(database, NodeRun.objects.filter(id=lost.id)), limited_statements():
-        swept = sweep(world.app)
-    assert (swept.errors, swept.requeued) == (1, 1)
+        report = sweep(world.app)
+    assert (report.errors, report.requeued) == (1, 1)
     assert (lost.state, other.state) == ("STARTED", "QUEUED")
     assert time.monotonic() - begun < 60
     connections[database].close()
     assert sweep(world.app).requeued == 1
 
 
-def test_a_locked_run_keeps_the_sweep_from_nothing_else(world, database):
+def test_a_locked_run_does_not_block_the_rest_of_a_sweep(world, database):
     lost, other = [started_long_ago(world) for _ in range(2)]
     world.kill_worker("w")
     with locked(database, TreeRun.objects.filter(id=lost.node.run_id)), limited_statements():
@@ -187,7 +187,7 @@ def test_a_locked_run_keeps_the_sweep_from_nothing_else(world, database):
     assert other.state == "QUEUED"
 
 
-def test_messages_of_locked_nodes_are_left_for_the_next_pass(world, database):
+def test_messages_of_locked_nodes_are_left_for_the_next_sweep(world, database):
     one, other = launched("one", "other")
     world.receive_all()
     for node in (one, other):
@@ -197,28 +197,29 @@ def test_messages_of_locked_nodes_are_left_for_the_next_pass(world, database):
 
 
 def test_the_limits_end_with_the_transaction_and_the_connection(world, database):
-    """A pooler may hand the same session to other clients."""
-    shown = {
-        "postgresql": ("SHOW lock_timeout", "0"),
-        "mysql": ("SELECT @@innodb_lock_wait_timeout", None),
+    """A connection pooler may assign the same session to another client."""
+    statement = {
+        "postgresql": "SHOW lock_timeout",
+        "mysql": "SELECT @@innodb_lock_wait_timeout",
     }[connections[database].vendor]
 
     def setting():
         with connections[database].cursor() as cursor:
-            cursor.execute(shown[0])
+            cursor.execute(statement)
             return str(cursor.fetchone()[0])
 
     before = setting()
     with limited_statements():
-        assert setting() in (f"{limits.LOCK_WAIT}s", str(limits.LOCK_WAIT))
+        assert setting() in (f"{base.LOCK_WAIT}s", str(base.LOCK_WAIT))
         with transaction.atomic(using=database):
-            assert setting() in (f"{limits.LOCK_WAIT}s", str(limits.LOCK_WAIT))
+            assert setting() in (f"{base.LOCK_WAIT}s", str(base.LOCK_WAIT))
     if connections[database].vendor == "mysql":
         connections[database].close()
     assert setting() == before
 
 
 def started_long_ago(world):
+    """Return the handle of a node that has been STARTED for 100 seconds."""
     (node,) = launched("a")
     world.receive_all()
     started(world, node)

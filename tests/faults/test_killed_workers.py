@@ -1,17 +1,17 @@
-"""Pool processes and whole workers are killed again and again; the run ends, and each write is there exactly once."""
+"""Pool processes and workers are killed repeatedly: the run ends, and each row is written exactly once."""
 
 import pytest
 
 from django_tasktree.models import NodeAttempt
 from tests import services
-from tests.faults.crowd import a_generator, a_tree_of, assert_survived, crowd, pause
+from tests.faults.crowd import assert_survived, crowd, pause, seeded_random, wide_and_deep_tree
 
 pytestmark = [
     pytest.mark.worker,
     pytest.mark.django_db(transaction=True, databases="__all__"),
 ]
 
-#: How large the run is, and how often something is killed.
+#: Database, broker, number of nodes and number of kills.
 STACKS = {
     "postgresql-redis": ("postgresql", services.REDIS, 2000, 8),
     "postgresql-rabbitmq": ("postgresql", services.RABBITMQ, 2000, 8),
@@ -21,19 +21,19 @@ STACKS = {
 
 
 @pytest.mark.parametrize("stack", list(STACKS))
-def test_kill_kill_kill(app, stack):
+def test_a_run_survives_killed_workers(app, stack):
     alias, broker, nodes, kills = STACKS[stack]
-    choose = a_generator()
+    choose = seeded_random()
     with crowd(app, alias, broker, f"kills-{stack}") as workers:
         workers.start(2)
-        result = a_tree_of(nodes).apply_async()
+        result = wide_and_deep_tree(nodes).apply_async()
         number = 0
         while number < kills or not lost_attempts():
             number += 1
             if result.ready():
-                # On a fast machine it may end between two kills: no attempt was lost, so that nothing is shown yet.
+                # On a fast machine, the run may end between two kills, before an attempt was lost.
                 assert_survived(result)
-                result = a_tree_of(nodes).apply_async()
+                result = wide_and_deep_tree(nodes).apply_async()
             pause(choose.uniform(0.2, 0.6))
             if number % 2:
                 workers.kill_a_worker(choose)

@@ -1,4 +1,4 @@
-"""Task functions that leave transactions open halt nothing: not their worker, not its heartbeat, no other run."""
+"""Task functions that leave transactions open block neither their worker nor its heartbeat nor other runs."""
 
 import pytest
 
@@ -17,17 +17,18 @@ pytestmark = [
 STACKS = [("postgresql", services.REDIS), ("mariadb", services.RABBITMQ)]
 
 
-def beats(hostname):
+def last_heartbeat(hostname):
+    """Return the time of the last heartbeat of a worker."""
     return Worker.objects.filter(hostname=hostname).values_list("last_seen", flat=True).first()
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
 @pytest.mark.parametrize(("alias", "broker"), STACKS, ids=["postgresql-redis", "mariadb-rabbitmq"])
-def test_the_worker_goes_on(app, alias, broker, pool):
+def test_a_worker_continues_after_leaked_transactions(app, alias, broker, pool):
     with crowd(app, alias, broker, "leaks", pool=pool, concurrency=1) as workers:
         workers.start()
         if pool != "solo":
-            # Celery's own result backend would fail in the transaction, and the solo pool does not survive that.
+            # Celery's result backend fails in the open transaction, which would stop the solo pool.
             for way in leaks.WAYS:
                 leaks.leak_outside_trees.delay(way)
         tree = TaskTree()
@@ -35,14 +36,14 @@ def test_the_worker_goes_on(app, alias, broker, pool):
         kept = [node.add_task(leaks.write, run_when="failure") for node in leaking]
         other = TaskTree()
         other.add_task(leaks.write)
-        result, beside = tree.apply_async(), other.apply_async()
+        result, other_result = tree.apply_async(), other.apply_async()
         assert result.wait(PATIENCE) == "FAILURE"
-        assert beside.wait(PATIENCE) == "SUCCESS"
+        assert other_result.wait(PATIENCE) == "SUCCESS"
         assert {result[node].node.error_type for node in leaking} == {"django_tasktree.exceptions.TransactionLeftOpen"}
         assert {result[node].state for node in kept} == {"SUCCESS"}
         assert set(NodeRun.objects.values_list("attempts", flat=True)) == {1}
         assert Effect.objects.filter(note="lost").count() == 0
         assert Effect.objects.filter(note="kept").count() == len(kept) + 1
         name = workers.workers[0].hostname
-        last = beats(name)
-        until(lambda: beats(name) > last)
+        last = last_heartbeat(name)
+        until(lambda: last_heartbeat(name) > last)

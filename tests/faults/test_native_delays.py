@@ -1,4 +1,4 @@
-"""RabbitMQ delays messages itself where its queues are quorum queues: by whole seconds, and never by none."""
+"""With quorum queues, RabbitMQ itself delays messages, by whole seconds and by at least one."""
 
 import pytest
 
@@ -18,7 +18,7 @@ pytestmark = [
 def test_delays_of_less_than_a_second(app):
     with crowd(app, "postgresql", services.RABBITMQ, "quorum", environment={"TEST_QUORUM": "1"}) as workers:
         workers.start()
-        # This process must route as the workers do.
+        # This process must route messages like the workers.
         queue = quorum_queue(workers.queue)
         app.amqp.queues.add(queue)
         tree = TaskTree()

@@ -1,4 +1,4 @@
-"""The broker is emptied and killed, the database too, in the middle of a run: it ends, and nothing is lost."""
+"""The broker or the database is emptied, killed or restarted during a run: the run ends, and nothing is lost."""
 
 import time
 
@@ -8,7 +8,7 @@ from django_tasktree import TaskTree
 from django_tasktree.models import Lease, NodeRun
 from tests import services
 from tests.databases import active
-from tests.faults.crowd import QUICK, a_generator, a_tree_of, assert_survived, crowd, pause
+from tests.faults.crowd import QUICK, assert_survived, crowd, pause, seeded_random, wide_and_deep_tree
 from tests.faults.private_servers import PrivateRabbitMQ, PrivateRedis, private, private_postgresql
 from tests.patience import PATIENCE, until
 from tests.sample.tasks import wait_for_file
@@ -23,11 +23,11 @@ NODES = 600
 
 @pytest.mark.parametrize("server_class", [PrivateRedis, PrivateRabbitMQ], ids=["redis", "rabbitmq"])
 def test_the_broker_is_emptied_and_killed(app, server_class):
-    choose = a_generator()
+    choose = seeded_random()
     services.need(services.POSTGRESQL)
     with private(server_class) as server, crowd(app, "postgresql", server.service, "broker-outage") as workers:
         workers.start(2)
-        result = a_tree_of(NODES).apply_async()
+        result = wide_and_deep_tree(NODES).apply_async()
         for number in range(3):
             pause(choose.uniform(0.3, 0.8))
             if number == 1:
@@ -41,12 +41,12 @@ def test_the_broker_is_emptied_and_killed(app, server_class):
 @pytest.mark.parametrize(
     ("broker", "seconds"), [(services.REDIS, 30), (services.RABBITMQ, 5)], ids=["redis", "rabbitmq"]
 )
-def test_the_database_is_restarted_and_cut_off(app, broker, seconds):
-    choose = a_generator()
+def test_the_database_is_restarted_and_disconnected(app, broker, seconds):
+    choose = seeded_random()
     services.need(services.POSTGRESQL)
     with private_postgresql() as server, active(server.alias), crowd(app, server.alias, broker, "db-outage") as workers:
         workers.start(2)
-        result = a_tree_of(NODES).apply_async()
+        result = wide_and_deep_tree(NODES).apply_async()
         pause(choose.uniform(0.3, 0.8))
         server.restart()
         server.stop()
@@ -63,8 +63,8 @@ def test_the_database_is_restarted_and_cut_off(app, broker, seconds):
         assert_survived(result)
 
 
-def test_the_database_is_away_for_longer_than_workers_may_be_silent(app, tmp_path):
-    """Whichever worker is back first does not take the others for lost: their bodies run on, and none runs twice."""
+def test_the_database_is_unavailable_for_longer_than_the_time_for_lost_workers(app, tmp_path):
+    """The worker that reconnects first does not regard the others as lost: their tasks continue, none runs twice."""
     services.need(services.POSTGRESQL, services.REDIS)
     with (
         private_postgresql() as server,
@@ -81,7 +81,7 @@ def test_the_database_is_away_for_longer_than_workers_may_be_silent(app, tmp_pat
         pause(2 * QUICK["WORKER_LOST_AFTER"])
         server.start()
         server.connect_again()
-        # Passes of the sweep, by workers that have all beaten again.
+        # Wait for sweeps after every worker has sent a heartbeat again.
         for _ in range(3):
             held = Lease.objects.get().until
             until(lambda held=held: Lease.objects.get().until > held)

@@ -1,4 +1,4 @@
-"""Awkward results and errors on real workers: each ends its attempt at once, and the worker goes on."""
+"""Awkward results and errors on real workers: each ends its attempt, and the worker continues."""
 
 import pytest
 from django_celery_results.models import TaskResult
@@ -7,7 +7,7 @@ from django_tasktree import TaskTree
 from django_tasktree.models import Worker
 from tests import services
 from tests.faults.crowd import crowd
-from tests.integration.test_awkward_outcomes import check, check_all
+from tests.integration.worker.test_awkward_outcomes import check, check_all
 from tests.patience import PATIENCE
 from tests.sample import outcomes
 from tests.sample.outcomes import CASES
@@ -27,9 +27,9 @@ STACKS = {
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
 @pytest.mark.parametrize(("alias", "broker", "backend", "settings"), STACKS.values(), ids=STACKS)
-def test_each_ends_its_attempt(app, alias, broker, pool, backend, settings):
+def test_each_outcome_ends_its_attempt(app, alias, broker, pool, backend, settings):
     services.need(services.REDIS)
-    # Nothing is lost here: whatever is delivered twice was not ended.
+    # Long times, so that nothing counts as lost: a second delivery would mean that an attempt did not end.
     options = {"settings": {**settings, "RESEND_AFTER": 600, "WORKER_LOST_AFTER": 600}, "pool": pool}
     environment = {"TEST_RESULT_BACKEND": backend}
     with crowd(app, alias, broker, "outcomes", environment=environment, **options) as workers:
@@ -41,12 +41,12 @@ def test_each_ends_its_attempt(app, alias, broker, pool, backend, settings):
         assert result.wait(PATIENCE) == "FAILURE", result.progress()
         assert {result[node].state for node in after} == {"SUCCESS"}
 
-        def look(key):
+        def check_case(key):
             handle = result[nodes[key]]
             assert handle.node.attempts == 1, key
             check(handle.node, handle, key[1])
 
-        check_all(nodes, look)
+        check_all(nodes, check_case)
         assert Worker.objects.filter(hostname=workers.workers[0].hostname).count() == 1
         if backend == "django-db" and not settings:
             stored = dict(TaskResult.objects.values_list("task_id", "status"))

@@ -1,4 +1,4 @@
-"""A pool of database connections in a prefork worker: no fork takes its parent's sessions along."""
+"""A pool of database connections in a prefork worker: no fork inherits the sessions of its parent."""
 
 import pytest
 
@@ -16,7 +16,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
-def test_heartbeats_go_on_through_many_forks(app, pool):
+def test_heartbeats_continue_through_many_forks(app, pool):
     environment = {"TEST_POOL": "1", "TEST_CHILDREN": "1"}
     with crowd(app, "postgresql", services.REDIS, "pooled", environment=environment, pool=pool) as workers:
         workers.start()

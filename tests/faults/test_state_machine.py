@@ -1,11 +1,14 @@
-"""Workers, messages, crashes, control and sweeps in any order, on the real engine: what must never happen does not."""
+"""Random sequences of launches, actions, messages, crashes and sweeps on the real engine keep its invariants."""
 
 import os
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
+from unittest import mock
 
+import hypothesis
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -16,20 +19,25 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from django_tasktree import NodeResult, TaskTree, steering, times
-from django_tasktree.engine.claim import claim
-from django_tasktree.engine.specs import Outcome
-from django_tasktree.exceptions import Fenced, NotPossible
+from django_tasktree import NodeResult, TaskTree
+from django_tasktree.control import operations
+from django_tasktree.dispatch.after_commit import finish_and_propagate
+from django_tasktree.dispatch.message import read_header
+from django_tasktree.encoding import times
+from django_tasktree.engine.control.change import Change
+from django_tasktree.engine.history import open_entries
+from django_tasktree.engine.lifecycle.claim import claim
+from django_tasktree.engine.rules import FOLLOWING
+from django_tasktree.engine.types import Outcome
+from django_tasktree.exceptions import NotPossible, StaleAttempt
 from django_tasktree.models import NodeRun, TreeRun
-from django_tasktree.states import ACTIVE, NODE_FINAL, RUN_FINAL, NodeState, fitting
-from django_tasktree.sweeping import sweep
-from django_tasktree.worker.follow import conclude
-from django_tasktree.worker.message import read_header
+from django_tasktree.recovery.sweep import sweep
+from django_tasktree.states import ACTIVE, NODE_FINAL, RUN_FINAL, NodeState, RunState
 from tests import simulation
 from tests.sample.tasks import echo, fail, flaky
 
 WHEN = st.sampled_from(["success", "failure", "always"])
-#: Task, below what (the tree, or the node of that number), when it runs, whether it gathers, what its failure means.
+#: Task, number of the parent (0 is the tree), run_when, whether it is a gather node, and options about its failure.
 NODES = st.lists(
     st.tuples(
         st.sampled_from(["echo", "fail", "flaky"]),
@@ -41,7 +49,9 @@ NODES = st.lists(
     min_size=1,
     max_size=8,
 )
-NODE_VERBS = ("pause", "resume", "revoke", "retry", "rerun", "skip")
+#: Events between the batches of an action: a task ends, with success or not, or a message is delivered.
+EVENTS = st.lists(st.booleans(), max_size=6)
+NODE_ACTIONS = ("pause", "resume", "revoke", "retry", "rerun", "complete")
 
 pytestmark = pytest.mark.exhaustive
 
@@ -63,24 +73,25 @@ def build(shapes, **options):
 
 
 class Machine(RuleBasedStateMachine):
-    """The broker's messages, the workers and the bodies that run are the test's; all else is real."""
+    """The test simulates messages, workers and running tasks; everything else is real."""
 
-    world = None
+    world: Any = None
 
     @initialize()
     def begin(self):
-        self.results, self.messages, self.bodies = [], [], []
+        self.results, self.messages, self.running = [], [], []
         self.claimed = set()
-        self.finals = {}
+        self.final_states = {}
         self.names = 0
+        self.is_damaged = False
         self.world.receive_all()
-        self.hire()
+        self.start_worker()
 
-    def hire(self):
+    def start_worker(self):
         self.names += 1
         self.worker = self.world.start_worker(f"w{self.names}")
 
-    # What callers do
+    # Callers
 
     @precondition(lambda self: len(self.results) < 3)
     @rule(shapes=NODES, on_failure=st.sampled_from(["continue", "stop"]), max_active=st.sampled_from([None, 1, 2]))
@@ -88,9 +99,62 @@ class Machine(RuleBasedStateMachine):
         self.results.append(build(shapes, on_failure=on_failure, max_active=max_active).apply_async())
 
     @precondition(lambda self: self.results)
-    @rule(which=st.integers(0, 2), verb=st.sampled_from(["pause", "resume", "revoke", "retry"]))
-    def steer(self, which, verb):
-        self.attempt(lambda: getattr(self.results[which % len(self.results)], verb)())
+    @rule(which=st.integers(0, 2), action=st.sampled_from(["pause", "resume", "revoke", "retry"]))
+    def act(self, which, action):
+        self.attempt(lambda: getattr(self.results[which % len(self.results)], action)())
+
+    @precondition(lambda self: self.results)
+    @rule(which=st.integers(0, 2), action=st.sampled_from(["revoke", "retry"]), step=st.integers(1, 40))
+    def act_and_die(self, which, action, step):
+        """The process dies before one of the action's statements or messages, or after the last."""
+        self.die_in(getattr(self.results[which % len(self.results)], action), step)
+
+    @precondition(lambda self: self.results)
+    @rule(
+        which=st.integers(0, 2), node=st.integers(0, 12), action=st.sampled_from(NODE_ACTIONS), step=st.integers(1, 40)
+    )
+    def act_on_a_node_and_die(self, which, node, action, step):
+        self.die_in(getattr(self.any_node(which, node), action), step)
+
+    def die_in(self, action, step):
+        with self.world.counting(crash_at=step), suppress(simulation.Crash, NotPossible):
+            action()
+        self.final_states = {}
+        self.is_damaged = True
+
+    @precondition(lambda self: self.results)
+    @rule(
+        which=st.integers(0, 2), action=st.sampled_from(["revoke", "retry"]), events=st.lists(st.booleans(), max_size=6)
+    )
+    def act_slowly(self, which, action, events):
+        """Workers continue between the batches of an action."""
+        self.slowly(getattr(self.results[which % len(self.results)], action), events)
+
+    @precondition(lambda self: self.results)
+    @rule(
+        which=st.integers(0, 2),
+        node=st.integers(0, 12),
+        action=st.sampled_from(NODE_ACTIONS),
+        events=EVENTS,
+    )
+    def act_on_a_node_slowly(self, which, node, action, events):
+        self.slowly(getattr(self.any_node(which, node), action), events)
+
+    def slowly(self, action, events):
+        step, left = Change.step, list(events)
+
+        def between(change, act):
+            if left:
+                is_good = left.pop()
+                if self.running:
+                    self.end_one(0, is_good)
+                elif self.messages:
+                    self.take(0, again=False)
+            return step(change, act)
+
+        with mock.patch.object(Change, "step", between):
+            self.attempt(action)
+        self.final_states = {}
 
     @precondition(lambda self: self.results)
     @rule(which=st.integers(0, 2))
@@ -98,35 +162,35 @@ class Machine(RuleBasedStateMachine):
         run_id = self.results[which % len(self.results)].id
         runs = TreeRun.objects.filter(id=run_id)
         if runs.exclude(state__in=RUN_FINAL).update(deadline=times.now() - timedelta(days=1)):
-            self.attempt(lambda: steering.enforce_deadline(run_id))
+            self.attempt(lambda: operations.enforce_deadline(run_id))
 
     @precondition(lambda self: self.results)
-    @rule(which=st.integers(0, 2), node=st.integers(0, 12), verb=st.sampled_from(NODE_VERBS))
-    def steer_a_node(self, which, node, verb):
-        self.attempt(getattr(self.any_node(which, node), verb))
+    @rule(which=st.integers(0, 2), node=st.integers(0, 12), action=st.sampled_from(NODE_ACTIONS))
+    def act_on_a_node(self, which, node, action):
+        self.attempt(getattr(self.any_node(which, node), action))
 
     @precondition(lambda self: self.results)
     @rule(which=st.integers(0, 2), node=st.integers(-1, 12), when=WHEN, gathers=st.booleans())
     def grow(self, which, node, when, gathers):
-        """A node is added below any other, or as a root node."""
+        """Add a node below any other, or as a root node."""
         handle = self.results[which % len(self.results)] if node < 0 else self.any_node(which, node)
         when = "success" if node < 0 and when == "failure" else when
         self.attempt(lambda: (handle.gather if gathers else handle.add_task)(echo, ["added"], run_when=when))
 
     def any_node(self, which, node):
-        keys = NodeRun.objects.filter(run_id=self.results[which % len(self.results)].id).order_by("id")
-        keys = list(keys.values_list("id", flat=True))
+        nodes = NodeRun.objects.filter(run_id=self.results[which % len(self.results)].id).order_by("id")
+        keys = list(nodes.values_list("id", flat=True))
         return NodeResult(keys[node % len(keys)])
 
-    def attempt(self, verb):
+    def attempt(self, action):
         try:
-            verb()
+            action()
         except NotPossible:
             return
-        # What was run again may end anew, and otherwise.
-        self.finals = {}
+        # Nodes that run again may end in another state.
+        self.final_states = {}
 
-    # What the broker does
+    # The broker
 
     @rule()
     def receive(self):
@@ -137,12 +201,12 @@ class Machine(RuleBasedStateMachine):
     def lose(self, which):
         self.messages.pop(which % len(self.messages))
 
-    # What workers do
+    # Workers
 
     @precondition(lambda self: self.messages)
     @rule(which=st.integers(0, 20), again=st.booleans())
     def deliver(self, which, again):
-        """A whole attempt; the message may come once more."""
+        """A worker executes an attempt; the message may be delivered again later."""
         self.take(which, again)
 
     @precondition(lambda self: self.messages)
@@ -154,75 +218,86 @@ class Machine(RuleBasedStateMachine):
             self.messages.remove(message)
         with self.world.counting(crash_at=step), suppress(simulation.Crash):
             self.world.deliver(message, self.worker)
-        self.die_and_be_swept()
+        self.die_and_sweep()
 
     @precondition(lambda self: self.messages)
     @rule(which=st.integers(0, 20))
-    def start_a_body(self, which):
-        """A body begins, and ends later."""
+    def start_a_task(self, which):
+        """A task starts, and ends in a later step."""
         message = self.messages[which % len(self.messages)]
         ref = read_header(message.headers, message.id)
+        assert ref is not None
         before = NodeRun.objects.get(id=ref.id)
         if claim(ref, self.worker, self.world.hosts[self.worker].id):
-            assert NodeRun.objects.get(id=ref.id).task_id == ref.task_id, "a void message was taken"
+            assert NodeRun.objects.get(id=ref.id).task_id == ref.task_id, "an outdated message was claimed"
             assert ref.task_id not in self.claimed, "two claims of one attempt"
             self.claimed.add(ref.task_id)
             self.check_order(before)
-            self.bodies.append(ref)
+            self.running.append(ref)
 
-    @precondition(lambda self: self.bodies)
+    @precondition(lambda self: self.running)
     @rule(which=st.integers(0, 20), good=st.booleans())
-    def end_a_body(self, which, good):
-        """Also of a worker that was taken for lost: then it is void."""
-        ref = self.bodies.pop(which % len(self.bodies))
+    def end_a_task(self, which, good):
+        """A task ends, possibly on a worker that counts as lost: then its outcome is refused."""
+        self.end_one(which, good)
+
+    def end_one(self, which, good):
+        ref = self.running.pop(which % len(self.running))
         outcome = Outcome(NodeState.SUCCESS, result="1") if good else Outcome(NodeState.FAILURE)
         try:
-            conclude(ref, outcome)
-        except Fenced:
+            finish_and_propagate(ref, outcome)
+        except StaleAttempt:
             row = NodeRun.objects.get(id=ref.id)
-            assert row.task_id != ref.task_id or row.state in NODE_FINAL, "an attempt that counts was refused"
+            assert row.task_id != ref.task_id or row.state in NODE_FINAL, (
+                "the outcome of the current attempt was refused"
+            )
 
     @rule()
     def die(self):
         self.world.kill_worker(self.worker)
-        self.hire()
+        self.start_worker()
 
     @rule()
-    def die_and_be_swept(self):
+    def die_and_sweep(self):
         self.die()
         self.time_passes()
 
     @rule()
     def time_passes(self):
         self.world.pass_time()
+        if open_entries().exists():
+            # The sweep continues actions that were interrupted.
+            self.final_states = {}
         sweep(self.world.app)
+        self.is_damaged = False
 
     def take(self, which, again):
         message = self.messages[which % len(self.messages)]
         if not again:
             self.messages.remove(message)
         ref = read_header(message.headers, message.id)
+        assert ref is not None
         before = NodeRun.objects.get(id=ref.id)
-        fits = self.order(before)
+        violation = self.violated_order(before)
         self.world.deliver(message, self.worker)
         if NodeRun.objects.get(id=ref.id).attempts > before.attempts:
-            assert before.task_id == ref.task_id, "a void message was taken"
+            assert before.task_id == ref.task_id, "an outdated message was claimed"
             assert ref.task_id not in self.claimed, "two claims of one attempt"
             self.claimed.add(ref.task_id)
-            assert fits is None, fits
+            assert violation is None, violation
 
     def check_order(self, row):
-        """A body may start: its parent has had an outcome that lets it run, and a gather node has waited."""
-        wrong = self.order(row)
-        assert wrong is None, wrong
+        """Check that a node may start: the outcome of its parent allows it, and a gather node has waited."""
+        violation = self.violated_order(row)
+        assert violation is None, violation
 
-    def order(self, row):
-        """Return what would be wrong about this node's starting now."""
+    def violated_order(self, row):
+        """Return the rule that a start of this node would violate, or None."""
         if row.parent is not None:
-            # Nothing but stops revokes nodes here: one that is revoked has had no outcome.
+            # A revoked node has no outcome, because only stops and actions revoke nodes here.
             if row.parent.state not in (NodeState.SUCCESS, NodeState.FAILURE):
                 return f"a node runs before its parent, which is {row.parent.state}"
-            if not row.is_gather and row.run_when not in fitting(NodeState(row.parent.state)):
+            if not row.is_gather and row.run_when not in FOLLOWING[NodeState(row.parent.state)]:
                 return "a node that must not run runs"
         siblings = NodeRun.objects.under(row.run_id, row.parent_id).filter(is_gather=False, settled=False)
         if row.is_gather and row.attempts == 0 and siblings.exists():
@@ -230,36 +305,38 @@ class Machine(RuleBasedStateMachine):
         return None
 
     @invariant()
-    def final_is_final(self):
+    def final_states_do_not_change(self):
         if not getattr(self, "results", None):
             return
         rows = NodeRun.objects.filter(run_id__in=[result.id for result in self.results], state__in=NODE_FINAL)
         now = dict(rows.values_list("id", "state"))
-        for key, state in self.finals.items():
+        for key, state in self.final_states.items():
             assert now.get(key) == state, "a final state has changed"
-        self.finals = now
+        self.final_states = now
 
     @invariant()
-    def something_moves_an_open_run(self):
-        """Nothing is left to the sweep but what a crash leaves behind."""
-        for result in getattr(self, "results", None) or []:
-            if TreeRun.objects.get(id=result.id).state in RUN_FINAL:
+    def an_open_run_can_continue(self):
+        """Without crashes, a run never depends on the sweep."""
+        for result in [] if getattr(self, "is_damaged", True) else self.results:
+            if TreeRun.objects.get(id=result.id).state in (*RUN_FINAL, RunState.CHANGING):
                 continue
             rows = NodeRun.objects.filter(run_id=result.id)
-            moving = rows.filter(state__in=ACTIVE) | rows.filter(state=NodeState.PENDING, ready=True)
-            assert moving.exists(), ("nothing moves an open run", simulation.states(result.id))
+            moving = rows.filter(state__in=ACTIVE) | rows.filter(state=NodeState.PENDING, runnable=True)
+            assert moving.exists(), ("nothing continues an open run", simulation.states(result.id))
 
     @invariant()
-    def nothing_follows_a_skipped_node(self):
-        """Neither at once nor by a verb, unless it ran before the node above was skipped."""
+    def nodes_below_a_skipped_node_do_not_start(self):
+        """Neither by themselves nor by an action, unless they ran before the parent was skipped."""
         if getattr(self, "results", None):
             rows = NodeRun.objects.filter(run_id__in=[result.id for result in self.results])
             below = rows.filter(parent__state=NodeState.SKIPPED, attempts=0)
             assert not below.filter(state__in=ACTIVE).exists(), "a node below a skipped one is active"
-            assert not below.filter(ready=True).exists(), "a node below a skipped one is ready"
+            assert not below.filter(runnable=True).exists(), "a node below a skipped one is runnable"
 
     def teardown(self):
-        """Whatever has happened, every run ends once somebody resumes it and workers are there."""
+        """After any sequence, every run ends once it is resumed and a worker is available."""
+        self.time_passes()
+        assert not open_entries().exists(), "an interrupted action was not continued"
         for result in getattr(self, "results", []):
             self.attempt(result.resume)
             for key in NodeRun.objects.filter(run_id=result.id).values_list("id", flat=True):
@@ -268,18 +345,20 @@ class Machine(RuleBasedStateMachine):
         for name in list(self.world.hosts):
             self.world.kill_worker(name)
         self.world.receive_all()
-        going = TreeRun.objects.filter(id__in=keys).exclude(state__in=RUN_FINAL)
-        ended = self.world.recover(lambda: not going.exists(), rounds=40)
-        assert ended, [(run.state, simulation.states(run.id)) for run in going]
+        unfinished = TreeRun.objects.filter(id__in=keys).exclude(state__in=RUN_FINAL)
+        ended = self.world.recover(lambda: not unfinished.exists(), rounds=40)
+        assert ended, [(run.state, simulation.states(run.id)) for run in unfinished]
 
 
 @pytest.mark.long
-def test_any_order(database, app):
+@pytest.mark.parametrize("batch", [2, 500], ids=["small batches", "large batches"])
+def test_random_sequences(database, app, batch, settings):
+    settings.TASKTREE = {"BATCH_SIZE": batch}
     with simulation.simulated(app, "machine") as world:
         machine = type("Machine", (Machine,), {"world": world})
         run_state_machine_as_test(
             machine,
-            settings=settings(
+            settings=hypothesis.settings(
                 max_examples=int(os.environ.get("TEST_EXAMPLES", "20")),
                 stateful_step_count=30,
                 suppress_health_check=list(HealthCheck),

@@ -1,6 +1,6 @@
-"""The database fails for a moment, before and after every statement and every commit of an attempt: it is borne.
+"""The database fails once, before or after each statement and commit of an attempt, and the attempt is completed.
 
-On servers the connection is really ended, by another one; SQLite says that it is locked.
+On servers, another connection really ends the connection; for SQLite, the error is raised that it is locked.
 """
 
 import threading
@@ -13,9 +13,9 @@ from django.db import InterfaceError, OperationalError, connections, transaction
 from django_celery_results.backends.database import DatabaseBackend
 
 from django_tasktree import TaskTree
-from django_tasktree.engine import transient
-from django_tasktree.engine.moves import write_alias
-from django_tasktree.engine.transient import is_transient, persist
+from django_tasktree.engine import retrying
+from django_tasktree.engine.retrying import is_transient, retry_transient
+from django_tasktree.engine.transitions import write_alias
 from django_tasktree.models import NodeRun, TreeRun
 from tests import simulation
 from tests.patience import PATIENCE
@@ -26,16 +26,17 @@ from tests.sample.tasks import echo, fail, flaky
 
 @pytest.fixture
 def world(database, app, settings, monkeypatch):
-    # What Celery itself writes, it writes in its own way; before 5.6 a retry even where none is wanted.
+    # Celery's own result backend has no such retries, and before 5.6 it writes a retry even if results are ignored.
     settings.TASKTREE = {"STORE_TASK_RESULTS": False}
     monkeypatch.setattr(DatabaseBackend, "_store_result", lambda *args, **options: None)
-    monkeypatch.setattr(transient, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.001)
     with simulation.simulated(app, "transient") as world:
         world.start_worker("w")
         yield world
 
 
-def lost(vendor):
+def connection_lost(vendor):
+    """Return the error of a lost connection, as Django raises it."""
     if vendor == "postgresql":
         error = OperationalError("the connection is lost")
         error.__cause__ = psycopg.OperationalError("the connection is lost")
@@ -44,7 +45,7 @@ def lost(vendor):
 
 
 def end_own_connection():
-    """Another connection ends this thread's; SQLite has none that could be ended."""
+    """End the connection of this thread from another connection; not for SQLite."""
     connection = connections[write_alias()]
     own, kill = {
         "postgresql": ("SELECT pg_backend_pid()", "SELECT pg_terminate_backend(%s)"),
@@ -67,7 +68,7 @@ def end_own_connection():
 
 @contextmanager
 def failing(point, after=False):
-    """Count statements and commits; around the one of that number, once, the connection is lost."""
+    """Count statements and commits, and lose the connection before or after the one with the given number."""
     connection = connections[write_alias()]
     steps = []
 
@@ -79,7 +80,7 @@ def failing(point, after=False):
         if connection.vendor != "sqlite":
             end_own_connection()
         if after or connection.vendor == "sqlite":
-            raise lost(connection.vendor)
+            raise connection_lost(connection.vendor)
         return act()
 
     def executing(execute, sql, params, many, context):
@@ -87,10 +88,10 @@ def failing(point, after=False):
             return execute(sql, params, many, context)
         return around(lambda: execute(sql, params, many, context))
 
-    commit = type(connection)._commit
+    commit = type(connection)._commit  # type: ignore[attr-defined]
 
     def committing(self):
-        # Only transactions that Django has opened: in autocommit a statement is its own.
+        # Only transactions that Django has opened: in autocommit mode, a statement is its own transaction.
         return around(lambda: commit(self))
 
     with connection.execute_wrapper(executing), mock.patch.object(type(connection), "_commit", committing):
@@ -120,7 +121,7 @@ def retries():
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("build", [chain, failures, retries], ids=lambda build: build.__name__)
-def test_around_each_step_of_the_attempts(world, build, after):
+def test_an_error_around_each_step_of_the_attempts(world, build, after):
     for _ in range(2):
         whole = build().apply_async()
         with failing(None) as steps:
@@ -131,7 +132,7 @@ def test_around_each_step_of_the_attempts(world, build, after):
         with failing(point, after):
             world.deliver_all("w")
         over = TreeRun.objects.filter(id=result.id, state=expected[0]).exists
-        # Where the answer to a commit was lost, the message of what it has queued is the sweep's to send.
+        # If the answer to a commit was lost, the sweep sends the messages of the queued nodes.
         assert over() or (after and world.recover(over)), f"step {point}: {simulation.states(result.id)}"
         found = (result.state, simulation.states(result.id), attempts(result))
         assert found == expected, f"step {point} of {len(steps)}"
@@ -142,8 +143,8 @@ def attempts(result):
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_atomic_bodies_start_over(world, after):
-    """Their own statements are counted too: whatever fails, the effect is there once."""
+def test_atomic_tasks_are_repeated(world, after):
+    """The statements of the task function count too: after any error, its row is written exactly once."""
     for _ in range(2):
         tree = TaskTree()
         tree.add_task(effect, ["a"])
@@ -158,21 +159,21 @@ def test_atomic_bodies_start_over(world, after):
         with failing(point, after):
             world.deliver_all("w")
         over = TreeRun.objects.filter(id=result.id, state="SUCCESS").exists
-        # Where the answer to the commit was lost, what follows it is the sweep's to do.
+        # If the answer to the commit was lost, the sweep does what follows the commit.
         assert over() or world.recover(over), f"step {point}: {simulation.states(result.id)}"
         assert Effect.objects.count() == 1, f"step {point} of {len(steps)}"
 
 
 def test_a_real_deadlock(database):
-    """The victim tries again, and both get through."""
+    """The victim of the deadlock retries, and both transactions succeed."""
     if database == "default":
         pytest.skip("SQLite has one writer")
     runs = [TreeRun.objects.create(state="STARTED") for _ in range(2)]
     barrier = threading.Barrier(2)
-    tries, through = [], []
+    tries, succeeded = [], []
 
-    def body(first, second):
-        def both():
+    def update_in_order(first, second):
+        def update_both():
             tries.append(first)
             with transaction.atomic(using=database):
                 TreeRun.objects.filter(id=first).update(name="x")
@@ -180,43 +181,43 @@ def test_a_real_deadlock(database):
                     barrier.wait(PATIENCE)
                 TreeRun.objects.filter(id=second).update(name="y")
 
-        persist(both)
-        through.append(first)
+        retry_transient(update_both)
+        succeeded.append(first)
         connections[database].close()
 
     keys = [run.id for run in runs]
-    threads = [threading.Thread(target=body, args=order) for order in (keys, keys[::-1])]
+    threads = [threading.Thread(target=update_in_order, args=order) for order in (keys, keys[::-1])]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert sorted(through) == sorted(keys)
-    # A victim that begins anew may take its first row before the other one has woken up: then there is one more.
+    assert sorted(succeeded) == sorted(keys)
+    # A victim that retries may lock its first row before the other thread has woken up, which causes another deadlock.
     assert len(tries) >= 3
 
 
-def test_a_database_that_stays_away(database, settings, monkeypatch):
+def test_retries_end_if_the_database_stays_unavailable(database, settings, monkeypatch):
     settings.TASKTREE = {"DATABASE_RETRY_FOR": 0.2}
     tries = []
 
-    def away():
+    def unavailable():
         tries.append(True)
-        raise lost(connections[database].vendor)
+        raise connection_lost(connections[database].vendor)
 
     with pytest.raises(OperationalError):
-        persist(away)
+        retry_transient(unavailable)
     assert len(tries) > 1
 
 
-def test_inside_a_transaction_nothing_is_tried_again(database):
+def test_nothing_is_retried_inside_a_transaction(database):
     tries = []
 
-    def away():
+    def unavailable():
         tries.append(True)
-        raise lost(connections[database].vendor)
+        raise connection_lost(connections[database].vendor)
 
     with pytest.raises(OperationalError), transaction.atomic(using=database):
-        persist(away)
+        retry_transient(unavailable)
     assert len(tries) == 1
 
 
@@ -233,7 +234,7 @@ def test_inside_a_transaction_nothing_is_tried_again(database):
     ],
     ids=str,
 )
-def test_what_is_transient(error, expected):
+def test_transient_errors(error, expected):
     assert is_transient(error) is expected
 
 
@@ -248,7 +249,7 @@ def test_what_is_transient(error, expected):
         (psycopg.errors.DiskFull, False),
     ],
 )
-def test_what_is_transient_on_postgresql(kind, expected):
+def test_transient_errors_of_postgresql(kind, expected):
     error = OperationalError("it failed")
     error.__cause__ = kind("it failed")
     assert is_transient(error) is expected

@@ -1,4 +1,4 @@
-"""Fixtures of several files here."""
+"""Fixtures that several packages of integration tests use."""
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -7,8 +7,8 @@ from tests import simulation
 
 
 @pytest.fixture
-def verbs_in_turn():
-    """Each verb that fits a run after those before it, a draft at first, and the run's state then."""
+def actions_in_sequence():
+    """Return actions that are possible one after the other, from a draft on, each with the state that it leads to."""
     return [
         ("launch", "STARTED"),
         ("pause", "PAUSED"),
@@ -20,7 +20,7 @@ def verbs_in_turn():
 
 @pytest.fixture
 def world(app, request):
-    """A broker of the file's own, and one worker."""
+    """Yield a simulated broker, which only this file uses, with one worker."""
     with simulation.simulated(app, request.module.__name__.rpartition(".")[2]) as world:
         world.start_worker("w")
         yield world
@@ -28,7 +28,7 @@ def world(app, request):
 
 @pytest.fixture
 def staff(client):
-    """Log a user in who has just these permissions of the app."""
+    """Return a function that logs in a staff user who has only the given permissions of the app."""
 
     def log_in(*names):
         user = User.objects.create_user("staff", is_staff=True)

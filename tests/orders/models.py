@@ -1,4 +1,4 @@
-"""An app as users write it: its rows refer to runs and nodes, in every way that Django knows."""
+"""An app of a user whose rows refer to runs and nodes with every ``on_delete`` of Django."""
 
 from django.db import models
 
@@ -22,7 +22,7 @@ class Nulled(models.Model):
 
 
 class Cascaded(models.Model):
-    """A row that goes with the run; nothing refers to it."""
+    """A row that is deleted with the run; nothing refers to it."""
 
     run = _optional(TreeRun, models.CASCADE, related_name="+")
     node = _optional(NodeRun, models.CASCADE, related_name="+")
@@ -32,7 +32,7 @@ class Cascaded(models.Model):
 
 
 class Order(models.Model):
-    """A row that goes with the run, and takes others along."""
+    """A row that is deleted with the run, together with rows that refer to it."""
 
     run = _optional(TreeRun, models.CASCADE, related_name="orders", to_field="key")
     node = _optional(NodeRun, models.CASCADE)
@@ -43,7 +43,7 @@ class Order(models.Model):
 
 
 class OrderLine(models.Model):
-    """A row that goes with its order."""
+    """A row that is deleted with its order."""
 
     order = models.ForeignKey(Order, models.CASCADE)
 
@@ -52,7 +52,7 @@ class OrderLine(models.Model):
 
 
 class Invoice(models.Model):
-    """A row without which its order can't go."""
+    """A row that prevents the deletion of its order."""
 
     order = models.ForeignKey(Order, models.PROTECT)
 
@@ -61,7 +61,7 @@ class Invoice(models.Model):
 
 
 class Protecting(models.Model):
-    """A row that keeps the run."""
+    """A row that prevents the deletion of the run."""
 
     run = _optional(TreeRun, models.PROTECT)
     node = _optional(NodeRun, models.PROTECT)
@@ -71,7 +71,7 @@ class Protecting(models.Model):
 
 
 class Restricting(models.Model):
-    """A row that keeps the node, unless it goes with the run."""
+    """A row that prevents the deletion of the node unless the run is deleted too."""
 
     run = _optional(TreeRun, models.CASCADE)
     node = _optional(NodeRun, models.RESTRICT)
@@ -81,7 +81,7 @@ class Restricting(models.Model):
 
 
 class Defaulted(models.Model):
-    """A row that refers to nothing by default."""
+    """A row whose reference falls back to a default of None."""
 
     run = _optional(TreeRun, models.SET_DEFAULT, default=None)
     node = _optional(NodeRun, models.SET(None))
@@ -91,7 +91,7 @@ class Defaulted(models.Model):
 
 
 class Unmanaged(models.Model):
-    """A row whose reference is left to the database, which refuses."""
+    """A row with ``DO_NOTHING``, so that the database refuses the deletion."""
 
     node = _optional(NodeRun, models.DO_NOTHING)
 
@@ -100,13 +100,13 @@ class Unmanaged(models.Model):
 
 
 class SpecialRun(TreeRun):
-    """A run with a column more."""
+    """A run with an additional column."""
 
     note = models.CharField(max_length=10)
 
 
 class Delivery(models.Model):
-    """A row that can't be without a run."""
+    """A row that requires a run."""
 
     word = models.CharField(max_length=10)
     run = models.ForeignKey(TreeRun, models.CASCADE)
@@ -116,7 +116,7 @@ class Delivery(models.Model):
 
 
 class Parcel(models.Model):
-    """A row that knows a run by its key alone."""
+    """A row that refers to a run only by its key."""
 
     word = models.CharField(max_length=10)
     run_key = models.UUIDField(null=True)
@@ -126,7 +126,7 @@ class Parcel(models.Model):
 
 
 class Seat(models.Model):
-    """A row that two columns name."""
+    """A row with a composite primary key."""
 
     pk = models.CompositePrimaryKey("row", "number")
     row = models.IntegerField()

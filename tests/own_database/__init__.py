@@ -1,1 +1,1 @@
-"""A project whose runs have a database of their own: tests/integration/test_own_database.py runs its tests."""
+"""A project with a separate database for runs; tests/integration/engine/test_own_database.py runs its tests."""

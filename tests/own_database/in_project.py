@@ -1,4 +1,4 @@
-"""Trees, pages and commands where runs are in one database and all else, users too, is in another."""
+"""Trees, pages and commands with runs in one database and everything else, including users, in another."""
 
 from io import StringIO
 
@@ -11,11 +11,11 @@ from django.urls import reverse
 from django_celery_results.models import TaskResult
 
 from django_tasktree import TaskTree, TreeResult
-from django_tasktree.atomicity import atomic_with_runs
+from django_tasktree.builder.atomicity import atomic_with_runs
 from django_tasktree.checks import check_all
-from django_tasktree.launching import launch_definition
+from django_tasktree.definitions.launch import launch_definition
+from django_tasktree.dispatch import after_commit
 from django_tasktree.models import HistoryEntry, NodeRun, TreeRun
-from django_tasktree.worker import follow
 from tests import services, simulation, workers
 from tests.patience import PATIENCE
 from tests.sample.models import Effect
@@ -36,6 +36,7 @@ def browser(client, user):
 
 
 def launched(user=None, task=echo, name="apart"):
+    """Launch a tree of a node and its child."""
     tree = TaskTree(name=name)
     root = tree.add_task(task, [1])
     root.add_task(add, [root.output, 2])
@@ -122,7 +123,7 @@ def test_a_launch_from_the_admin(browser, user):
     assert run.launched_by == user
 
 
-def test_a_user_is_deleted_and_runs_stay(browser, user):
+def test_runs_are_kept_if_their_user_is_deleted(browser, user):
     other = get_user_model().objects.create_user("grace")
     result, kept = launched(other), launched(user)
     TreeResult(result.id).pause(by=other)
@@ -143,14 +144,14 @@ def test_users_are_deleted_in_bulk():
     }
 
 
-def test_a_user_who_has_gone_without_django_noticing(browser, user):
+def test_a_user_who_was_deleted_without_django(browser, user):
     result = launched(get_user_model()(pk=10_000_000))
     assert TreeRun.objects.get(id=result.id).launched_by is None
     assert browser.get(reverse("admin:django_tasktree_treerun_changelist")).status_code == 200
     assert browser.get(reverse("admin:django_tasktree_treerun_change", args=[result.id])).status_code == 200
 
 
-def test_rows_of_the_project_and_a_run_both_or_neither(user):
+def test_rows_of_the_project_and_a_run_are_written_atomically(user):
     with atomic_with_runs("default"):
         Effect.objects.create(note="kept")
         kept = launched(user)
@@ -160,21 +161,21 @@ def test_rows_of_the_project_and_a_run_both_or_neither(user):
     assert TreeRun.objects.get().id == kept.id
 
 
-def test_the_project_is_committed_before_messages_go_out(user, monkeypatch):
+def test_the_project_is_committed_before_messages_are_sent(user, monkeypatch):
     seen = []
 
     def publish(dispatches):
         seen.append(connections["default"].in_atomic_block)
         return send(dispatches)
 
-    send = follow.publish
-    monkeypatch.setattr(follow, "publish", publish)
+    send = after_commit.publish  # type: ignore[attr-defined]
+    monkeypatch.setattr(after_commit, "publish", publish)
     with atomic_with_runs("default"):
         launched(user)
     assert seen == [False]
 
 
-def test_a_launch_in_a_transaction_of_the_other_database_is_not_a_part_of_it(user):
+def test_a_launch_is_not_part_of_a_transaction_of_the_other_database(user):
     with pytest.raises(LookupError), transaction.atomic():
         write_launch_and_fail(user)
     assert (Effect.objects.count(), TreeRun.objects.count()) == (0, 1)

@@ -2,7 +2,7 @@
 
 
 class RunsApart:
-    """Keep the rows of django-tasktree in a database of their own."""
+    """Keep the rows of django-tasktree in a separate database."""
 
     def db_for_read(self, model, **hints):
         return "runs" if model._meta.app_label == "django_tasktree" else None

@@ -1,4 +1,4 @@
-"""The tests' settings, with two PostgreSQL databases."""
+"""The settings of the tests with two PostgreSQL databases."""
 
 import os
 
@@ -15,6 +15,6 @@ else:
     DATABASES = {
         alias: {**_SERVER, "TEST": {"NAME": name}} for alias, name in zip(("default", "runs"), _NAMES, strict=True)
     }
-# Its rows refer to runs, which the database of the rest can't have.
+# The rows of tests.orders refer to runs, which are in the other database.
 INSTALLED_APPS = [app for app in INSTALLED_APPS if app != "tests.orders"]  # noqa: F405
 DATABASE_ROUTERS = ["tests.own_database.router.RunsApart"]

@@ -1,4 +1,4 @@
-"""Tasks whose body and outcome share one transaction."""
+"""Tasks whose task function and outcome share one transaction."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from tests.sample.models import Effect, Line
 
 
 class Broken(Exception):
-    """What bodies raise here."""
+    """The error that the tasks raise."""
 
 
 def leave(note=""):
@@ -109,7 +109,7 @@ def effect_then_die_once(marker):
 
 @task_with_callbacks(atomic="elsewhere")
 def on_another_database():
-    """Never runs: one transaction can't span two databases."""
+    """Never run, because one transaction cannot span two databases."""
 
 
 @task_with_callbacks(atomic=True)

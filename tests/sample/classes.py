@@ -1,4 +1,4 @@
-"""Tasks whose classes do something around the task function, as Celery's documentation allows."""
+"""Tasks whose classes run code around the task function, as Celery's documentation allows."""
 
 import os
 
@@ -8,12 +8,12 @@ from celery.result import AsyncResult
 
 from django_tasktree import CallbackTask, run_with_callbacks, task_with_callbacks
 
-#: What has been called, in order; tests clear it.
+#: The calls, in order; tests clear the list.
 calls = []
 
 
 class EndsInRun(CallbackTask):
-    """``__call__`` ends in ``self.run``, as Celery's documentation asks."""
+    """``__call__`` ends with ``self.run``, as Celery's documentation demands."""
 
     abstract = True
 
@@ -23,7 +23,7 @@ class EndsInRun(CallbackTask):
 
 
 class EndsInSuper(CallbackTask):
-    """``__call__`` ends in that of the base class."""
+    """``__call__`` ends with that of the base class."""
 
     abstract = True
 
@@ -37,11 +37,11 @@ class Logging:
 
     def __call__(self, *args, **kwargs):
         calls.append("mixin")
-        return super().__call__(*args, **kwargs)
+        return super().__call__(*args, **kwargs)  # type: ignore[misc]
 
 
 class Mixed(Logging, EndsInSuper):
-    """Two of them."""
+    """Two classes with a ``__call__``."""
 
     abstract = True
 
@@ -65,7 +65,7 @@ class StartRaises(CallbackTask):
 
 
 class Starts(CallbackTask):
-    """``before_start`` looks at what it gets."""
+    """``before_start`` records its arguments."""
 
     abstract = True
 
@@ -73,14 +73,14 @@ class Starts(CallbackTask):
         calls.append(("start", task_id, list(args)))
 
 
-def body(value):
-    """Return the argument, and note the call."""
-    calls.append("body")
+def function(value):
+    """Record the call and return the argument."""
+    calls.append("function")
     return value
 
 
 def _task(base):
-    return task_with_callbacks(base=base, name=f"tests.classes.{base.__name__}")(body)
+    return task_with_callbacks(base=base, name=f"tests.classes.{base.__name__}")(function)
 
 
 ends_in_run, ends_in_super, mixed, call_raises, start_raises, starts = map(
@@ -89,7 +89,7 @@ ends_in_run, ends_in_super, mixed, call_raises, start_raises, starts = map(
 
 
 class Plain(Task):
-    """A class of Celery's own, made usable in trees."""
+    """A plain Celery class, made usable in trees."""
 
     name = "tests.classes.Plain"
 
@@ -99,13 +99,13 @@ class Plain(Task):
 
     @run_with_callbacks
     def run(self, value):
-        return body(value)
+        return function(value)
 
 
 @task_with_callbacks(base=EndsInRun, bind=True, max_retries=2, default_retry_delay=0)
 def fails_once(self, value):
     """Retry once, with ``__call__`` around it."""
-    calls.append("body")
+    calls.append("function")
     if self.request.retries == 0:
         raise self.retry()
     return value
@@ -113,12 +113,12 @@ def fails_once(self, value):
 
 @task_with_callbacks
 def takes_self(self=None, other=None):
-    """Take an argument that is named as methods name their object."""
+    """Take an argument named ``self``."""
     return [self, other]
 
 
 class Once(CallbackTask):
-    """As celery-once with ``graceful``: what is queued already is not queued again."""
+    """Like celery-once with ``graceful``: a call that is already queued is not queued again."""
 
     abstract = True
 
@@ -127,7 +127,7 @@ class Once(CallbackTask):
 
 
 class Singleton(CallbackTask):
-    """As celery-singleton: it returns the result of the message that is queued already."""
+    """Like celery-singleton: it returns the result of the message that is already queued."""
 
     abstract = True
 
@@ -137,11 +137,11 @@ class Singleton(CallbackTask):
 
 
 class AlreadyQueued(Exception):
-    """What celery-once raises."""
+    """The exception that celery-once raises."""
 
 
 class OnceLoud(CallbackTask):
-    """As celery-once without ``graceful``."""
+    """Like celery-once without ``graceful``."""
 
     abstract = True
 
@@ -151,11 +151,11 @@ class OnceLoud(CallbackTask):
 
 
 class Tenant(CallbackTask):
-    """Adds a header to each message, which must go on to work."""
+    """Adds a header to each message, which must reach the worker."""
 
     abstract = True
 
-    def apply_async(self, args=None, kwargs=None, **options):
+    def apply_async(self, args=None, kwargs=None, **options):  # type: ignore[override]
         """Send the message with the header."""
         headers = {**(options.pop("headers", None) or {}), "tenant": "acme"}
         return super().apply_async(args, kwargs, headers=headers, **options)
@@ -184,7 +184,7 @@ if os.environ.get("TEST_NEW_CODE"):
 
     @task_with_callbacks(name="tests.only_in_new_code")
     def only_in_new_code(value):
-        """Be known to some workers alone."""
+        """A task that only workers with new code know."""
         return value
 
 
@@ -196,13 +196,13 @@ class _BrokenBackend(DisabledBackend):
 
 
 class DiesEarly(CallbackTask):
-    """Celery fails to write that the task has started, before anything of it runs."""
+    """Celery fails to store STARTED, before any code of the task runs."""
 
     abstract = True
     track_started = True
     ignore_result = False
 
-    @property
+    @property  # type: ignore[misc]
     def backend(self):
         """Return a backend that stores nothing."""
         return _BrokenBackend(app=self.app)

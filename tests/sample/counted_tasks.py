@@ -1,4 +1,4 @@
-"""Tasks whose every execution leaves a row, whatever becomes of it afterwards."""
+"""Tasks that write a row at each execution, also if the attempt is lost afterwards."""
 
 import time
 
@@ -7,7 +7,7 @@ from tests.sample.models import Effect
 
 
 class Again(Exception):
-    """Asks for another attempt."""
+    """The reason for another attempt."""
 
 
 def _count(note):

@@ -2,9 +2,9 @@
 
 import random
 
-from django_tasktree.worker import publisher
+from django_tasktree.dispatch import publisher
 
-_send_all = publisher._send_all
+_send_all = publisher.send_all
 _send_retry = publisher.send_retry
 
 
@@ -22,8 +22,8 @@ def _send_retry_twice(node, signature, *, is_eager):
 
 
 def install(patch=setattr):
-    """Let this process send so."""
+    """Let this process send every message twice."""
     from django_tasktree.worker import execution
 
-    patch(publisher, "_send_all", _send_all_twice)
+    patch(publisher, "send_all", _send_all_twice)
     patch(execution, "send_retry", _send_retry_twice)

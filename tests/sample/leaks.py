@@ -30,7 +30,7 @@ def _without_savepoint():
 
 
 def _aborted():
-    """A statement has failed in the transaction, and nobody has noticed."""
+    """Leave a transaction open in which a statement has failed."""
     _atomic()
     try:
         with connections[active_alias()].cursor() as cursor:
@@ -40,7 +40,7 @@ def _aborted():
 
 
 def _closed():
-    """The connection is closed inside the block, as Celery does around tasks."""
+    """Close the connection inside the block, as Celery does around tasks."""
     _atomic()
     connections[active_alias()].close()
 
@@ -68,12 +68,12 @@ def _commented_begin():
 
 
 def _broken():
-    """The server, or a network, has ended the connection in the middle of the transaction."""
+    """Leave a transaction open whose connection the server or the network has ended."""
     _atomic()
     connections[active_alias()].connection.close()
 
 
-#: How a transaction can be left open.
+#: The ways to leave a transaction open.
 WAYS = {
     "atomic": _atomic,
     "nested": _nested,
@@ -90,39 +90,39 @@ WAYS = {
 
 @task_with_callbacks
 def leak(way):
-    """Return as if nothing were wrong."""
+    """Leave a transaction open, and return."""
     WAYS[way]()
 
 
 @task_with_callbacks
 def leak_and_fail(way):
-    """Fail with an error of its own."""
+    """Leave a transaction open, and fail."""
     WAYS[way]()
     raise ValueError("its own error")
 
 
 @task_with_callbacks
 def leak_and_stop(way):
-    """End the branch."""
+    """Leave a transaction open, and end the branch."""
     WAYS[way]()
     raise StopPropagation("done")
 
 
 @task_with_callbacks(bind=True, max_retries=3, default_retry_delay=0)
 def leak_and_retry(self, way):
-    """Ask for another attempt."""
+    """Leave a transaction open, and retry."""
     WAYS[way]()
     raise self.retry()
 
 
 @task_with_callbacks(atomic=True)
 def leak_in_atomic(way):
-    """Open a transaction within the one that the node has."""
+    """Leave a transaction open within that of the atomic node."""
     WAYS[way]()
 
 
 class LeaksAfterwards(CallbackTask):
-    """Leaves transactions open in what Celery calls when the task function has ended."""
+    """Leaves transactions open in ``after_return``."""
 
     abstract = True
 
@@ -132,18 +132,18 @@ class LeaksAfterwards(CallbackTask):
 
 @task_with_callbacks(base=LeaksAfterwards)
 def leak_afterwards(way):
-    """Do nothing itself."""
+    """Do nothing; the class of the task leaves a transaction open."""
 
 
 @task_with_callbacks(atomic=True)
 def leak_on_commit(way):
-    """Leave it open in what runs after the commit of the node."""
+    """Leave a transaction open in an ``on_commit`` callback."""
     transaction.on_commit(WAYS[way], using=active_alias())
 
 
 @task_with_callbacks(atomic=True)
 def fail_on_commit():
-    """Raise in what runs after the commit of the node."""
+    """Raise an error in an ``on_commit`` callback."""
     transaction.on_commit(_raise, using=active_alias())
     transaction.on_commit(_write, using=active_alias())
 
@@ -154,7 +154,7 @@ def _raise():
 
 @task_with_callbacks
 def begin_and_end(statement):
-    """End what a BEGIN has begun, by Django's own means, or another statement."""
+    """End a transaction that a BEGIN has begun, with a method of Django or with a statement."""
     connection = connections[active_alias()]
     with connection.cursor() as cursor:
         cursor.execute("BEGIN")
@@ -167,11 +167,11 @@ def begin_and_end(statement):
 
 @shared_task
 def leak_outside_trees(way):
-    """A task of Celery's own, in the same process."""
+    """Leave a transaction open in a task that is not a node."""
     WAYS[way]()
 
 
 @task_with_callbacks
 def write():
-    """Write a row, as any task may."""
+    """Write a row."""
     Effect.objects.using(active_alias()).create(note="kept")

@@ -1,10 +1,10 @@
-"""What bodies leave behind in the database, so that tests can count how often they did."""
+"""Rows that task functions write, so that tests can count executions."""
 
 from django.db import models
 
 
 class Effect(models.Model):
-    """One row for each time that a body's writes were committed."""
+    """A row for each time that the writes of a task function were committed."""
 
     node = models.UUIDField(null=True)
     note = models.CharField(max_length=100, blank=True)
@@ -14,7 +14,7 @@ class Effect(models.Model):
 
 
 class Line(models.Model):
-    """A row that refers to another; PostgreSQL and SQLite look at commit whether that exists."""
+    """A row that refers to another one; PostgreSQL and SQLite check the reference on commit."""
 
     effect = models.ForeignKey(Effect, on_delete=models.CASCADE)
 

@@ -27,7 +27,7 @@ class NoRepr(Exception):
 
 class NoArguments(Exception):
     @property
-    def args(self):
+    def args(self):  # type: ignore[override]
         raise RuntimeError("no args")
 
 
@@ -37,7 +37,7 @@ class TextIsNumber(Exception):
 
 
 class NoModule(Exception):
-    __module__ = None
+    __module__ = None  # type: ignore[assignment]
 
 
 class OddModule(Exception):
@@ -89,7 +89,7 @@ class NoName(Exception, metaclass=Untidy):
 
 
 class NeitherKind(BaseException):
-    """No Exception: Celery lets it through."""
+    """A BaseException, which Celery does not handle."""
 
 
 class Liar:
@@ -145,19 +145,19 @@ def _add(*args, **options):
 
 def _syntax():
     error = SyntaxError("bad", ("file\ud800", 1, 2, "te\x00xt"))
-    error.text = object()
+    error.text = object()  # type: ignore[assignment]
     raise error
 
 
 @dataclass(frozen=True)
 class Case:
-    """What a body does, and what the node must say.
+    """What a task function does, and the expected outcome of the node.
 
     Attributes:
-        act: the body.
-        type: the beginning of the error's type; None where the body succeeds.
+        act: the task function.
+        type: the beginning of the error's type; None if the task succeeds.
         message: a part of the error's message.
-        result: what is read back.
+        result: the expected result.
     """
 
     act: object

@@ -1,4 +1,4 @@
-"""Tasks that take, and give, what JSON can't hold."""
+"""Tasks whose arguments and results JSON cannot represent."""
 
 import enum
 from pathlib import Path
@@ -31,7 +31,7 @@ class Permission(enum.Flag):
 
 @task_with_callbacks
 def described(value, again=None):
-    """Give the value back, if both have the same types."""
+    """Return the value, after checking that both values are equal and of the same types."""
     assert again is None or (repr(again), type(again)) == (repr(value), type(value))
     return value
 

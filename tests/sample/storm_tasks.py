@@ -1,4 +1,4 @@
-"""Task functions of the storm: each writes a line into a file when it starts and when it ends."""
+"""Tasks of the storm: each writes a line to a file when it starts and when it ends."""
 
 import json
 import os
@@ -11,15 +11,15 @@ from tests.sample.models import Effect
 
 
 class Broken(Exception):
-    """What these bodies raise."""
+    """The error that these tasks raise."""
 
 
 class Again(Exception):
-    """Asks for another attempt."""
+    """The reason for another attempt."""
 
 
 def note(what, node, attempt, given=None):
-    """Append a line; one write to a file opened for appending is never mixed with another."""
+    """Append a line in a single write, which is atomic in append mode."""
     line = json.dumps([what, str(node.id), attempt, time.monotonic(), given]) + "\n"
     file = os.open(os.environ["TEST_JOURNAL"], os.O_WRONLY | os.O_APPEND)
     try:
@@ -29,7 +29,7 @@ def note(what, node, attempt, given=None):
 
 
 def tokens(given):
-    """Take the tokens out of what other nodes returned."""
+    """Return the tokens of the results of other nodes."""
     return sorted(item["token"] for item in given) if isinstance(given, list) else given and given["token"]
 
 

@@ -1,4 +1,4 @@
-"""Tasks for tests: each does one thing that a tree must cope with."""
+"""Tasks for tests: each shows one behaviour that a tree must handle."""
 
 import gc
 import os
@@ -42,7 +42,7 @@ def echo(value=None):
 @task_with_callbacks
 def collect_garbage():
     gc.collect()
-    # Long enough for another process to get one too.
+    # Long enough for each of the other processes to get one, too.
     time.sleep(0.1)
 
 
@@ -79,7 +79,7 @@ def reject(requeue_once_file=None):
 
 @task_with_callbacks
 def touch(path):
-    """Append a line, so that a second call of a body shows."""
+    """Append a line, so that a second execution is visible."""
     with Path(path).open("a") as file:
         file.write("x\n")
     return str(path)
@@ -87,7 +87,7 @@ def touch(path):
 
 @task_with_callbacks
 def mkdir(path):
-    """Make a directory, which only works once its parent's node has made the parent."""
+    """Create a directory; its parent must exist."""
     Path(path).mkdir()
     return str(path)
 
@@ -101,7 +101,7 @@ def flaky(self, failures, result="done"):
 
 @task_with_callbacks(bind=True, max_retries=3)
 def flaky_soon(self, failures, countdown):
-    """Retry after so many seconds."""
+    """Retry after a number of seconds."""
     if self.request.retries < failures:
         raise self.retry(countdown=countdown)
     return "done"
@@ -109,7 +109,7 @@ def flaky_soon(self, failures, countdown):
 
 @task_with_callbacks(bind=True, max_retries=3)
 def retry_at(self, eta):
-    """Retry once, at a time that is given as ISO text."""
+    """Retry once, at a time in ISO format."""
     if self.request.retries == 0:
         raise self.retry(eta=datetime.fromisoformat(eta))
     return "done"
@@ -117,7 +117,7 @@ def retry_at(self, eta):
 
 @task_with_callbacks
 def wait_for_file(path):
-    """Go on when a test says so."""
+    """Wait until the test creates a file."""
     end = time.monotonic() + PATIENCE
     while not Path(path).exists():
         if time.monotonic() > end:
@@ -127,13 +127,13 @@ def wait_for_file(path):
 
 @task_with_callbacks(acks_late=True)
 def wait_for_file_acks_late(path):
-    """Keep the message with the broker meanwhile."""
+    """Wait like ``wait_for_file``, but acknowledge the message only at the end."""
     wait_for_file.run(path)
 
 
 @task_with_callbacks(bind=True, max_retries=5, default_retry_delay=0)
 def count_down(self, number, *, step=1, path=()):
-    """Go on with other arguments at each retry."""
+    """Retry with other arguments each time."""
     if number > 0:
         raise self.retry(args=[number - step], kwargs={"step": step, "path": [*path, number]})
     return [*path, number]
@@ -165,7 +165,7 @@ def raises_retry_itself():
 
 @task_with_callbacks
 def unserializable():
-    # Not even pickle takes it.
+    # Pickle cannot serialize it either.
     return lambda: None
 
 
@@ -191,7 +191,7 @@ def sleep_acks_late(seconds):
 
 @task_with_callbacks
 def grow(width, depth):
-    """Add children to itself, as many levels as asked for, and a gather node under each."""
+    """Add children to the node for a number of levels, with a gather node under each node that has children."""
     node = current_node()
     if depth:
         for _ in range(width):
@@ -229,6 +229,12 @@ def sleep(seconds):
 
 
 @task_with_callbacks
+def waits_for_another():
+    """Wait for another task, which Celery forbids: with a single process, the other task could never run."""
+    return echo.delay(1).get(timeout=60)
+
+
+@task_with_callbacks
 def append(path, text):
     with Path(path).open("a") as file:
         file.write(text)
@@ -237,7 +243,7 @@ def append(path, text):
 
 @task_with_callbacks
 def needs(path):
-    """Fail until somebody has made the file."""
+    """Fail if a file does not exist."""
     if not Path(path).exists():
         raise CustomError(f"{path} is missing")
     return "found"
@@ -245,7 +251,7 @@ def needs(path):
 
 @task_with_callbacks
 def in_and_out(path, name):
-    """Tell when the body starts and when it ends."""
+    """Append a line when the task starts and when it ends."""
     for what in ("in", "out"):
         with Path(path).open("a") as file:
             file.write(f"{what} {name}\n")
@@ -280,7 +286,7 @@ def takes_callback(callback=None):
 
 @task_with_callbacks
 def note(*values, log):
-    """Tell that this was run; the last value is its name, and what comes before it are results."""
+    """Append the name of the call, which is the last value; the values before it are results of other tasks."""
     with Path(log).open("a") as file:
         file.write(f"{values[-1]}\n")
     return list(values)
@@ -308,7 +314,7 @@ if "TEST_RECEIVERS" in os.environ:
 
 @task_with_callbacks
 def change_session(statement):
-    """Leave this process's connection in another state."""
+    """Change the session of this process's database connection."""
     with connections[active_alias()].cursor() as cursor:
         cursor.execute(statement)
 

@@ -1,62 +1,88 @@
 """``manage.py run_tasktree``: launch a registered tree and follow it."""
 
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NoReturn
 
 from celery import current_app
 from django.core.management.base import CommandError, CommandParser
 
+from django_tasktree.client.tree import TaskTree
+from django_tasktree.client.tree_result import TreeResult
+from django_tasktree.definitions.launch import params_from_text
+from django_tasktree.definitions.registry import all_definitions, get_definition
+from django_tasktree.encoding.text import NAME_LENGTH, check_storable
 from django_tasktree.exceptions import WaitTimeout
-from django_tasktree.launching import params_from_text
 from django_tasktree.management.arguments import comma_separated, positive_int, seconds
 from django_tasktree.management.base import TreeCommand
-from django_tasktree.management.definitions import definition_lines
-from django_tasktree.management.following import follow, why_nothing_starts
-from django_tasktree.management.outcome import INTERRUPTED, Outcome
-from django_tasktree.management.params import read_json, read_pairs
-from django_tasktree.management.usage import usage_error, usage_errors
+from django_tasktree.management.display.definitions import definition_lines
+from django_tasktree.management.errors import unrecognized, usage_error, usage_errors
+from django_tasktree.management.follow import follow, why_nothing_starts
+from django_tasktree.management.output_format import add_format_option
+from django_tasktree.management.parameters import read_json, read_pairs
+from django_tasktree.management.run_report import INTERRUPTED, Outcome
 from django_tasktree.models import TreeRun
-from django_tasktree.registry import all_definitions, get_definition
-from django_tasktree.result import TreeResult
-from django_tasktree.text import NAME_LENGTH, check_storable
-from django_tasktree.tree import TaskTree
 from django_tasktree.worker.embedded import EmbeddedWorker, WorkerDied, embedded_worker
+
+#: With ``--worker``: how long a running task may continue after ``--timeout`` has expired, in seconds.
+GRACE = 10
 
 
 class Command(TreeCommand):
-    """Launches a tree by name, shows it until it ends, and tells by the exit code how it ended."""
+    """Launch a tree by its name, show its progress, and exit with a code that says how it ended."""
 
     help = (
-        "Launch a registered tree of tasks and follow it. Exit code 0: it succeeded; 1: it failed, or had not ended "
-        "in time; 2: wrong usage; 130: Ctrl-C, the run goes on."
+        "Launch a registered tree and follow it until it ends. Exit codes: 0: it succeeded; 1: it failed, had not "
+        "ended in time, or the worker did not start; 2: wrong usage; 130: Ctrl-C, the run continues."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
-        parser.add_argument("name", nargs="?", help="what @register_tree calls the tree")
+        parser.add_argument("name", nargs="?", help="the name under which the tree is registered")
         parser.add_argument("--list", action="store_true", help="list the registered trees and their parameters")
-        parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
-        parser.add_argument("--params-json", metavar="JSON", help="parameters as a JSON object; --param comes first")
-        parser.add_argument("--key", help="launch at most once: the same key gives the run that exists")
-        parser.add_argument("--no-wait", action="store_true", help="print the run's ID and leave")
-        parser.add_argument("--timeout", type=seconds, metavar="S", help="stop following after so many seconds")
-        parser.add_argument("--format", choices=["text", "json"], default="text")
+        parser.add_argument(
+            "--param",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="a parameter of the tree; may be repeated",
+        )
+        parser.add_argument(
+            "--params-json", metavar="JSON", help="parameters as a JSON object; --param takes precedence"
+        )
+        parser.add_argument("--key", help="launch at most once: if a run with this key exists, follow that run")
+        parser.add_argument("--no-wait", action="store_true", help="print the run's ID and exit")
+        parser.add_argument("--timeout", type=seconds, metavar="S", help="stop following after S seconds; exit code 1")
+        add_format_option(parser)
         worker = parser.add_argument_group("a worker in this process")
-        worker.add_argument("--worker", action="store_true", help="run the tree here, with no other worker")
-        worker.add_argument("--concurrency", type=positive_int, default=1, metavar="N", help="with so many threads")
-        worker.add_argument("--queues", type=comma_separated, metavar="A,B", help="consume from these queues")
+        worker.add_argument(
+            "--worker", action="store_true", help="run the tree in this process, without another worker"
+        )
+        worker.add_argument(
+            "--concurrency", type=positive_int, default=1, metavar="N", help="number of threads; default: 1"
+        )
+        worker.add_argument("--queues", type=comma_separated, metavar="A,B", help="consume only from these queues")
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Explain how to pass parameters if an unknown option has the name of one; argparse would only reject it."""
+        self._called_from_command_line = True
+        parser = self.create_parser(argv[0], argv[1])
+        options, rest = parser.parse_known_args(argv[2:])
+        if rest:
+            parser.error(_param_hint(options.name, rest) or unrecognized(parser, rest))
+        super().run_from_argv(argv)
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Launch and follow."""
+        """Launch the tree and follow the run."""
         if options["list"]:
             for line in definition_lines(all_definitions()):
                 self.stdout.write(line)
             return
         if not options["name"]:
-            raise usage_error("which tree? Give its name, or --list to see those that are registered")
+            raise usage_error("the name of the tree is missing: give it, or use --list to see the registered trees")
         if options["no_wait"] and options["worker"]:
-            raise usage_error("--no-wait and --worker exclude each other: the worker would leave with the command")
+            raise usage_error("--no-wait and --worker exclude each other: the worker would stop with the command")
         with usage_errors():
             pairs, params = read_pairs(options["param"]), read_json(options["params_json"])
             if options["key"] is not None:
@@ -65,7 +91,7 @@ class Command(TreeCommand):
             cleaned = params_from_text(definition, pairs, params)
             with self.errors_of_definition(definition):
                 tree = definition.build(**cleaned)
-        # Nothing is started for a run that can't be stored.
+        # Query the tables before a worker starts: it fails here if they do not exist.
         TreeRun.objects.exists()
         self._run(tree, options)
 
@@ -73,18 +99,17 @@ class Command(TreeCommand):
         outcome = Outcome(self, options)
         try:
             with ExitStack() as stack:
-                # Before the launch: where no worker can be started, nothing is to be left behind.
+                # Before the launch: if the worker can't start, no run may be left behind.
                 worker = stack.enter_context(self._worker(options)) if self._needs_worker(options) else None
                 result = self._launch(tree, options["key"], outcome)
                 if not options["no_wait"]:
-                    stack.callback(self._say_stopping, worker, outcome)
+                    stack.callback(self._note_stopping, worker, outcome)
                     self._follow(result, worker, options, outcome)
         except WorkerDied as exc:
             raise CommandError(str(exc)) from exc
         except KeyboardInterrupt:
-            # The second one, while the worker stops: its threads would hold an orderly exit up.
-            self.stdout.flush()
-            os._exit(INTERRUPTED)
+            # The second Ctrl-C, while the worker stops.
+            self._exit_at_once(INTERRUPTED)
         outcome.leave()
 
     def _launch(self, tree: TaskTree, key: str | None, outcome: Outcome) -> TreeResult:
@@ -102,6 +127,8 @@ class Command(TreeCommand):
             run = follow(outcome.view(result.id), timeout=options["timeout"], hint=hint, check=check)
         except WaitTimeout as exc:
             outcome.timed_out(exc)
+            if worker is not None:
+                self._stop_in_time(worker, outcome)
         except KeyboardInterrupt:
             outcome.detached()
         else:
@@ -116,6 +143,36 @@ class Command(TreeCommand):
         pool = "threads" if threads > 1 else "solo"
         return embedded_worker(app._get_current_object(), pool=pool, concurrency=threads, queues=options["queues"])
 
-    def _say_stopping(self, worker: EmbeddedWorker | None, outcome: Outcome) -> None:
-        if worker is not None and outcome.is_detached:
-            outcome.note("Stopping the worker once the task that runs has ended; Ctrl-C again leaves at once.")
+    def _stop_in_time(self, worker: EmbeddedWorker, outcome: Outcome) -> None:
+        """Stop the worker; exit at once if a task is still running after the grace period."""
+        worker.stop(timeout=GRACE)
+        if worker.alive:
+            outcome.note(
+                f"A task was still running {GRACE} s later and is killed: its attempt is lost. "
+                "Another worker will repeat or fail it, depending on its option on_worker_lost."
+            )
+            self._exit_at_once(outcome.exit_code)
+
+    def _exit_at_once(self, exit_code: int) -> NoReturn:
+        """End the process without waiting for threads of the worker, as a normal exit would."""
+        self.stdout.flush()
+        self.stderr.flush()
+        os._exit(exit_code)
+
+    def _note_stopping(self, worker: EmbeddedWorker | None, outcome: Outcome) -> None:
+        if worker is not None and worker.alive and outcome.is_detached:
+            outcome.note("The worker stops when the running task has ended. Press Ctrl-C again to exit at once.")
+
+
+def _param_hint(name: str | None, rest: Sequence[str]) -> str:
+    """Return the message for unknown options that are parameters of the tree; empty if none of them is."""
+    names = {
+        parameter.name
+        for definition in all_definitions()
+        if definition.name == name
+        for parameter in definition.parameters
+    }
+    pairs = [word.lstrip("-").partition("=") for word in rest if word.startswith("--")]
+    given = [(option.replace("-", "_"), value or "…") for option, _, value in pairs]
+    hints = [f"--param {option}={value}" for option, value in given if option in names]
+    return f"unrecognized arguments: {' '.join(rest)}: pass parameters as {' '.join(hints)}" if hints else ""

@@ -1,4 +1,4 @@
-"""``manage.py tasktree``: look at runs, steer them, and look after them."""
+"""``manage.py tasktree``: show, control and maintain runs."""
 
 import sys
 from argparse import SUPPRESS
@@ -6,42 +6,50 @@ from typing import Any
 
 from django.core.management.base import CommandParser, no_translations
 
+from django_tasktree.control.actions import ACTIONS
 from django_tasktree.management.base import TreeCommand
+from django_tasktree.management.errors import SubcommandParser, did_you_mean
 from django_tasktree.management.subcommands import list_runs, purge, show_run, sweep, watch, workers
-from django_tasktree.management.subcommands.steer import Steer
-from django_tasktree.management.usage import did_you_mean
-from django_tasktree.verbs import VERBS
+from django_tasktree.management.subcommands.control import ActionCommand
 
-#: What each is called, and what does it.
+#: Name of a subcommand -> the module or object that implements it.
 SUBCOMMANDS: dict[str, Any] = {
     "list": list_runs,
     "show": show_run,
     "watch": watch,
-    **{name: Steer(verb) for name, verb in VERBS.items()},
+    **{name: ActionCommand(action) for name, action in ACTIONS.items()},
     "workers": workers,
     "sweep": sweep,
     "purge": purge,
 }
 
 
-class Command(TreeCommand):
-    """Hands over to a subcommand."""
+def _add_own_options_of_django(parser: CommandParser) -> None:
+    """Accept Django's common options after the subcommand too; otherwise they would have to come before it."""
+    for flag in ("--traceback", "--no-color", "--force-color", "--skip-checks"):
+        parser.add_argument(flag, action="store_true", default=SUPPRESS, help=SUPPRESS)
+    parser.add_argument("-v", "--verbosity", type=int, choices=[0, 1, 2, 3], default=SUPPRESS, help=SUPPRESS)
+    # Accepted and ignored: manage.py has evaluated them already.
+    for option in ("--settings", "--pythonpath"):
+        parser.add_argument(option, default=SUPPRESS, help=SUPPRESS)
 
-    help = "Look at runs of trees, steer them, and look after them."
+
+class Command(TreeCommand):
+    """Run a subcommand."""
+
+    help = "Show, control and maintain runs of trees. 'tasktree SUBCOMMAND --help' describes the options."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare each subcommand with its own options."""
-        subparsers = parser.add_subparsers(dest="subcommand", metavar="SUBCOMMAND")
+        """Declare the subcommands, each with its own options."""
+        subparsers = parser.add_subparsers(dest="subcommand", metavar="SUBCOMMAND", parser_class=SubcommandParser)
         for name, module in SUBCOMMANDS.items():
-            text = str(module.help if isinstance(module, Steer) else module.__doc__.partition("\n")[0])
+            text = str(module.help if isinstance(module, ActionCommand) else module.__doc__.partition("\n")[0])
             subparser = subparsers.add_parser(name, help=text, description=text)
             module.add_arguments(subparser)
-            # Django's own, which would otherwise have to be written before the subcommand.
-            for flag in ("--traceback", "--no-color", "--force-color"):
-                subparser.add_argument(flag, action="store_true", default=SUPPRESS, help=SUPPRESS)
+            _add_own_options_of_django(subparser)
 
     def run_from_argv(self, argv: list[str]) -> None:
-        """Suggest the nearest subcommand where a word is none; argparse would only list them all."""
+        """Suggest the closest subcommand for an unknown one; argparse would only list all of them."""
         word = argv[2] if len(argv) > 2 else "-"
         if not word.startswith("-") and word not in SUBCOMMANDS:
             self.stderr.write(
@@ -50,10 +58,10 @@ class Command(TreeCommand):
             sys.exit(2)
         super().run_from_argv(argv)
 
-    # The rest of what it says is English, as that of Django's own commands.
+    # The texts of commands are in English, as in Django; so are the translatable texts that they include.
     @no_translations
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Run the subcommand, or show the help."""
+        """Run the subcommand; without one, print the help."""
         if not options["subcommand"]:
             self.create_parser("manage.py", "tasktree").print_help(self.stdout)
             return

@@ -1,1 +1,1 @@
-"""How runs look in a terminal, in a pipe and as JSON."""
+"""Show runs on a terminal, as plain text or as JSON."""

@@ -1,4 +1,4 @@
-"""A rich console on a command's own output."""
+"""A rich console that writes to the output of a command."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ from rich.console import Console
 
 
 class _Raw:
-    """A command's output without the line break that Django adds to each write."""
+    """The output of a command, without the line break that Django adds to each write."""
 
     def __init__(self, wrapper: OutputWrapper) -> None:
         self._wrapper = wrapper
 
     def write(self, text: str) -> int:
-        """Write as it is; what the output's encoding does not have becomes a question mark."""
+        """Write a text unchanged; characters that the output can't encode become question marks."""
         try:
             self._wrapper.write(text, ending="")
         except UnicodeEncodeError as exc:
@@ -25,12 +25,12 @@ class _Raw:
 
 
 def console_of(command: BaseCommand, options: dict[str, Any], *, errors: bool = False) -> Console:
-    """Make the console; where the output is no terminal it writes no escape codes and wraps nothing.
+    """Return a console; if the output is not a terminal, it writes no escape codes and does not wrap lines.
 
     Args:
-        command: whose output it is.
-        options: the command's; ``--no-color`` and ``--force-color`` count.
-        errors: write to stderr.
+        command: the command, for its stdout and stderr.
+        options: the options of the command; ``no_color`` and ``force_color`` are used.
+        errors: whether to write to stderr.
     """
     raw: Any = _Raw(command.stderr if errors else command.stdout)
     console = Console(

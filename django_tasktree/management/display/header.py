@@ -1,4 +1,4 @@
-"""What stands above the tree: the run's name and state, a bar, and counts."""
+"""The header above a tree: the name and state of the run, a progress bar, and counts."""
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -8,7 +8,7 @@ from rich.text import Text
 from django_tasktree.management.display.labels import counted, duration_label, printable
 from django_tasktree.management.display.symbols import COUNTED, node_style, run_state
 from django_tasktree.models import TreeRun
-from django_tasktree.progress import Progress
+from django_tasktree.reporting.progress import Progress
 from django_tasktree.states import RUN_FINAL, NodeState
 
 #: How many lines :func:`header` takes.
@@ -16,7 +16,7 @@ HEIGHT = 3
 
 
 def title(run: TreeRun) -> Text:
-    """Name the run, its state and how long it has taken."""
+    """Return a line with the name of the run, its state, duration and ID."""
     name = Text(printable(str(run)), "bold")
     line = Text("  ").join([name, run_state(run.state), Text(duration_label(run.duration))])
     line.append(f"  {run.id}", "bright_black")
@@ -24,7 +24,7 @@ def title(run: TreeRun) -> Text:
 
 
 def counts(progress: Progress) -> Text:
-    """Count the nodes by state, what matters most first."""
+    """Return the number of nodes in each state, failures first: ``1 failure · 3 success``."""
     parts = [
         Text(f"{progress.by_state[state]:,} {_word(state, progress)}", node_style(state))
         for state in COUNTED
@@ -34,12 +34,12 @@ def counts(progress: Progress) -> Text:
 
 
 def _word(state: NodeState, progress: Progress) -> str:
-    """Name a state; what still waits when the run has ended was not reached."""
+    """Return the word for a state; nodes that are pending after the end of the run were not reached."""
     return "not reached" if state == NodeState.PENDING and progress.state in RUN_FINAL else state.lower()
 
 
 def header(run: TreeRun, progress: Progress) -> RenderableType:
-    """Draw title, bar and counts; nothing wraps."""
+    """Return title, bar and counts, in :data:`HEIGHT` lines that do not wrap."""
     bar = ProgressBar(
         total=max(progress.total, 1),
         completed=progress.fraction * max(progress.total, 1),

@@ -1,24 +1,24 @@
-"""What was asked of a run, and by whom."""
+"""The history of a run: the actions that people and programs asked for."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.text import Text
 
-from django_tasktree import times
+from django_tasktree.encoding import times
 from django_tasktree.management.display.labels import counted, printable
 from django_tasktree.models import HistoryEntry
 
 
 def history_lines(entries: Iterable[HistoryEntry]) -> Iterator[Text]:
-    """Tell what was asked, the oldest first."""
+    """Yield a line for each entry, in the given order."""
     for entry in entries:
         at = times.local(entry.at).strftime("%Y-%m-%d %H:%M:%S")
         line = Text.assemble((f"{at}  ", "bright_black"), str(entry.get_action_display()))
         if entry.node_id is not None:
             line.append(f" of node {entry.node_id}")
-        if entry.nodes:
-            line.append(f", {counted(entry.nodes, 'node')}")
+        if entry.nodes or entry.state_before:
+            line.append(f", {counted(entry.nodes, 'node')}{_how_far(entry)}")
         if entry.actor:
             line.append(f", by {printable(entry.actor)}")
         if entry.note:
@@ -26,13 +26,18 @@ def history_lines(entries: Iterable[HistoryEntry]) -> Iterator[Text]:
         yield line
 
 
+def _how_far(entry: HistoryEntry) -> str:
+    return " so far" if entry.is_going else ", then aborted" if entry.was_aborted else ""
+
+
 def entry_json(entry: HistoryEntry) -> dict[str, Any]:
-    """Describe one."""
+    """Return an entry as a dict for JSON; ``state`` is ``"going"``, ``"aborted"`` or ``"done"``."""
     return {
         "action": entry.action,
         "node": None if entry.node_id is None else str(entry.node_id),
         "by": entry.actor,
         "at": times.for_json(entry.at),
         "nodes": entry.nodes,
+        "state": "going" if entry.is_going else "aborted" if entry.was_aborted else "done",
         "note": entry.note,
     }

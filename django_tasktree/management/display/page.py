@@ -1,20 +1,20 @@
-"""The part of a run's nodes that is shown, and how much is left out of it."""
+"""A page: the nodes of a run that are shown, and the number of those left out."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from django_tasktree.management.display.rows import NodeRow
+from django_tasktree.management.display.nodes import NodeRow
 
 
 @dataclass
 class Page:
-    """Nodes by parent.
+    """The nodes to show, by parent.
 
     Attributes:
-        children: parent -> the children that are shown, in order; under None the topmost ones.
-        left_out: parent -> how many of its children are not shown, where there are any; under None the root nodes.
+        children: parent -> its shown children, in order; under None the topmost nodes.
+        left_out: parent -> the number of its children that are not shown, if not 0; under None the root nodes.
     """
 
     children: dict[UUID | None, list[NodeRow]] = field(default_factory=dict)
@@ -22,11 +22,11 @@ class Page:
 
     @classmethod
     def of(cls, rows: Iterable[NodeRow], roots: int) -> "Page":
-        """Arrange nodes.
+        """Return a page of nodes.
 
         Args:
-            rows: the nodes, in any order; one whose parent is not among them is shown at the top.
-            roots: how many root nodes the run has.
+            rows: the nodes, in any order; those whose parent is not among them are shown at the top.
+            roots: the number of root nodes of the run.
         """
         known = {row.id: row for row in rows}
         children: dict[UUID | None, list[NodeRow]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""What a run came to: its counts, the errors of failed nodes, and the results that stand at the top."""
+"""Read the summary of a run: counts, errors of failed nodes, and results of the topmost nodes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,14 +7,14 @@ from uuid import UUID
 from django.db.models import Q
 from django.db.models.functions import Substr
 
-from django_tasktree import serialization
+from django_tasktree.encoding import serialization
 from django_tasktree.exceptions import SerializationError
-from django_tasktree.management.display.rows import NodeRow, nodes_of, read
+from django_tasktree.management.display.nodes import NodeRow, nodes_of, read
 from django_tasktree.models import NodeRun, TreeRun
-from django_tasktree.progress import Progress, progress_of
+from django_tasktree.reporting.progress import Progress, progress_of
 from django_tasktree.states import NODE_FAILED, NodeState
 
-#: So many errors and results are shown, and a result only if it is no longer than that.
+#: At most this many errors and results are shown, and only results of at most this many characters as stored.
 MOST_ERRORS = 10
 MOST_RESULTS = 10
 LONGEST_RESULT = 1000
@@ -22,7 +22,7 @@ LONGEST_RESULT = 1000
 
 @dataclass(frozen=True)
 class Result:
-    """What a node at the top returned."""
+    """The result of one of the topmost nodes."""
 
     node: NodeRow
     value: Any
@@ -30,7 +30,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Summary:
-    """A run at a glance.
+    """The summary of a run.
 
     Attributes:
         run: its row.
@@ -46,12 +46,12 @@ class Summary:
 
     @property
     def errors_left_out(self) -> int:
-        """How many failed nodes are not among ``errors``."""
+        """The number of failed nodes that are not in ``errors``."""
         return sum(self.progress.by_state.get(state, 0) for state in NODE_FAILED) - len(self.errors)
 
 
 def summary_of(run: TreeRun) -> Summary:
-    """Read what a run came to, in a fixed number of queries; once more where it has ended meanwhile.
+    """Return the summary of a run, read in a fixed number of queries; twice if its state changed in the meantime.
 
     Args:
         run: its row, just read.
@@ -62,13 +62,13 @@ def summary_of(run: TreeRun) -> Summary:
 
 
 def _read(run: TreeRun) -> Summary:
-    # FAILURE comes before REVOKED: what was revoked because of a failure tells less.
+    # FAILURE sorts before REVOKED: nodes that were revoked because of a failure are less informative.
     failed = nodes_of(run.id).filter(state__in=NODE_FAILED).order_by("state", "id")
     return Summary(run, progress_of(run), read(failed[:MOST_ERRORS]), _results(run.id))
 
 
 def _results(run_id: UUID) -> list[Result]:
-    """Read the results at the top, root nodes first."""
+    """Return the results of the topmost nodes, root nodes first."""
     roots = list(NodeRun.objects.under(run_id, None).order_by("position").values_list("id", flat=True)[:MOST_RESULTS])
     top = nodes_of(run_id).filter(Q(id__in=roots) | Q(parent_id__in=roots, is_gather=True))
     done = top.filter(state=NodeState.SUCCESS, result__isnull=False)
@@ -85,7 +85,7 @@ def _read_results(nodes: Any) -> list[Result]:
 
 
 def _value(text: str) -> Any:
-    """Read a stored result; one that may not be unpickled here is named as that."""
+    """Return a stored result; if it can't be loaded in this process, the error message in angle brackets."""
     try:
         return serialization.loads(text)
     except SerializationError as exc:

@@ -1,4 +1,4 @@
-"""A summary as lines of text."""
+"""Format a summary as lines of text."""
 
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -6,22 +6,22 @@ from uuid import UUID
 
 from rich.text import Text
 
+from django_tasktree.encoding.text import short_name
 from django_tasktree.management.display.header import counts
 from django_tasktree.management.display.labels import counted, duration_label, printable
-from django_tasktree.management.display.rows import NodeRow
+from django_tasktree.management.display.nodes import NodeRow
 from django_tasktree.management.display.summary import Result, Summary
 from django_tasktree.management.display.symbols import node_symbol, run_state
-from django_tasktree.text import short_name
 
 _FAINT = "bright_black"
 
 
 def summary_lines(summary: Summary, above: Collection[UUID] | None = None) -> Iterator[Text]:
-    """Describe a run: state, counts, errors, results.
+    """Yield lines for the state, counts, errors and results of a run.
 
     Args:
-        summary: the run.
-        above: the nodes that are shown with their errors already, by ``tasktree show``; None: none are.
+        summary: the summary.
+        above: the nodes that ``tasktree show`` has printed with their errors already; None if no tree was printed.
     """
     yield _first(summary)
     if summary.run.error_message:
@@ -48,7 +48,7 @@ def _first(summary: Summary) -> Text:
 def _more(summary: Summary, *, is_show: bool) -> str:
     more = f"… and {counted(summary.errors_left_out, 'more failed node')}" if summary.errors_left_out > 0 else ""
     if is_show:
-        return f"{more}: --limit and --depth show more"
+        return f"{more}: increase --limit or --depth to see more"
     return "; ".join([*([more] if more else []), f"see `manage.py tasktree show {summary.run.id}`"])
 
 

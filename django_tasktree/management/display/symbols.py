@@ -18,6 +18,7 @@ _RUN: dict[str, tuple[str, str]] = {
     RunState.DRAFT: ("·", "bright_black"),
     RunState.STARTED: ("▶", "bold blue"),
     RunState.PAUSED: ("‖", "yellow"),
+    RunState.CHANGING: ("⇅", "cyan"),
     RunState.SUCCESS: ("✔", "bold green"),
     RunState.FAILURE: ("✘", "bold red"),
     RunState.REVOKED: ("⊘", "magenta"),
@@ -36,16 +37,16 @@ COUNTED = (
 
 
 def node_symbol(state: str) -> Text:
-    """Give the symbol of a node's state."""
+    """Return the symbol of a node's state."""
     return Text(*_NODE[state])
 
 
 def node_style(state: str) -> str:
-    """Give the colour of a node's state."""
+    """Return the colour of a node's state."""
     return _NODE[state][1]
 
 
 def run_state(state: str) -> Text:
-    """Give the symbol and the word for a run's state."""
+    """Return the symbol and the word for a run's state."""
     symbol, style = _RUN[state]
     return Text(f"{symbol} {RunState(state).lower()}", style)

@@ -1,4 +1,4 @@
-"""Columns of text, aligned."""
+"""Format tables with aligned columns."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,12 +6,12 @@ from rich.text import Text
 
 
 def table_lines(headings: Sequence[str], rows: Sequence[Sequence[Text]], right: frozenset[int]) -> Iterator[Text]:
-    """Align rows under headings, two spaces apart.
+    """Yield the lines of a table; the columns are two spaces apart.
 
     Args:
         headings: one for each column.
-        rows: the cells.
-        right: the columns whose cells stand at the right.
+        rows: the cells of each row.
+        right: the indices of the columns that are aligned to the right.
     """
     table = [[Text(heading, "bold") for heading in headings], *rows]
     widths = [max(row[column].cell_len for row in table) for column in range(len(headings))]

@@ -1,26 +1,26 @@
-"""A page of nodes as lines of text."""
+"""Format a page of nodes as a tree of text lines."""
 
 from collections.abc import Iterator
 
 from rich.text import Text
 
 from django_tasktree.management.display.labels import duration_label
+from django_tasktree.management.display.nodes import NodeRow
 from django_tasktree.management.display.page import Page
-from django_tasktree.management.display.rows import NodeRow
 from django_tasktree.management.display.symbols import node_style, node_symbol
 
 _FAINT = "bright_black"
-#: Deeper lines are not indented any further, so that something is left of them.
-_DEEPEST = 12
+#: Nodes below this level are not indented further, so that their text still fits.
+_MAX_INDENT = 12
 
 
 def tree_lines(page: Page, *, compact: bool = False, ids: bool = False) -> Iterator[Text]:
-    """Draw the tree, one line a node.
+    """Yield the lines of a tree, one for each node.
 
     Args:
-        page: what to draw.
-        compact: tell how many children are left out at the end of their parent's line, not in a line of its own.
-        ids: tell the nodes' IDs.
+        page: the nodes.
+        compact: show the number of children left out at the end of their parent's line instead of in its own line.
+        ids: show the IDs of nodes.
     """
     stack = _entries(page, None, "", compact)
     while stack:
@@ -31,28 +31,28 @@ def tree_lines(page: Page, *, compact: bool = False, ids: bool = False) -> Itera
         line = _line(f"{prefix}{branch}", row, page.left_out.get(row.id, 0) if _inline(page, row, compact) else 0)
         yield line.append(f"  {row.id}", _FAINT) if ids else line
         below = prefix + {"├─ ": "│  ", "└─ ": "   "}.get(branch, "")
-        stack.extend(_entries(page, row, below[: 3 * _DEEPEST], compact))
+        stack.extend(_entries(page, row, below[: 3 * _MAX_INDENT], compact))
 
 
 _Entry = tuple[str, str, NodeRow | int]
 
 
 def _entries(page: Page, parent: NodeRow | None, prefix: str, compact: bool) -> list[_Entry]:
-    """What is drawn under a node, the last first, as a stack wants it."""
+    """Return the entries below a node in reverse order, for the stack."""
     key = None if parent is None else parent.id
     below: list[NodeRow | int] = [*page.children.get(key, [])]
     left_out = page.left_out.get(key, 0)
     if left_out and not (parent is not None and _inline(page, parent, compact)):
-        # Above the gather nodes, which come last.
-        at = sum(not row.is_gather for row in below if isinstance(row, NodeRow))
-        below.insert(at, left_out)
+        # Before the gather nodes, which come last.
+        index = sum(not row.is_gather for row in below if isinstance(row, NodeRow))
+        below.insert(index, left_out)
     last = len(below) - 1
     branches = ["" if parent is None else "└─ " if index == last else "├─ " for index in range(len(below))]
     return [(prefix, branch, row) for branch, row in zip(branches, below, strict=True)][::-1]
 
 
 def _inline(page: Page, row: NodeRow, compact: bool) -> bool:
-    """Whether to tell in the node's own line that children are left out: a line below would say no more."""
+    """Return whether the number of children left out is part of the node's own line."""
     return compact or not page.children.get(row.id)
 
 

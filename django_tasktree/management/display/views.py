@@ -1,4 +1,4 @@
-"""What a waiting command shows: a live tree, plain lines, or nothing."""
+"""Views of a run's progress: a live tree, plain lines, or nothing."""
 
 import time
 from types import TracebackType
@@ -10,15 +10,15 @@ from rich.live import Live
 from rich.text import Text
 
 from django_tasktree.management.display import header
-from django_tasktree.management.display.focus_page import FocusPage
 from django_tasktree.management.display.labels import counted
+from django_tasktree.management.display.live_page import FocusPage
 from django_tasktree.management.display.tree_lines import tree_lines
 from django_tasktree.models import TreeRun
-from django_tasktree.progress import Progress
+from django_tasktree.reporting.progress import Progress
 
 
 class QuietView:
-    """Shows nothing but hints; the base of the others."""
+    """Show only hints; the base class of the other views."""
 
     def __init__(self, console: Console, run_id: UUID) -> None:
         self.console = console
@@ -30,18 +30,18 @@ class QuietView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Nothing is left to be tidied up."""
+        """Clean up; there is nothing to do in this class."""
 
     def show(self, run: TreeRun, progress: Progress) -> None:
-        """Show how far the run is."""
+        """Show the progress of the run; not in this class."""
 
     def hint(self, text: str) -> None:
-        """Show one line that helps."""
+        """Show a hint of one line."""
         self.console.print(text, style="yellow", soft_wrap=True)
 
 
 class PlainView(QuietView):
-    """A line whenever the progress has changed, at most one a second."""
+    """Print a line when the progress has changed, at most once a second."""
 
     def __init__(self, console: Console, run_id: UUID) -> None:
         super().__init__(console, run_id)
@@ -49,7 +49,7 @@ class PlainView(QuietView):
         self._next = 0.0
 
     def show(self, run: TreeRun, progress: Progress) -> None:
-        """Write one line if there is something new to tell."""
+        """Print a line if the progress has changed."""
         line = f"{progress.done:,} of {counted(progress.total, 'node')}: {header.counts(progress).plain}"
         if line != self._shown and (time.monotonic() >= self._next or run.is_over):
             self.console.print(line, soft_wrap=True)
@@ -57,7 +57,7 @@ class PlainView(QuietView):
 
 
 class LiveView(QuietView):
-    """The tree on a terminal, drawn anew at each look; it vanishes at the end, to make room for the summary."""
+    """Show the tree on a terminal, redrawn at each poll, and erase it at the end to make room for the summary."""
 
     def __init__(self, console: Console, run_id: UUID) -> None:
         super().__init__(console, run_id)
@@ -75,7 +75,7 @@ class LiveView(QuietView):
         self._live.stop()
 
     def show(self, run: TreeRun, progress: Progress) -> None:
-        """Draw header and tree, as much of it as fits."""
+        """Draw the header and as many nodes as fit the screen."""
         lines = max(self.console.height - header.HEIGHT - 2, 1)
         page = self._page.read(progress.total, lines)
         tree = [_one_line(line) for line in tree_lines(page, compact=True)][:lines]
@@ -83,7 +83,7 @@ class LiveView(QuietView):
         self._live.update(Group(header.header(run, progress), *tree, *hint), refresh=True)
 
     def hint(self, text: str) -> None:
-        """Show the line below the tree from the next look on."""
+        """Show the hint below the tree from the next poll on."""
         self._hint = text
 
 

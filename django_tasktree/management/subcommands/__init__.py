@@ -1,1 +1,1 @@
-"""What follows ``manage.py tasktree``, one module each."""
+"""The subcommands of ``manage.py tasktree``: one module for each, and one for all actions."""

@@ -8,30 +8,31 @@ from django.core.management.base import BaseCommand, CommandParser
 from rich.console import Console
 from rich.text import Text
 
-from django_tasktree import times
+from django_tasktree.encoding import times
 from django_tasktree.management.arguments import positive_int
 from django_tasktree.management.display.console import console_of
-from django_tasktree.management.display.json_output import dumps
+from django_tasktree.management.display.json import dumps
 from django_tasktree.management.display.labels import duration_label, printable
 from django_tasktree.management.display.symbols import run_state
 from django_tasktree.management.display.table import table_lines
-from django_tasktree.management.subcommands.states import run_state_argument
+from django_tasktree.management.output_format import add_format_option
+from django_tasktree.management.run_states import run_state_argument
 from django_tasktree.models import TreeRun
-from django_tasktree.progress import Progress, progress_of_all
-from django_tasktree.run_json import run_json
+from django_tasktree.reporting.json import run_json
+from django_tasktree.reporting.progress import Progress, progress_of_all
 from django_tasktree.states import RunState
 
 _HEADINGS = ("ID", "Name", "State", "Nodes", "Failed", "Started", "Duration")
 _NUMBERS = frozenset({"Nodes", "Failed", "Duration"})
 _NAME = 1
-#: The columns, and whether IDs and times are short: from what is shown where there is room to the least.
+#: Columns, and whether IDs and times are shortened: from the widest layout to the narrowest.
 _LAYOUTS = (
     (_HEADINGS, False),
     (_HEADINGS, True),
     (("ID", "Name", "State", "Nodes", "Failed", "Duration"), True),
     (("ID", "Name", "State", "Nodes", "Duration"), True),
 )
-#: An ID's first 13 characters are its time to the millisecond: nearly always enough to name a run.
+#: The first 13 characters of an ID are its timestamp in milliseconds, which almost always identifies a run.
 _SHORT = 13
 _SHORTEST_NAME = 8
 
@@ -42,12 +43,12 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         "--state", type=run_state_argument(states), help=f"only runs in this state: {', '.join(states)}"
     )
-    parser.add_argument("--limit", type=positive_int, default=20, metavar="N", help="so many runs; by default 20")
-    parser.add_argument("--format", choices=["text", "json"], default="text")
+    parser.add_argument("--limit", type=positive_int, default=20, metavar="N", help="number of runs; default: 20")
+    add_format_option(parser)
 
 
 def handle(command: BaseCommand, options: dict[str, Any]) -> None:
-    """Print the runs, in two queries."""
+    """Print the runs; two queries."""
     runs = TreeRun.objects.all() if options["state"] is None else TreeRun.objects.filter(state=options["state"])
     newest = list(runs[: options["limit"]])
     progress = progress_of_all(newest)
@@ -56,24 +57,24 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
         described = [{**run_json(run, progress[run.id]), "short_id": str(run.id)[:_SHORT]} for run in newest]
         console.print(dumps(described), soft_wrap=True)
     elif not newest:
-        console.print("There are no such runs." if options["state"] else "Nothing has been launched yet.")
+        console.print("No runs match." if options["state"] else "Nothing has been launched yet.")
     else:
         for line in _table(newest, progress, console):
             console.print(line, soft_wrap=True)
 
 
 def _table(runs: list[TreeRun], progress: dict[UUID, Progress], console: Console) -> list[Text]:
-    """Lay the runs out; where the terminal is too narrow, with less and less of them."""
+    """Return the lines in the widest layout that fits the terminal; names are cut before a column is left out."""
     lines: list[Text] = []
     for headings, short in _LAYOUTS:
         rows = [_cells(run, progress[run.id], headings, short=short) for run in runs]
         lines = _lines(headings, rows)
-        too_much = _width(lines) - console.width if console.is_terminal else 0
-        if too_much > 0 and short:
-            _cut_names(rows, too_much)
+        excess = _width(lines) - console.width if console.is_terminal else 0
+        if excess > 0 and short:
+            _cut_names(rows, excess)
             lines = _lines(headings, rows)
-            too_much = _width(lines) - console.width
-        if too_much <= 0:
+            excess = _width(lines) - console.width
+        if excess <= 0:
             break
     return lines
 
@@ -83,10 +84,10 @@ def _lines(headings: Sequence[str], rows: list[list[Text]]) -> list[Text]:
     return list(table_lines(headings, rows, numbers))
 
 
-def _cut_names(rows: list[list[Text]], too_much: int) -> None:
+def _cut_names(rows: list[list[Text]], excess: int) -> None:
     longest = max(row[_NAME].cell_len for row in rows)
     for row in rows:
-        row[_NAME].truncate(max(longest - too_much, _SHORTEST_NAME), overflow="ellipsis")
+        row[_NAME].truncate(max(longest - excess, _SHORTEST_NAME), overflow="ellipsis")
 
 
 def _width(lines: list[Text]) -> int:
@@ -110,13 +111,13 @@ def _cells(run: TreeRun, progress: Progress, headings: Sequence[str], *, short: 
 
 
 def _nodes(progress: Progress) -> str:
-    """Count the nodes; of a run that goes on also those that are done."""
+    """Return the number of nodes; while nodes are unfinished, also the number of finished ones: ``3/20``."""
     total = f"{progress.total:,}"
     return total if progress.done == progress.total else f"{progress.done:,}/{total}"
 
 
 def _started(run: TreeRun, *, short: bool) -> str:
-    """Show when a run was started; shortly: today the time, else the day."""
+    """Return the start time of a run; if short, only the time for today and only the date for other days."""
     if run.started_at is None:
         return ""
     at, now = times.local(run.started_at), times.local(times.now())

@@ -1,7 +1,7 @@
-"""Delete runs that ended long ago, with all that belongs to them.
+"""Delete runs that ended long ago, with their nodes, attempts and history.
 
-Each run goes as a whole or not at all. Runs that rows of other apps protect are kept. Exit code 1: a run could not be
-deleted for another reason.
+Each run is deleted as a whole or not at all. Runs that are protected by rows of other apps are kept. Exit code 1: a run
+could not be deleted for another reason.
 """
 
 from datetime import timedelta
@@ -12,38 +12,44 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from django_tasktree.conf import settings
-from django_tasktree.engine.purge import Kept, Old, count_old
+from django_tasktree.control.purge import old_runs, purge_runs, retention
+from django_tasktree.engine.deletion.purge import AgeFilter, Kept, count_old
 from django_tasktree.management.arguments import age
 from django_tasktree.management.display.console import console_of
-from django_tasktree.management.display.json_output import dumps
+from django_tasktree.management.display.json import dumps
 from django_tasktree.management.display.labels import counted as number_of
-from django_tasktree.management.subcommands.states import run_state_argument
-from django_tasktree.management.usage import usage_error
-from django_tasktree.purging import old_runs, purge_runs, retention
+from django_tasktree.management.errors import usage_error
+from django_tasktree.management.output_format import add_format_option
+from django_tasktree.management.run_states import run_state_argument
 from django_tasktree.states import RUN_FINAL, RunState
 
-#: So many kept runs are named.
+#: At most this many of the runs that were kept are listed.
 _SHOWN = 10
 
 
 def add_arguments(parser: CommandParser) -> None:
     """Declare the options."""
-    parser.add_argument("--older-than", type=age, metavar="AGE", help="ended so long ago: 30d, 12h, 90m")
+    parser.add_argument(
+        "--older-than",
+        type=age,
+        metavar="AGE",
+        help="delete runs that ended at least this long ago: 30d, 12h, 90m; default: the setting RETENTION",
+    )
     final = sorted(state.lower() for state in RUN_FINAL)
     parser.add_argument(
         "--state",
         type=run_state_argument(final),
         action="append",
-        help=f"only runs in this state, {', '.join(final)}; may be given several times",
+        help=f"only runs in this state: {', '.join(final)}; may be repeated",
     )
     parser.add_argument("--keep-failed", action="store_true", help="keep runs that failed or were revoked")
-    parser.add_argument("--task-results", action="store_true", help="delete Celery's TaskResult rows of the nodes too")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
-    parser.add_argument("--format", choices=["text", "json"], default="text")
+    parser.add_argument("--task-results", action="store_true", help="also delete Celery's TaskResult rows of the nodes")
+    parser.add_argument("--dry-run", action="store_true", help="only count what would be deleted")
+    add_format_option(parser)
 
 
 def handle(command: BaseCommand, options: dict[str, Any]) -> None:
-    """Delete, or count."""
+    """Delete the runs; with ``--dry-run``, count them."""
     old = _old(options)
     console = console_of(command, options)
     counted = count_old(old)
@@ -56,26 +62,30 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     else:
         for line in _lines(counted, kept, dry_run=options["dry_run"]):
             console.print(line, soft_wrap=True)
-    if troubles := [each for each in kept if each.error is not None]:
-        raise CommandError(f"{number_of(len(troubles), 'run')} could not be deleted") from troubles[0].error
+    if failed := [run for run in kept if run.error is not None]:
+        raise CommandError(f"{number_of(len(failed), 'run')} could not be deleted: see the reasons above") from failed[
+            0
+        ].error
 
 
-def _old(options: dict[str, Any]) -> Old:
-    wanted: timedelta | None = options["older_than"]
-    if wanted is None:
-        wanted = retention()
-    if wanted is None:
-        raise usage_error("say how old the runs must be, for example --older-than 30d, or set TASKTREE['RETENTION']")
+def _old(options: dict[str, Any]) -> AgeFilter:
+    minimum: timedelta | None = options["older_than"]
+    if minimum is None:
+        minimum = retention()
+    if minimum is None:
+        raise usage_error(
+            "--older-than is missing: give it, for example --older-than 30d, or set TASKTREE['RETENTION']"
+        )
     states = frozenset(RunState(state) for state in options["state"] or RUN_FINAL)
-    return old_runs(wanted, states, keep_failed=options["keep_failed"] or _keeps_failed(options))
+    return old_runs(minimum, states, keep_failed=options["keep_failed"] or _keeps_failed(options))
 
 
 def _keeps_failed(options: dict[str, Any]) -> bool:
-    """Whether the settings say so, where it is them that say how old."""
+    """Return whether the setting RETENTION_KEEP_FAILED applies: only if RETENTION does."""
     return options["older_than"] is None and bool(settings.retention_keep_failed)
 
 
-def _purge(old: Old, options: dict[str, Any], console: Console, total: int, kept: list[Kept]) -> tuple[int, int]:
+def _purge(old: AgeFilter, options: dict[str, Any], console: Console, total: int, kept: list[Kept]) -> tuple[int, int]:
     runs = nodes = 0
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
@@ -89,17 +99,17 @@ def _purge(old: Old, options: dict[str, Any], console: Console, total: int, kept
 
 def _json(counted: dict[str, tuple[int, int]], kept: list[Kept], *, dry_run: bool) -> dict[str, Any]:
     numbers: dict[str, Any] = {name: {"runs": runs, "nodes": nodes} for name, (runs, nodes) in counted.items()}
-    return numbers if dry_run else {**numbers, "kept": {str(each.run_id): each.reason for each in kept}}
+    return numbers if dry_run else {**numbers, "kept": {str(run.run_id): run.reason for run in kept}}
 
 
 def _lines(counted: dict[str, tuple[int, int]], kept: list[Kept], *, dry_run: bool) -> list[str]:
     if not dry_run:
         runs, nodes = counted["deleted"]
         lines = [f"Deleted {number_of(runs, 'run')} with {number_of(nodes, 'node')}."]
-        lines += [f"Kept run {each.run_id}: {each.reason}" for each in kept[:_SHOWN]]
+        lines += [f"Kept run {run.run_id}: {run.reason}" for run in kept[:_SHOWN]]
         return [*lines, f"… and {number_of(len(kept) - _SHOWN, 'more run')}."] if len(kept) > _SHOWN else lines
     lines = [
         f"{state.lower()}: {number_of(runs, 'run')} with {number_of(nodes, 'node')}"
         for state, (runs, nodes) in counted.items()
     ]
-    return [*lines, "Nothing was deleted: this is a dry run."] if lines else ["There are no such runs."]
+    return [*lines, "Nothing was deleted: this is a dry run."] if lines else ["No runs match."]

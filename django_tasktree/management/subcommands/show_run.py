@@ -1,4 +1,4 @@
-"""Show a run: its tree from the top, what failed, what it came to, and what was asked of it."""
+"""Show a run: its tree, errors, results and history."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,36 +6,39 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from rich.text import Text
 
+from django_tasktree.client.tree_result import TreeResult
 from django_tasktree.management.arguments import positive_int
 from django_tasktree.management.display.console import console_of
 from django_tasktree.management.display.header import title
 from django_tasktree.management.display.history import entry_json, history_lines
-from django_tasktree.management.display.json_output import dumps, page_json, summary_json
+from django_tasktree.management.display.json import dumps, page_json, summary_json
 from django_tasktree.management.display.page import Page
 from django_tasktree.management.display.summary import Summary, summary_of
 from django_tasktree.management.display.summary_lines import summary_lines
-from django_tasktree.management.display.top_page import top_page
 from django_tasktree.management.display.tree_lines import tree_lines
-from django_tasktree.management.usage import find_run
-from django_tasktree.result import TreeResult
+from django_tasktree.management.display.tree_page import top_page
+from django_tasktree.management.errors import find_run
+from django_tasktree.management.output_format import add_format_option
 
-#: So many nodes are shown in all, whatever --depth and --limit say.
-_IN_ALL = 1000
+#: At most this many nodes are shown, whatever --depth and --limit are.
+_MAX_NODES = 1000
 
 
 def add_arguments(parser: CommandParser) -> None:
     """Declare the options."""
-    parser.add_argument("id", metavar="ID", help="the run's ID, or the beginning of it")
-    parser.add_argument("--depth", type=positive_int, default=5, metavar="N", help="so many levels; by default 5")
-    parser.add_argument("--limit", type=positive_int, default=20, metavar="N", help="children of each node, default 20")
-    parser.add_argument("--ids", action="store_true", help="tell the nodes' IDs, for the commands that steer them")
-    parser.add_argument("--format", choices=["text", "json"], default="text")
+    parser.add_argument("id", metavar="ID", help="the run's ID, or its beginning")
+    parser.add_argument("--depth", type=positive_int, default=5, metavar="N", help="number of levels; default: 5")
+    parser.add_argument(
+        "--limit", type=positive_int, default=20, metavar="N", help="number of children of each node; default: 20"
+    )
+    parser.add_argument("--ids", action="store_true", help="also show the nodes' IDs")
+    add_format_option(parser)
 
 
 def handle(command: BaseCommand, options: dict[str, Any]) -> None:
-    """Print the run; how many queries that takes depends on --depth alone."""
+    """Print the run; the number of queries depends on --depth alone."""
     run = find_run(options["id"])
-    page = top_page(run.id, depth=options["depth"], per_parent=options["limit"], in_all=_IN_ALL)
+    page = top_page(run.id, depth=options["depth"], per_parent=options["limit"], total=_MAX_NODES)
     summary = summary_of(run)
     history = TreeResult(run.id).history
     console = console_of(command, options)
@@ -60,7 +63,9 @@ def _print(console: Any, summary: Summary, tree: Iterable[Text], page: Page) -> 
     for line in tree:
         console.print(line, soft_wrap=True)
     if page.left_out:
-        console.print("Not all nodes are shown: --limit and --depth show more.", style="bright_black", soft_wrap=True)
+        console.print(
+            "Not all nodes are shown: increase --limit or --depth to see more.", style="bright_black", soft_wrap=True
+        )
     console.print()
     for line in summary_lines(summary, {row.id for row, _ in page.walk()}):
         console.print(line, soft_wrap=True)

@@ -1,6 +1,6 @@
-"""Mend what crashes, lost messages and lost workers have left behind.
+"""Repair the effects of crashes, lost messages and lost workers.
 
-One pass over everything, and what it has mended. Workers do the same by themselves.
+Makes one pass over everything and prints what it repaired. Workers make such passes automatically.
 """
 
 from dataclasses import asdict
@@ -9,44 +9,47 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_tasktree.management.display.console import console_of
-from django_tasktree.management.display.json_output import dumps
+from django_tasktree.management.display.json import dumps
 from django_tasktree.management.display.labels import counted
-from django_tasktree.sweeping import Swept, sweep
+from django_tasktree.management.output_format import add_format_option
+from django_tasktree.recovery.report import SweepReport
+from django_tasktree.recovery.sweep import sweep
 
 _LABELS = {
-    "requeued": "Nodes of lost workers that run again",
-    "failed": "Nodes of lost workers that have failed",
-    "resent": "Lost messages that were sent again",
-    "parked": "Nodes of paused or ended runs that were put back",
-    "settled": "Ends of nodes or runs that were followed up",
-    "advanced": "Runs whose ready nodes were queued",
-    "launched": "Drafts that were due and were launched",
-    "overdue": "Runs that were stopped at their deadline",
-    "purged": "Old runs that were deleted",
-    "errors": "Errors, explained in the log",
+    "requeued": "Nodes of lost workers queued again",
+    "failed": "Nodes of lost workers failed",
+    "resent": "Lost messages sent again",
+    "deferred": "Nodes of paused or ended runs taken out of the queue",
+    "settled": "Finished nodes and runs settled",
+    "advanced": "Runnable nodes queued",
+    "launched": "Drafts launched at their start time",
+    "overdue": "Runs stopped at their deadline",
+    "continued": "Interrupted actions continued",
+    "purged": "Old runs deleted",
+    "errors": "Errors (see the log)",
 }
 
 
 def add_arguments(parser: CommandParser) -> None:
     """Declare the options."""
-    parser.add_argument("--format", choices=["text", "json"], default="text")
+    add_format_option(parser)
 
 
 def handle(command: BaseCommand, options: dict[str, Any]) -> None:
-    """Make a pass; exit code 1 where something could not be mended."""
-    swept = sweep()
+    """Make one pass; exit code 1 if something could not be repaired."""
+    report = sweep()
     console = console_of(command, options)
     if options["format"] == "json":
-        console.print(dumps(asdict(swept)), soft_wrap=True)
+        console.print(dumps(asdict(report)), soft_wrap=True)
     else:
-        for line in _lines(swept):
+        for line in _lines(report):
             console.print(line, soft_wrap=True)
-    if swept.errors:
-        raise CommandError(f"{counted(swept.errors, 'error')}: see the log")
+    if report.errors:
+        raise CommandError(f"{counted(report.errors, 'error')} during the sweep: the log has the details")
 
 
-def _lines(swept: Swept) -> list[str]:
-    numbers = asdict(swept)
+def _lines(report: SweepReport) -> list[str]:
+    numbers = asdict(report)
     return [f"{label}: {numbers[name]:,}" for name, label in _LABELS.items() if numbers[name]] or [
-        "There is nothing to mend."
+        "There is nothing to repair."
     ]

@@ -1,4 +1,4 @@
-"""Follow a run until it ends, as run_tasktree follows what it launches."""
+"""Follow a run until it ends."""
 
 from typing import Any
 
@@ -6,9 +6,10 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from django_tasktree.exceptions import RunNotFound, WaitTimeout
 from django_tasktree.management.arguments import seconds
-from django_tasktree.management.following import follow
-from django_tasktree.management.outcome import Outcome
-from django_tasktree.management.usage import find_run, usage_error
+from django_tasktree.management.errors import find_run, usage_error
+from django_tasktree.management.follow import follow
+from django_tasktree.management.output_format import add_format_option
+from django_tasktree.management.run_report import Outcome
 from django_tasktree.models import TreeRun
 from django_tasktree.states import RUN_OPEN
 
@@ -16,14 +17,17 @@ from django_tasktree.states import RUN_OPEN
 def add_arguments(parser: CommandParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "id", nargs="?", metavar="ID", help="the run's ID, or its beginning; by default the newest run that is going"
+        "id", nargs="?", metavar="ID", help="the run's ID, or its beginning; default: the newest run that has not ended"
     )
-    parser.add_argument("--timeout", type=seconds, metavar="S", help="stop following after so many seconds")
-    parser.add_argument("--format", choices=["text", "json"], default="text")
+    parser.add_argument("--timeout", type=seconds, metavar="S", help="stop following after S seconds; exit code 1")
+    add_format_option(parser)
 
 
 def handle(command: BaseCommand, options: dict[str, Any]) -> None:
-    """Show it; exit code 0: it succeeded; 1: it failed, or had not ended in time; 130: Ctrl-C, the run goes on."""
+    """Show the run until it ends.
+
+    Exit codes: 0: it succeeded; 1: it failed, or had not ended in time; 130: Ctrl-C, the run continues.
+    """
     run = _newest() if options["id"] is None else find_run(options["id"])
     outcome = Outcome(command, {**options, "no_wait": False, "worker": False})
     outcome.follows(run)
@@ -43,5 +47,5 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
 def _newest() -> TreeRun:
     run: TreeRun | None = TreeRun.objects.filter(state__in=RUN_OPEN).first()
     if run is None:
-        raise usage_error("no run is going: give the ID of one; `manage.py tasktree list` shows the newest")
+        raise usage_error("all runs have ended: give the ID of one; `manage.py tasktree list` shows the newest")
     return run

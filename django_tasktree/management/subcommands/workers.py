@@ -1,4 +1,4 @@
-"""List the workers that live, and those that were lost of late."""
+"""List running workers and recently lost ones."""
 
 from datetime import timedelta
 from typing import Any
@@ -6,12 +6,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from rich.text import Text
 
-from django_tasktree import times
+from django_tasktree.encoding import times
 from django_tasktree.management.display.console import console_of
-from django_tasktree.management.display.json_output import dumps
+from django_tasktree.management.display.json import dumps
 from django_tasktree.management.display.labels import duration_label, printable
 from django_tasktree.management.display.table import table_lines
-from django_tasktree.worker_list import ListedWorker, listed_workers
+from django_tasktree.management.output_format import add_format_option
+from django_tasktree.reporting.workers import ListedWorker, listed_workers
 
 _HEADINGS = ("Worker", "State", "Runs", "Pool", "Slots", "Queues", "Started", "Last seen")
 _NUMBERS = frozenset({2, 4})
@@ -19,19 +20,19 @@ _NUMBERS = frozenset({2, 4})
 
 def add_arguments(parser: CommandParser) -> None:
     """Declare the options."""
-    parser.add_argument("--format", choices=["text", "json"], default="text")
+    add_format_option(parser)
 
 
 def handle(command: BaseCommand, options: dict[str, Any]) -> None:
-    """Print the workers, in three queries."""
-    found = listed_workers()
+    """Print the workers; three queries."""
+    listed = listed_workers()
     console = console_of(command, options)
     if options["format"] == "json":
-        console.print(dumps([_json(worker) for worker in found]), soft_wrap=True)
-    elif not found:
-        console.print("No worker gives a sign of life: none was started, or none has django_tasktree installed.")
+        console.print(dumps([_json(worker) for worker in listed]), soft_wrap=True)
+    elif not listed:
+        console.print("No worker is running: start one with django_tasktree in its INSTALLED_APPS.")
     else:
-        for line in table_lines(_HEADINGS, [_cells(worker) for worker in found], _NUMBERS):
+        for line in table_lines(_HEADINGS, [_cells(worker) for worker in listed], _NUMBERS):
             console.print(line, soft_wrap=True)
 
 

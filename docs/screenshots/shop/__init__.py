@@ -1,1 +1,1 @@
-"""An invented shop."""
+"""An example shop."""

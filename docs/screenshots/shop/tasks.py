@@ -1,6 +1,6 @@
-"""What the nodes do: as little as possible."""
+"""The task functions of the shop. They return invented results."""
 
-# ruff: noqa: ARG001  bodies that only need their signatures
+# ruff: noqa: ARG001  the arguments are only needed for the signatures
 
 from typing import Any
 
@@ -8,18 +8,18 @@ from django_tasktree import task_with_callbacks
 
 
 class PaymentRefused(Exception):
-    """The bank said no."""
+    """Raised if the bank refuses a payment."""
 
 
 @task_with_callbacks
 def fetch_orders(day: str, shard: int) -> dict[str, Any]:
-    """Read the orders of a day, one part of many."""
+    """Read one part of the orders of a day."""
     return {"shard": shard, "orders": 40 + 7 * shard}
 
 
 @task_with_callbacks
 def summarize(orders: Any) -> dict[str, Any]:
-    """Add orders up."""
+    """Add up orders."""
     return {"total": 1284.5, "currency": "EUR"}
 
 
@@ -51,5 +51,5 @@ def ship(order: int) -> str:
 
 @task_with_callbacks
 def tell_customer(order: int) -> None:
-    """Tell a customer that the bank said no."""
+    """Notify a customer that the bank has refused the payment."""
     return

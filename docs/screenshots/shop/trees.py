@@ -1,4 +1,4 @@
-"""Trees of the shop."""
+"""The definitions of the shop."""
 
 from datetime import date
 
@@ -21,7 +21,7 @@ def nightly_report(day: date, shards: int = 6) -> TaskTree:
 
 @register_tree
 def checkout(first: int, orders: int = 5) -> TaskTree:
-    """Charge and ship some orders; whose card is refused is told."""
+    """Charge and ship orders. Customers whose card is refused are notified."""
     tree = TaskTree(f"checkout of orders {first} to {first + orders - 1}")
     for order in range(first, first + orders):
         charge = tree.add_task(charge_card, [order])

@@ -1,4 +1,4 @@
-"""A storm: many small trees run while everything around them is killed, stopped, cut off and steered at random.
+"""A storm: many small trees run while workers and servers fail and actions change the runs, at random.
 
-What must hold is read from lines that the task functions append to a file (:mod:`tests.faults.storm.oracle`).
+The oracle (:mod:`tests.faults.storm.oracle`) checks the rules with the lines that task functions append to a file.
 """

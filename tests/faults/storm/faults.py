@@ -1,11 +1,13 @@
-"""What happens to workers, brokers and databases in a storm."""
+"""Faults of workers, brokers and databases in a storm."""
 
 import os
+import random
 import signal
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Thread
+from typing import Any
 
 import psutil
 from django.db import connections, transaction
@@ -16,25 +18,25 @@ from django_tasktree.models import NodeRun
 
 @dataclass
 class Faults:
-    """Everything that may happen, each by its name in the report.
+    """All faults, each with its name in the report.
 
     Attributes:
         choose: random choices.
-        workers: the crowd of workers.
+        workers: the workers.
         broker: the broker process.
         alias: the database.
-        server: the database's own process; None where it is the machine's.
+        server: the process of the database; None if the database belongs to the machine.
     """
 
-    choose: object
-    workers: object
-    broker: object
+    choose: random.Random
+    workers: Any
+    broker: Any
     alias: str
-    server: object = None
-    _stopped: list = field(default_factory=list)
+    server: Any = None
+    _temporary: list = field(default_factory=list)
 
     def all(self):
-        """Return what may happen: a function for each name."""
+        """Return a function for each name of a fault."""
         found = {
             "pool processes killed": self._kill_a_pool_process,
             "workers killed": lambda: self.workers.kill_a_worker(self.choose),
@@ -53,17 +55,17 @@ class Faults:
             found["databases restarted as after a crash"] = self.server.restart
         return found
 
-    def go_on(self, *, everything=False):
-        """Let go on what was stopped long enough, or everything."""
-        for entry in list(self._stopped):
+    def end_temporary_faults(self, *, everything=False):
+        """End the temporary faults whose time is over, or all of them."""
+        for entry in list(self._temporary):
             until, act = entry
             if everything or time.monotonic() > until:
-                self._stopped.remove(entry)
+                self._temporary.remove(entry)
                 with suppress(ProcessLookupError, psutil.NoSuchProcess):
                     act()
 
     def cut_connections(self):
-        """End every connection to the database, this process' own too."""
+        """End every connection to the database, including that of this process."""
         if self.server is not None:
             self.server.connect_again()
             self.server.cut_connections()
@@ -92,7 +94,7 @@ class Faults:
         return act
 
     def _stop_a_worker(self):
-        """It is silent for longer than workers may be, and then goes on with what others have taken over."""
+        """Stop a worker for so long that others take over its attempts, with which it then continues."""
         pid = self.choose.choice(self.workers.workers).process.pid
         with suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGSTOP)
@@ -113,13 +115,13 @@ class Faults:
         os.killpg(pid, signal.SIGCONT)
 
     def _later(self, seconds, act):
-        self._stopped.append((time.monotonic() + seconds, act))
+        self._temporary.append((time.monotonic() + seconds, act))
 
     def _double_messages(self):
-        """Take messages from the queue, and put each back twice, in another order."""
+        """Take messages from the queue and return each twice, in random order."""
         with Connection(self.broker.service.url) as connection, connection.channel() as channel:
             taken = []
-            while len(taken) < 20 and (message := channel.basic_get(self.workers.queue, no_ack=True)) is not None:
+            while len(taken) < 20 and (message := channel.basic_get(self.workers.queue, no_ack=True)) is not None:  # type: ignore[attr-defined]
                 taken.append(message)
             twice = taken * 2
             self.choose.shuffle(twice)
@@ -139,7 +141,7 @@ class Faults:
                 )
 
     def _lock_rows(self):
-        """Another program holds rows of nodes in a transaction that takes its time."""
+        """Lock rows of nodes in a long transaction, as another program could."""
         thread = Thread(target=self._hold_rows, args=[self.choose.uniform(0.5, 4)], daemon=True)
         thread.start()
         self._later(5, thread.join)

@@ -1,6 +1,6 @@
-"""What must hold of a run after a storm, by the lines that the bodies have written.
+"""The rules for a run after a storm, checked with the lines that the task functions have written.
 
-Rows are asked for one thing only: which attempt counts, and how the node has ended.
+The rows are used only for the current attempt and the final state of each node.
 """
 
 import json
@@ -12,14 +12,14 @@ from tests.faults.storm.planned import expected
 
 @dataclass(frozen=True)
 class Line:
-    """What a body has written.
+    """A line that a task function has written.
 
     Attributes:
         what: ``"start"`` or ``"end"``.
         node: its node.
         attempt: the task id and the number of the retry.
         at: a time of the machine's clock, in seconds.
-        given: the tokens of the results that it was given.
+        given: the tokens of the results that it received.
     """
 
     what: str
@@ -30,7 +30,7 @@ class Line:
 
 
 def read(path):
-    """Read the lines, by node."""
+    """Return the lines by node."""
     lines = defaultdict(list)
     for text in path.read_text().splitlines():
         line = Line(*json.loads(text))
@@ -39,32 +39,32 @@ def read(path):
 
 
 def violations(run, rows, lines, effects):
-    """Say what is wrong with a run that has ended.
+    """Find the violations of the rules in a run that has ended.
 
     Args:
         run: its plan.
         rows: its rows.
         lines: the lines of its nodes, by node.
-        effects: how many rows of ``atomic`` bodies there are, by node.
+        effects: how many rows ``atomic`` tasks have written, by node.
 
     Yields:
         A sentence for each violation.
     """
-    looking = _Looking(run, rows, lines, effects)
+    rules = _Checks(run, rows, lines, effects)
     checks = [
-        looking.each_attempt_started_once,
-        looking.order,
-        looking.gathers_waited,
-        looking.results,
-        looking.effects,
+        rules.each_attempt_started_once,
+        rules.order,
+        rules.gathers_waited,
+        rules.results,
+        rules.effects,
     ]
-    if not run.steered:
-        checks += [looking.final_states, looking.nothing_ran_twice_that_must_not, looking.growth]
+    if not run.controlled:
+        checks += [rules.final_states, rules.nothing_ran_twice_that_must_not, rules.growth]
     for check in checks:
         yield from (f"{run.key}: {sentence}" for sentence in check())
 
 
-class _Looking:
+class _Checks:
     def __init__(self, run, rows, lines, effects):
         self.run, self.rows = run, rows
         self.by_id = {row.id: row for row in rows}
@@ -89,10 +89,10 @@ class _Looking:
                     yield f"{row.label} started before its parent had ended"
 
     def gathers_waited(self):
-        """By its last start: it may have run before, where somebody has had a node run again."""
+        """Check that each gather node of a run that was not controlled started after the nodes that it waits for."""
         for row in self.rows:
             starts = self._of(row, "start")
-            if not row.is_gather or not starts or self.run.steered:
+            if not row.is_gather or not starts or self.run.controlled:
                 continue
             for below in self._below(row.parent_id):
                 ends = [line for line in self._of(below, "end") if line.attempt.startswith(str(below.task_id))]
@@ -103,28 +103,30 @@ class _Looking:
     def results(self):
         for row in self.rows:
             ended = {line.attempt for line in self._of(row, "end")}
-            # Somebody may have ended it without a result.
-            by_hand = self.run.steered and row.token is None
             if (
                 row.state == "SUCCESS"
-                and not by_hand
+                and not self._was_completed(row)
                 and not (row.token in ended and row.token.startswith(str(row.task_id)))
             ):
                 yield f"{row.label} has the result of {row.token}, and these have ended: {sorted(ended)}"
             for line in self._of(row, "start"):
                 wrong = self._unknown(line.given)
                 if wrong:
-                    yield f"{row.label} was given results that no body returned: {wrong}"
-        if not self.run.steered:
+                    yield f"{row.label} was given results that no attempt returned: {wrong}"
+        if not self.run.controlled:
             yield from self._passed_on()
+
+    def _was_completed(self, row):
+        """Return whether an action may have completed the node; it gives the node no result."""
+        return self.run.controlled and row.token is None
 
     def effects(self):
         for row in self.rows:
-            expected_number = int(row.kind == "atomic" and row.state == "SUCCESS")
-            if self.counts.get(row.id, 0) != expected_number and not self.run.steered:
+            expected_number = int(row.kind == "atomic" and row.state == "SUCCESS" and not self._was_completed(row))
+            if self.counts.get(row.id, 0) != expected_number and not self.run.controlled:
                 yield f"{row.label} ({row.state}) has written {self.counts.get(row.id, 0)} times"
             elif self.counts.get(row.id, 0) < expected_number:
-                yield f"{row.label} has succeeded, and its row is not there"
+                yield f"{row.label} has succeeded, and its row is missing"
 
     def final_states(self):
         states = expected(self.run, self.labelled)
@@ -133,7 +135,7 @@ class _Looking:
             if row.state != state:
                 yield f"{label} ({row.kind}) is {row.state}, and should be {state}: {row.error_message[:200]}"
             if row.state == "SKIPPED" and self.lines[row.id]:
-                yield f"{label} was skipped, and its body has run"
+                yield f"{label} was skipped, but its task function has run"
 
     def nothing_ran_twice_that_must_not(self):
         for row in self.rows:
@@ -170,7 +172,7 @@ class _Looking:
         return [token for token in ([given] if isinstance(given, str) else given or ()) if token not in known]
 
     def _below(self, parent_id):
-        """The nodes below a gather node's parent, those below gather nodes left out."""
+        """Yield the nodes that a gather node waits for: those below its parent, without those below gather nodes."""
         for row in self.rows:
             if row.parent_id == parent_id and not row.is_gather:
                 yield row

@@ -1,17 +1,19 @@
-"""Random trees whose ends are known beforehand."""
+"""Random trees whose final states are known in advance."""
 
 import json
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from django_tasktree import TaskTree
+from django_tasktree.builder.nodes import NodeParent
+from django_tasktree.types import MessageOptions
 from tests.model import Model, Shape
 from tests.sample import leaks, outcomes
 from tests.sample.storm_tasks import storm, storm_atomic, storm_late
 
-#: What a body does, and how its node ends.
+#: The final state of a node, by what its task function does.
 LEAKS = {f"leak {way}": "FAILURE" for way in leaks.WAYS}
-#: These take the most time of their workers.
+#: Cases that take much time on a worker.
 _HEAVY = {"huge message", "recursion", "nested too deep", "adds what is too deep"}
 AWKWARD = {
     f"raise {name}": "FAILURE"
@@ -39,9 +41,9 @@ class Planned(Shape):
     """A node of a planned tree.
 
     Attributes:
-        label: its name within the run; those that a body adds have none.
-        kind: what its body does.
-        seconds: how long its body takes.
+        label: its name within the run.
+        kind: what its task function does.
+        seconds: how long its task function takes.
     """
 
     label: str = ""
@@ -56,35 +58,35 @@ class Run:
     Attributes:
         key: the key of its launch.
         top: the root of its plan.
-        steered: whether verbs change it while it runs.
-        id: of the run; None where the launch failed.
+        controlled: whether actions change it while it runs.
+        id: of the run; None if the launch failed.
     """
 
     key: str
     top: Planned
-    steered: bool
+    controlled: bool
     id: UUID | None = None
     nodes: dict[str, Planned] = field(default_factory=dict)
 
 
-def a_run(choose, key, size, *, steered):
+def a_run(choose, key, size, *, controlled):
     """Plan a run.
 
     Args:
         choose: random choices.
         key: the key of its launch.
-        size: how many nodes it has at its beginning.
-        steered: whether verbs will change it.
+        size: the number of nodes at the launch.
+        controlled: whether actions will change it.
     """
     top = Planned(outcome="SUCCESS")
-    run = Run(key, top, steered)
+    run = Run(key, top, controlled)
     placed = [top]
     for number in range(size):
         parent = choose.choice(placed[-12:])
         node = _a_node(choose, f"n{number}", parent)
         parent.children.append(node)
         run.nodes[node.label] = node
-        # Below gather nodes too.
+        # Later nodes may be below gather nodes too.
         placed.append(node)
     return run
 
@@ -96,10 +98,10 @@ def _a_node(choose, label, parent):
     gather = choose.random() < 0.15
     when = choose.choice(["success", "success", "success", "failure", "always"])
     if choose.random() < 0.7:
-        # Most of the tree is reached.
+        # So that most of the tree is reached.
         when = choose.choice(["always", "failure" if parent.outcome == "FAILURE" else "success"])
     if parent.parent is None and not gather and when == "failure":
-        when = "always"  # refused for root nodes
+        when = "always"  # because "failure" is refused for root nodes
     seconds = choose.choice([0] * 8 + [0.05, 0.3, 2])
     node = Planned(
         when, gather, ENDS[kind], choose.random() < 0.1, parent=parent, label=label, kind=kind, seconds=seconds
@@ -110,13 +112,13 @@ def _a_node(choose, label, parent):
 
 
 def build(run, choose):
-    """Make the tree of a plan."""
+    """Build the tree of a plan."""
     tree = TaskTree(run.key, max_active=choose.choice([None, None, None, 3]))
-    built = {id(run.top): tree}
+    built: dict[int, NodeParent] = {id(run.top): tree}
     for planned in run.nodes.values():
         parent = built[id(planned.parent)]
         add = parent.gather if planned.gather else parent.add_task
-        options = {"on_worker_lost": "fail"} if planned.kind == "once" else {}
+        options: MessageOptions = {"on_worker_lost": "fail"} if planned.kind == "once" else {}
         built[id(planned)] = add(
             _TASKS.get(planned.kind, storm),
             kwargs={
@@ -133,7 +135,7 @@ def build(run, choose):
 
 
 def _given(parent, planned):
-    """A gather node is given the results below its parent; a node that follows a success may be given that."""
+    """Return the argument of a node: the outputs below the parent of a gather node, or the output of the parent."""
     if planned.gather:
         return parent.outputs
     if planned.run_when == "success" and planned.parent.parent is not None and _has_token(planned.parent):
@@ -146,11 +148,11 @@ def _has_token(planned):
 
 
 def expected(run, rows):
-    """Foretell the final states of a run that nobody steers.
+    """Predict the final states of a run that is not controlled.
 
     Args:
         run: the plan.
-        rows: the run's rows by label; a node that must not run twice may have been lost.
+        rows: the run's rows by label; needed because a node that must not run twice may have been lost.
 
     Returns:
         States by label.

@@ -1,4 +1,4 @@
-"""The storm itself: launches, faults and verbs until there are nodes enough, then calm, then the oracle."""
+"""The storm: launches, faults and actions until there are enough nodes; then the end of all runs, and the oracle."""
 
 import time
 from collections import Counter
@@ -8,22 +8,22 @@ import kombu.exceptions
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.models import Count
 
-from django_tasktree import serialization
+from django_tasktree.encoding import serialization
 from django_tasktree.models import NodeAttempt, NodeRun, TreeRun
 from tests import services
 from tests.faults.crowd import crowd, pause
 from tests.faults.private_servers import PrivateRabbitMQ, PrivateRedis, private, private_postgresql
 from tests.faults.storm import oracle, planned
+from tests.faults.storm.actions import RandomActions
 from tests.faults.storm.faults import Faults
-from tests.faults.storm.steered import Hands
 from tests.patience import until
 from tests.sample.models import Effect
 
 WORKERS = 3
-#: So many runs are open at once.
+#: The number of runs that are open at the same time.
 _OPEN = 12
-#: One in so many runs is steered.
-_STEERED = 4
+#: One run in this number is controlled.
+_CONTROLLED = 4
 SETTINGS = {"MAX_DELIVERIES": 1000}
 ENVIRONMENT = {"TEST_SOFT_SHUTDOWN": "1", "TEST_VISIBILITY_TIMEOUT": "3"}
 
@@ -32,41 +32,41 @@ class Storm:
     """One storm on one database and one broker.
 
     Attributes:
-        counted: what happened, for the report.
+        counted: how often each fault happened, for the report.
     """
 
     def __init__(self, choose, workers, faults, journal):
         self.choose, self.workers, self.faults, self.journal = choose, workers, faults, journal
-        self.hands = Hands(choose)
+        self.actions = RandomActions(choose)
         self.runs = []
         self.counted = Counter()
         self.planned = 0
 
-    def rage(self, nodes):
-        """Go on until so many nodes have been launched."""
+    def launch_with_faults(self, nodes):
+        """Launch runs, cause faults and act on runs until enough nodes were launched."""
         while self.planned < nodes:
             self.connect_again()
             self._launch()
-            self._steer()
+            self._act()
             pause(self.choose.uniform(0.05, 0.3))
-            self._strike()
-            self.faults.go_on()
+            self._cause_a_fault()
+            self.faults.end_temporary_faults()
             self.workers.replace_lost(at_least=WORKERS)
 
-    def calm_down(self):
-        """Let every run end."""
+    def end_all_runs(self):
+        """End the faults and wait until every run has ended."""
         self.connect_again()
-        self.faults.go_on(everything=True)
+        self.faults.end_temporary_faults(everything=True)
         self.workers.replace_lost(at_least=WORKERS)
         for run in self.runs:
             launched = TreeRun.objects.filter(key=run.key).first()
             run.id = launched and launched.id
-            if run.steered and launched:
-                self.hands.release(run.id)
+            if run.controlled and launched:
+                self.actions.release(run.id)
         until(lambda: not TreeRun.objects.open().exists(), self._what_is_open)
 
     def violations(self):
-        """Ask the oracle about each run."""
+        """Return the violations that the oracle finds in any run."""
         lines = oracle.read(self.journal)
         effects = dict(Effect.objects.order_by().values_list("node").annotate(n=Count("*")))
         return [
@@ -77,14 +77,14 @@ class Storm:
         ]
 
     def report(self):
-        """Return what happened: names and numbers."""
+        """Return the number of everything that happened, by name."""
         figures = Counter(self.counted)
-        figures.update({f"action: {name}": number for name, number in self.hands.done.items()})
+        figures.update({f"action: {name}": number for name, number in self.actions.done.items()})
         figures["runs"] = TreeRun.objects.count()
         figures["nodes"] = NodeRun.objects.count()
-        figures["bodies that were started"] = self.journal.read_text().count('["start"')
-        figures["attempts lost, and made again"] = NodeAttempt.objects.filter(outcome="LOST").count()
-        figures["messages sent again"] = sum(NodeRun.objects.values_list("resent", flat=True))
+        figures["attempts started"] = self.journal.read_text().count('["start"')
+        figures["attempts lost and repeated"] = NodeAttempt.objects.filter(outcome="LOST").count()
+        figures["messages sent again"] = sum(NodeRun.objects.values_list("resend_count", flat=True))
         return figures
 
     def connect_again(self):
@@ -94,27 +94,27 @@ class Storm:
         while self._open() < _OPEN:
             number = len(self.runs)
             size = self.choose.choice([5, 20, 60])
-            run = planned.a_run(self.choose, f"storm-{number}", size, steered=number % _STEERED == 0)
+            run = planned.a_run(self.choose, f"storm-{number}", size, controlled=number % _CONTROLLED == 0)
             self.runs.append(run)
             self.planned += size
             with self._outages("launches"):
                 planned.build(run, self.choose).apply_async(key=run.key)
 
     def _open(self):
-        with self._outages("looks"):
-            # Those that are steered may be paused for long.
-            return TreeRun.objects.open().exclude(key__in=[run.key for run in self.runs if run.steered]).count()
+        with self._outages("queries"):
+            # Controlled runs may be paused for a long time.
+            return TreeRun.objects.open().exclude(key__in=[run.key for run in self.runs if run.controlled]).count()
         return _OPEN
 
-    def _steer(self):
-        steered = [run for run in self.runs[-3 * _OPEN :] if run.steered]
+    def _act(self):
+        controlled = [run for run in self.runs[-3 * _OPEN :] if run.controlled]
         with self._outages("actions"):
-            for run in self.choose.sample(steered, min(2, len(steered))):
+            for run in self.choose.sample(controlled, min(2, len(controlled))):
                 launched = TreeRun.objects.filter(key=run.key).first()
                 if launched:
-                    self.hands.steer(launched.id)
+                    self.actions.act(launched.id)
 
-    def _strike(self):
+    def _cause_a_fault(self):
         if self.choose.random() < 0.2:
             return
         every = self.faults.all()
@@ -125,7 +125,7 @@ class Storm:
 
     @contextmanager
     def _outages(self, what):
-        """Whatever falls to an outage of the storm's own has failed, and its caller knows."""
+        """Count errors that the faults of the storm cause in this process."""
         try:
             yield
         except (DatabaseError, InterfaceError, kombu.exceptions.OperationalError, ConnectionError, OSError):
@@ -136,9 +136,9 @@ class Storm:
         rows = list(NodeRun.objects.filter(run_id=run_id))
         for row in rows:
             kwargs = serialization.loads(row.kwargs)
-            row.label, row.kind = kwargs["label"], kwargs["kind"]
+            row.label, row.kind = kwargs["label"], kwargs["kind"]  # type: ignore[attr-defined]
             result = serialization.loads(row.result) if row.state == "SUCCESS" and row.result else None
-            row.token = result and result["token"]
+            row.token = result and result["token"]  # type: ignore[attr-defined]
         return rows
 
     def _what_is_open(self):
@@ -154,7 +154,7 @@ class Storm:
 
 @contextmanager
 def a_storm(app, choose, stack, tmp_path, monkeypatch):
-    """A storm on ``"postgresql-redis"`` or ``"mariadb-rabbitmq"``."""
+    """Provide a storm on ``"postgresql-redis"`` or ``"mariadb-rabbitmq"``."""
     journal = tmp_path / "journal"
     journal.touch()
     monkeypatch.setenv("TEST_JOURNAL", str(journal))
@@ -166,7 +166,7 @@ def a_storm(app, choose, stack, tmp_path, monkeypatch):
             try:
                 yield Storm(choose, workers, faults, journal)
             finally:
-                faults.go_on(everything=True)
+                faults.end_temporary_faults(everything=True)
 
 
 @contextmanager
@@ -180,13 +180,13 @@ def _stack(name):
             yield "mariadb", None, broker
 
 
-def weather(storm, nodes):
-    """Let a storm rage and calm down.
+def run_storm(storm, nodes):
+    """Run a storm to its end.
 
     Returns:
-        The violations, and how long it took in seconds.
+        The violations, and the duration in seconds.
     """
     started = time.monotonic()
-    storm.rage(nodes)
-    storm.calm_down()
+    storm.launch_with_faults(nodes)
+    storm.end_all_runs()
     return storm.violations(), time.monotonic() - started

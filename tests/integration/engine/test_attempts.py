@@ -1,27 +1,29 @@
-"""claim, finish, retry: duplicates and late messages are void."""
+"""claim, finish, retry: duplicate and late messages are ignored."""
 
 import pytest
 
-from django_tasktree.engine.claim import claim
-from django_tasktree.engine.finish import finish
-from django_tasktree.engine.retry import LOST, losses, requeue, retry
-from django_tasktree.engine.settle import settle
-from django_tasktree.engine.specs import NodeError, Outcome
-from django_tasktree.exceptions import Fenced
+from django_tasktree.encoding.node_error import NodeError
+from django_tasktree.engine.lifecycle.attempts import LOST, losses, requeue, retry
+from django_tasktree.engine.lifecycle.claim import claim
+from django_tasktree.engine.lifecycle.finish import finish
+from django_tasktree.engine.lifecycle.settle import settle
+from django_tasktree.engine.types import Outcome
+from django_tasktree.exceptions import StaleAttempt
 from django_tasktree.models import NodeAttempt, NodeRun, TreeRun
 from django_tasktree.states import NodeState
-from tests.integration.engine.trees import FAILURE, SUCCESS, other_token, persist, ref, state, tree_of
+from tests.integration.engine.trees import FAILURE, SUCCESS, insert_run, other_token, ref, state, tree_of
 
 ERROR = NodeError("builtins.ValueError", "no", "", "Traceback …")
 
 
 @pytest.fixture
 def root(database):
-    launched, _ = persist(tree_of([[]]))
+    """Return the key of the root node of a run of two nodes."""
+    launched, _ = insert_run(tree_of([[]]))
     return launched.dispatches[0].id
 
 
-def test_the_second_of_two_equal_messages_is_void(root):
+def test_a_duplicate_message_is_ignored(root):
     message = ref(root)
     assert claim(message, "w1")
     assert not claim(message, "w2")
@@ -29,17 +31,17 @@ def test_the_second_of_two_equal_messages_is_void(root):
     assert (row.worker, row.attempts, row.state) == ("w1", 1, "STARTED")
 
 
-def test_a_message_with_another_token_is_void(root):
+def test_a_message_with_another_token_is_ignored(root):
     assert not claim(ref(root, task_id=other_token()), "w1")
     assert state(root) == NodeState.QUEUED
 
 
-def test_a_late_message_of_an_old_attempt_is_void(root):
+def test_a_late_message_of_an_old_attempt_is_ignored(root):
     old = ref(root)
     claim(old, "w1")
     retry(old, ERROR, None)
     assert not claim(old, "w2")
-    with pytest.raises(Fenced):
+    with pytest.raises(StaleAttempt):
         finish(old, SUCCESS)
     assert state(root) == NodeState.RETRY
     assert claim(ref(root), "w2")
@@ -51,7 +53,7 @@ def test_a_lost_attempt_cannot_finish(root):
     dispatch = requeue(old, LOST, ERROR)
     assert dispatch.task_id != old.task_id
     claim(ref(root), "w2")
-    with pytest.raises(Fenced):
+    with pytest.raises(StaleAttempt):
         finish(old, SUCCESS)
     row = NodeRun.objects.get(id=root)
     assert (row.state, row.worker, row.result) == ("STARTED", "w2", None)
@@ -62,7 +64,7 @@ def test_finishing_twice_is_refused(root):
     message = ref(root)
     claim(message, "w1")
     list(finish(message, SUCCESS).dispatches)
-    with pytest.raises(Fenced):
+    with pytest.raises(StaleAttempt):
         finish(message, FAILURE)
     assert state(root) == NodeState.SUCCESS
 
@@ -71,11 +73,11 @@ def test_a_fenced_finish_inserts_no_children(root):
     old = ref(root)
     claim(old, "w1")
     retry(old, ERROR, None)
-    from django_tasktree.blueprint import draw
-    from django_tasktree.engine.specs import Place
+    from django_tasktree.builder.plan import plan_nodes
+    from django_tasktree.engine.types import Placement
 
-    added = tuple(draw(tree_of([], []), Place(old.run_id, old.id)).specs)
-    with pytest.raises(Fenced):
+    added = tuple(plan_nodes(tree_of([], []), Placement(old.run_id, old.id)).specs)
+    with pytest.raises(StaleAttempt):
         finish(old, Outcome(NodeState.SUCCESS, result="1", added=added))
     assert NodeRun.objects.count() == 2
 
@@ -92,7 +94,7 @@ def test_earlier_attempts_are_kept(root):
     ]
 
 
-def test_a_failure_skips_what_waits_for_success(root):
+def test_a_failure_skips_children_that_wait_for_success(root):
     message = ref(root)
     claim(message, "w1")
     assert list(finish(message, FAILURE).dispatches) == []

@@ -1,29 +1,29 @@
-"""launch: all rows or none, messages on commit, a key once."""
+"""launch: all rows or none, messages on commit, one run per key."""
 
 import pytest
 from django.db import router, transaction
 
 from django_tasktree import TaskTree
+from django_tasktree.dispatch import after_commit
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import NodeState
-from django_tasktree.worker import follow
-from tests.integration.engine.trees import persist, tree_of
+from tests.integration.engine.trees import insert_run, tree_of
 from tests.sample.tasks import echo
 
 
 @pytest.fixture
 def published(monkeypatch):
-    """The nodes that were handed to the publisher."""
+    """Return a list that receives the nodes that are passed to the publisher."""
     handed = []
 
     def publish(dispatches):
-        from django_tasktree.worker.publisher import Report
+        from django_tasktree.dispatch.publisher import Report
 
         batch = list(dispatches)
         handed.extend(batch)
         return Report(seen=len(batch))
 
-    monkeypatch.setattr(follow, "publish", publish)
+    monkeypatch.setattr(after_commit, "publish", publish)
     return handed
 
 
@@ -31,15 +31,15 @@ def _atomic():
     return transaction.atomic(using=router.db_for_write(TreeRun))
 
 
-def test_roots_are_queued_and_the_rest_waits(database):
-    launched, _ = persist(tree_of([[]], []))
+def test_root_nodes_are_queued_and_other_nodes_are_pending(database):
+    launched, _ = insert_run(tree_of([[]], []))
     rows = NodeRun.objects.filter(run_id=launched.run_id)
     assert rows.filter(parent=None, state=NodeState.QUEUED).count() == 2
     assert rows.exclude(parent=None).get().state == NodeState.PENDING
     assert [d.id for d in launched.dispatches] == [r.id for r in rows.filter(parent=None).order_by("position")]
 
 
-def test_messages_go_out_on_commit(database, published):
+def test_messages_are_published_on_commit(database, published):
     with _atomic():
         result = tree_of([]).apply_async()
         assert TreeRun.objects.filter(id=result.id).exists()
@@ -56,7 +56,7 @@ def test_a_rollback_leaves_nothing(database, published):
     assert not NodeRun.objects.exists()
 
 
-def test_a_key_gives_the_run_that_exists(database, published):
+def test_a_key_in_use_returns_the_existing_run(database, published):
     tree = tree_of([], [])
     first = tree.apply_async(key="nightly")
     second = tree.apply_async(key="nightly")
@@ -72,7 +72,7 @@ def test_a_tree_is_reusable(database, published):
     assert NodeRun.objects.count() == 4
 
 
-def test_an_unserialisable_argument_writes_nothing(database, published):
+def test_an_unserializable_argument_writes_nothing(database, published):
     tree = TaskTree()
     tree.add_task(echo, [1])
     tree.add_task(echo, [object()])
@@ -81,15 +81,15 @@ def test_an_unserialisable_argument_writes_nothing(database, published):
     assert not TreeRun.objects.exists()
 
 
-def test_an_empty_tree_has_ended(database):
-    launched, _ = persist(tree_of())
+def test_a_run_of_an_empty_tree_has_ended(database):
+    launched, _ = insert_run(tree_of())
     assert launched.ended == "SUCCESS"
     assert TreeRun.objects.get(id=launched.run_id).state == "SUCCESS"
 
 
-def test_a_lone_gather_starts_at_once(database):
+def test_a_gather_node_without_siblings_starts_at_once(database):
     tree = TaskTree()
     tree.gather(echo, [1])
-    launched, _ = persist(tree)
+    launched, _ = insert_run(tree)
     assert [d.task for d in launched.dispatches] == [echo.name]
     assert NodeRun.objects.get().state == NodeState.QUEUED

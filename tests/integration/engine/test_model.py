@@ -1,26 +1,28 @@
-"""Random trees of random outcomes against a simple model of the rules: every node must end as the model says."""
+"""Random trees with random outcomes, compared with a simple model of the rules."""
 
 import random
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from django_tasktree import TaskTree
-from django_tasktree.engine.claim import claim
-from django_tasktree.engine.finish import finish
-from django_tasktree.engine.settle import half_settled, settle
-from django_tasktree.engine.specs import Outcome
+from django_tasktree.builder.nodes import NodeParent
+from django_tasktree.dispatch.message import ref_of
+from django_tasktree.engine.lifecycle.claim import claim
+from django_tasktree.engine.lifecycle.finish import finish
+from django_tasktree.engine.lifecycle.settle import finished_but_unsettled, settle
+from django_tasktree.engine.types import Outcome
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import NodeState
-from django_tasktree.worker.message import ref_of
-from tests.integration.engine.trees import persist
+from tests.integration.engine.trees import insert_run
 from tests.model import STATES, Model, Shape
 from tests.sample.tasks import echo
 
 
 def _assemble(drawn):
-    """Hang each node below an earlier one, or below the tree."""
+    """Add each node below an earlier one, or below the tree."""
     top = Shape()
     placed = [top]
     for run_when, gather, outcome, allow_failure, on_failure, where in drawn:
@@ -45,9 +47,9 @@ TREES = st.lists(NODES, max_size=25).map(_assemble)
 
 
 def execute(top, seed):
-    """Run the tree on the engine, one message after another in random order; gives the model the same order."""
+    """Run a tree on the engine, one message at a time in random order, and the model in the same order."""
     tree, shapes = TaskTree(), {}
-    stack = [(tree, top)]
+    stack: list[tuple[NodeParent, Any]] = [(tree, top)]
     while stack:
         parent, shape = stack.pop()
         for child in shape.children:
@@ -56,12 +58,12 @@ def execute(top, seed):
             node = add(echo, run_when=child.run_when, **rules)
             shapes[node] = child
             stack.append((node, child))
-    launched, keys = persist(tree)
+    launched, keys = insert_run(tree)
     shape_of = {keys[node]: shape for node, shape in shapes.items()}
     model = Model(top)
-    queue, chance = list(launched.dispatches), random.Random(seed)
+    queue, rng = list(launched.dispatches), random.Random(seed)
     while queue:
-        message = ref_of(queue.pop(chance.randrange(len(queue))))
+        message = ref_of(queue.pop(rng.randrange(len(queue))))
         shape = shape_of[message.id]
         assert claim(message, "w") == (shape.state == "QUEUED")
         if shape.state == "QUEUED":
@@ -72,11 +74,11 @@ def execute(top, seed):
 
 def _end(message, outcome):
     state = STATES.get(outcome, outcome)
-    released = finish(message, Outcome(NodeState(state), result="1", stop=outcome == "STOP"))
+    released = finish(message, Outcome(NodeState(state), result="1", skip_children=outcome == "STOP"))
     if dispatches := list(released.dispatches):
         return dispatches
     start = message.id if message.child_count and state != "SKIPPED" else message.parent_id
-    starts = [start, *half_settled(message.run_id), None] if released.stopped else [start]
+    starts = [start, *finished_but_unsettled(message.run_id), None] if released.stopped else [start]
     return [dispatch for start in starts for dispatch in settle(message.run_id, start).dispatches]
 
 
@@ -87,7 +89,7 @@ class TestAgainstTheModel:
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
     @given(top=TREES, seed=st.integers(0, 2**16))
-    def test_every_node_ends_as_the_rules_say(self, top, seed):
+    def test_the_final_states_are_those_of_the_model(self, top, seed):
         run_id, shape_of, model = execute(top, seed)
         actual = dict(NodeRun.objects.filter(run_id=run_id).values_list("id", "state"))
         assert actual == {key: shape.state for key, shape in shape_of.items()}

@@ -1,25 +1,25 @@
-"""How many statements each verb takes; the numbers do not depend on the size of the tree."""
+"""The number of statements of each operation of the engine, which does not depend on the size of the tree."""
 
 import pytest
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from django_tasktree import TaskTree
-from django_tasktree.engine.claim import claim
-from django_tasktree.engine.finish import finish
-from django_tasktree.engine.settle import settle
-from django_tasktree.engine.specs import Released
+from django_tasktree.encoding.serialization import loads
+from django_tasktree.engine.lifecycle.claim import claim
+from django_tasktree.engine.lifecycle.finish import finish
+from django_tasktree.engine.lifecycle.settle import settle
+from django_tasktree.engine.types import Released
 from django_tasktree.models import NodeRun
-from django_tasktree.serialization import loads
 from django_tasktree.worker.arguments import fill_in
-from tests.integration.engine.trees import SUCCESS, persist, ref, tree_of
+from tests.integration.engine.trees import SUCCESS, insert_run, ref, tree_of
 from tests.sample.tasks import echo, total
 
 TRANSACTION = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "START TRANSACTION")
 
 
 def statements(alias, function, *args):
-    """Count the statements of a call, transaction control left out."""
+    """Return the number of statements of a call, without transaction control, and its result."""
     with CaptureQueriesContext(connections[alias]) as context:
         outcome = function(*args)
         if isinstance(outcome, Released):
@@ -29,9 +29,9 @@ def statements(alias, function, *args):
 
 
 @pytest.mark.parametrize("siblings", [5, 1000])
-def test_a_leaf_takes_one_statement_for_each_verb(database, siblings):
+def test_each_operation_on_a_leaf_takes_one_statement(database, siblings):
     tree = tree_of([[] for _ in range(siblings)])
-    launched, _ = persist(tree)
+    launched, _ = insert_run(tree)
     (root,) = launched.dispatches
     root_ref = ref(root.id)
     claim(root_ref, "w")
@@ -44,30 +44,30 @@ def test_a_leaf_takes_one_statement_for_each_verb(database, siblings):
 
 @pytest.mark.parametrize("children", [1, 10, 400])
 def test_finishing_a_parent_takes_three_statements_at_most(database, children):
-    launched, _ = persist(tree_of([[] for _ in range(children)]))
+    launched, _ = insert_run(tree_of([[] for _ in range(children)]))
     message = ref(launched.dispatches[0].id)
     claim(message, "w")
-    # The node itself; its children are read; they are queued. PostgreSQL does all three at once.
+    # Update the node, read its children, queue them. PostgreSQL does all three at once.
     count, queued = statements(database, finish, message, SUCCESS)
     assert count == (1 if database == "postgresql" else 3)
     assert len(queued) == children
 
 
 def test_a_wide_fan_is_queued_at_once_and_read_in_pages(database):
-    launched, _ = persist(tree_of([[] for _ in range(1200)]))
+    launched, _ = insert_run(tree_of([[] for _ in range(1200)]))
     message = ref(launched.dispatches[0].id)
     claim(message, "w")
     count, queued = statements(database, finish, message, SUCCESS)
-    # The node, one look, skip, queue, make ready, and 1200 children in pages of 500 with a last empty one.
+    # The node, one look, skip, queue, make runnable, and 1200 children in pages of 500 with a last empty one.
     assert count == 5 + 4
     assert len(queued) == len({dispatch.id for dispatch in queued}) == 1200
 
 
-def test_launching_takes_a_statement_a_batch(database):
-    few = statements(database, persist, tree_of(*[[] for _ in range(10)]))[0]
+def test_a_launch_takes_one_statement_per_batch(database):
+    few = statements(database, insert_run, tree_of(*[[] for _ in range(10)]))[0]
     assert few == 2
     if database != "default":
-        assert statements(database, persist, tree_of(*[[] for _ in range(1000)]))[0] == 3
+        assert statements(database, insert_run, tree_of(*[[] for _ in range(1000)]))[0] == 3
 
 
 @pytest.mark.parametrize("depth", [20, 400])
@@ -75,7 +75,7 @@ def test_a_deep_chain_settles_in_few_statements(database, depth):
     tree = TaskTree()
     for _ in range(depth):
         tree.push(echo)
-    launched, _ = persist(tree)
+    launched, _ = insert_run(tree)
     (dispatch,) = launched.dispatches
     while True:
         message = ref(dispatch.id)
@@ -86,13 +86,13 @@ def test_a_deep_chain_settles_in_few_statements(database, depth):
         (dispatch,) = following
     count, settled = statements(database, settle, message.run_id, message.parent_id)
     assert settled.ended == "SUCCESS"
-    # Three single steps of three statements, one climb of four, and three for the run.
+    # Three single steps of three statements, one settle_chain() of four, and three for the run.
     assert count <= 3 * 3 + 4 + 3
 
 
 @pytest.mark.long
-def test_the_last_child_under_a_gather_node_costs_the_same_among_fifty_thousand(database):
-    """finish, settle and the start of the gather node; and the gather node reads all results in one query."""
+def test_the_statements_for_the_last_child_before_a_gather_node_are_constant(database):
+    """These are finish, settle with the start of the gather node, and its single query for all results."""
     counts = []
     for size in (5, 50_000 if database == "postgresql" else 1_000):
         tree = TaskTree()
@@ -100,7 +100,7 @@ def test_the_last_child_under_a_gather_node_costs_the_same_among_fifty_thousand(
         for number in range(size):
             root.add_task(echo, [number])
         root.gather(total, [root.outputs])
-        launched, keys = persist(tree)
+        launched, keys = insert_run(tree)
         message = ref(launched.dispatches[0].id)
         claim(message, "w")
         finish(message, SUCCESS)
@@ -116,5 +116,5 @@ def test_the_last_child_under_a_gather_node_costs_the_same_among_fifty_thousand(
         reading, filled = statements(database, fill_in, last.run_id, loads(gather.args), {})
         assert sum(filled[0][0]) == size
         counts.append((finishing, settling, reading))
-    # One for the leaf; the look, the lock, the gather nodes, what failed, the move; one for the results.
+    # One for the leaf; the look, the lock, the gather nodes, the failures, the move; one for the results.
     assert counts == [(1, 5, 1), (1, 5, 1)]

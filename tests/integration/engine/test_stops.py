@@ -1,16 +1,19 @@
-"""Stops: what docs/conditions.rst and docs/states.rst say of them."""
+"""Stops, as described in docs/conditions.rst and docs/states.rst."""
 
-from django_tasktree import TaskTree
-from django_tasktree.blueprint import draw
-from django_tasktree.engine.claim import claim
-from django_tasktree.engine.finish import finish
-from django_tasktree.engine.settle import half_settled, settle
-from django_tasktree.engine.specs import Outcome, Place
-from django_tasktree.engine.stop import stop_subtree
+from django_tasktree import TaskTree, TreeResult
+from django_tasktree.builder.nodes import NodeParent
+from django_tasktree.builder.plan import plan_nodes
+from django_tasktree.dispatch.after_commit import finish_and_propagate
+from django_tasktree.engine.lifecycle.claim import claim
+from django_tasktree.engine.lifecycle.finish import finish
+from django_tasktree.engine.lifecycle.settle import finished_but_unsettled, settle
+from django_tasktree.engine.lifecycle.stop import stop_subtree
+from django_tasktree.engine.steps import AT_ONCE
+from django_tasktree.engine.types import Outcome, Placement
 from django_tasktree.models import NodeRun, TreeRun
-from django_tasktree.nodes import NodeParent
 from django_tasktree.states import NodeState
-from tests.integration.engine.trees import FAILURE, SUCCESS, persist, ref
+from tests.integration.engine.trees import FAILURE, SUCCESS, insert_run, ref
+from tests.interleaving import before_statement
 from tests.sample.tasks import echo
 
 
@@ -18,27 +21,47 @@ def test_a_revoked_node_that_may_fail_does_not_fail_its_run(database):
     tree = TaskTree()
     tree.add_task(echo)
     optional = tree.add_task(echo, allow_failure=True)
-    launched, keys = persist(tree)
-    stop_subtree(launched.run_id, keys[optional])
+    launched, keys = insert_run(tree)
+    stop_subtree(AT_ONCE, launched.run_id, keys[optional])
     first = ref(launched.dispatches[0].id)
     claim(first, "w")
     finish(first, SUCCESS)
-    for start in (*half_settled(launched.run_id), None):
+    for start in (*finished_but_unsettled(launched.run_id), None):
         settle(launched.run_id, start)
     assert TreeRun.objects.get(id=launched.run_id).state == "SUCCESS"
 
 
-def test_what_a_body_adds_in_a_stopped_run_is_revoked(database):
+def test_nodes_added_in_a_stopped_run_are_revoked(database):
     tree = TaskTree(on_failure="stop")
     grower, broken = tree.add_task(echo), tree.add_task(echo)
-    _, keys = persist(tree)
+    _, keys = insert_run(tree)
     one, two = (ref(keys[node]) for node in (grower, broken))
     claim(one, "w")
     claim(two, "w")
     finish(two, FAILURE)
     extra = NodeParent()
     extra.add_task(echo)
-    specs = tuple(draw(extra, Place(one.run_id, one.id, 0)).specs)
+    specs = tuple(plan_nodes(extra, Placement(one.run_id, one.id, 0)).specs)
     finish(one, Outcome(NodeState.SUCCESS, result="1", added=specs))
     child = NodeRun.objects.get(parent_id=one.id)
-    assert (child.state, child.ready) == ("REVOKED", False)
+    assert (child.state, child.runnable) == ("REVOKED", False)
+
+
+def test_nodes_added_while_their_run_is_revoked_are_revoked(database):
+    """finish has read the run before it is revoked, and inserts the nodes after that."""
+    tree = TaskTree()
+    grower = tree.add_task(echo)
+    launched, keys = insert_run(tree)
+    one = ref(keys[grower])
+    claim(one, "w")
+    extra = NodeParent()
+    extra.add_task(echo).add_task(echo)
+    specs = tuple(plan_nodes(extra, Placement(one.run_id, one.id, 0)).specs)
+    with before_statement("INSERT INTO django_tasktree_noderun", TreeResult(launched.run_id).revoke):
+        finish_and_propagate(one, Outcome(NodeState.SUCCESS, result="1", added=specs))
+    rows = NodeRun.objects.filter(run_id=launched.run_id).order_by("id")
+    assert [(row.state, row.runnable, row.settled) for row in rows] == [
+        ("SUCCESS", False, True),
+        ("REVOKED", False, True),
+        ("REVOKED", False, True),
+    ]

@@ -1,4 +1,4 @@
-"""The nodes of a run in pages, as JSON."""
+"""The view that returns the nodes of a run as JSON, in pages."""
 
 from urllib.parse import urlencode
 
@@ -13,25 +13,27 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def children_of(result, **query):
+    """Return the address of the view."""
     return reverse("tasktree:children", args=[result.id]) + ("?" + urlencode(query) if query else "")
 
 
 def wide(number, **options):
+    """Launch a tree with many root nodes."""
     tree = TaskTree()
     for each in range(number):
         tree.add_task(echo, [each])
     return tree.apply_async(**options)
 
 
-def test_the_nodes_under_each_parent(eager, staff):
+def test_the_nodes_below_each_parent(eager, staff):
     client = staff("view_treerun")
     tree = TaskTree()
     tree.add_task(echo, ["a"]).gather(echo, ["b"])
     result = tree.apply_async()
     (root,) = result.children
-    told = client.get(children_of(result)).json()
-    (node,) = told.pop("nodes")
-    assert told == {"version": 1, "run": str(result.id), "parent": None, "total": 1, "next": None}
+    answer = client.get(children_of(result)).json()
+    (node,) = answer.pop("nodes")
+    assert answer == {"version": 1, "run": str(result.id), "parent": None, "total": 1, "next": None}
     times = {name: node.pop(name) for name in ("queued_at", "started_at", "finished_at")}
     assert None not in times.values()
     assert node == {
@@ -50,38 +52,38 @@ def test_the_nodes_under_each_parent(eager, staff):
     assert (below["parent"], below["total"], below["nodes"][0]["is_gather"]) == (str(root.id), 1, True)
 
 
-def test_pages(eager, staff):
+def test_root_nodes_in_pages(eager, staff):
     client = staff("view_treerun")
     address, seen, pages = children_of(wide(7), limit=3), [], 0
     while address:
-        told = client.get(address).json()
-        assert told["total"] == 7
-        seen += [node["position"] for node in told["nodes"]]
-        address, pages = told["next"], pages + 1
+        answer = client.get(address).json()
+        assert answer["total"] == 7
+        seen += [node["position"] for node in answer["nodes"]]
+        address, pages = answer["next"], pages + 1
     assert (seen, pages) == ([*range(7)], 3)
 
 
-def test_pages_below_a_node(eager, staff):
+def test_children_of_a_node_in_pages(eager, staff):
     client = staff("view_treerun")
     tree = TaskTree()
     tree.add_task(grow, [5, 1])
     result = tree.apply_async()
-    told = client.get(children_of(result, parent=result.children[0].id, limit=4)).json()
-    assert len(told["nodes"]) == 4
-    assert len(client.get(told["next"]).json()["nodes"]) == 2
+    answer = client.get(children_of(result, parent=result.children[0].id, limit=4)).json()
+    assert len(answer["nodes"]) == 4
+    assert len(client.get(answer["next"]).json()["nodes"]) == 2
 
 
-def test_a_large_fan_costs_what_a_small_one_costs(eager, staff, django_assert_num_queries):
+def test_query_count_does_not_depend_on_the_width(eager, staff, django_assert_num_queries):
     client = staff("view_treerun")
     few, many = wide(2), wide(150)
     for result, shown in ((few, 2), (many, 100)):
         # Session, user, permissions of the user and of groups, run, total, nodes.
         with django_assert_num_queries(7):
-            told = client.get(children_of(result)).json()
-        assert len(told["nodes"]) == shown
+            answer = client.get(children_of(result)).json()
+        assert len(answer["nodes"]) == shown
 
 
-def test_errors_are_for_those_who_may_see_nodes(eager, client, staff):
+def test_errors_need_permission_to_view_nodes(eager, client, staff):
     tree = TaskTree()
     tree.add_task(fail, ["a secret"])
     allowed = staff("view_treerun", "view_noderun")
@@ -97,15 +99,15 @@ def test_errors_are_for_those_who_may_see_nodes(eager, client, staff):
 @pytest.mark.parametrize(
     ("query", "status", "message"),
     [
-        ({"limit": 0}, 400, "limit=0 is not a whole number from 1."),
-        ({"limit": "many"}, 400, "limit=many is not a whole number from 1."),
-        ({"after": "-5"}, 400, "after=-5 is not a whole number from 0."),
+        ({"limit": 0}, 400, "limit=0 is not a whole number of at least 1."),
+        ({"limit": "many"}, 400, "limit=many is not a whole number of at least 1."),
+        ({"after": "-5"}, 400, "after=-5 is not a whole number of at least 0."),
         ({"after": "9" * 20}, 400, "is not a whole number"),
         ({"parent": "nonsense"}, 404, "has no node nonsense"),
         ({"parent": "01a20b69-8d1f-7c55-97f8-60e5f99ed5e7"}, 404, "has no node 01a20b69"),
     ],
 )
-def test_bad_questions(eager, staff, query, status, message):
+def test_invalid_parameters_are_refused(eager, staff, query, status, message):
     refused = staff("view_treerun").get(children_of(wide(1), **query))
     assert (refused.status_code, refused.json()["version"]) == (status, 1)
     assert message in refused.json()["error"]["message"]

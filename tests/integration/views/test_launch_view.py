@@ -8,9 +8,10 @@ from django.test import RequestFactory
 from django.urls import reverse
 from django.views.generic import CreateView, FormView
 
-from django_tasktree import TaskTree, register_tree, registry
+from django_tasktree import TaskTree
 from django_tasktree.exceptions import InvalidParameter
 from django_tasktree.models import TreeRun
+from django_tasktree.testing import registered
 from django_tasktree.views import TreeLaunchView
 from tests.orders.models import Delivery, Order, Parcel
 from tests.sample.tasks import echo
@@ -19,19 +20,21 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def definition(monkeypatch):
-    monkeypatch.setattr(registry.registry, "_definitions", {})
+def definition():
+    """Register only the definition of this file."""
+    with registered(say, only=True):
+        yield
 
-    @register_tree("say")
-    def say(word: str, times: int = 1):
-        if word == "hush":
-            raise InvalidParameter("parameter 'word': not that one", {"word": "not that one"})
-        if word == "both":
-            raise InvalidParameter("something else", {"nothing": "here"})
-        tree = TaskTree()
-        for _ in range(times):
-            tree.add_task(echo, [word])
-        return tree
+
+def say(word: str, times: int = 1):
+    if word == "hush":
+        raise InvalidParameter("parameter 'word': not that one", {"word": "not that one"})
+    if word == "both":
+        raise InvalidParameter("something else", {"nothing": "here"})
+    tree = TaskTree()
+    for _ in range(times):
+        tree.add_task(echo, [word])
+    return tree
 
 
 class WordForm(forms.Form):
@@ -46,6 +49,7 @@ class Say(TreeLaunchView, FormView):
 
 
 def post(view, user=None, **data):
+    """Post a form to a view, and return the response."""
     request = RequestFactory().post("/", data)
     request.user = user or AnonymousUser()
     return view.as_view()(request)
@@ -59,30 +63,30 @@ def test_it_launches_a_definition(definition, eager):
     assert (answer.status_code, answer["Location"]) == (302, reverse("tasktree:progress", args=[run.id]))
 
 
-def test_who_is_not_logged_in_gets_a_signed_link(definition, eager, client):
+def test_an_anonymous_user_is_redirected_to_a_signed_link(definition, eager, client):
     answer = post(Say, word="hello")
     assert TreeRun.objects.get().launched_by is None
     assert "say" in client.get(answer["Location"]).content.decode()
 
 
-def test_where_it_goes_then(definition, eager):
-    class Elsewhere(Say):
+def test_success_url_may_contain_the_id_of_the_run(definition, eager):
+    class WithSuccessUrl(Say):
         success_url = "/done/{id}/"
 
-    assert post(Elsewhere, word="hello")["Location"] == f"/done/{TreeRun.objects.get().id}/"
+    assert post(WithSuccessUrl, word="hello")["Location"] == f"/done/{TreeRun.objects.get().id}/"
 
 
 @pytest.mark.parametrize(
     ("word", "field", "reason"),
     [("hush", "word", "not that one"), ("both", "__all__", "something else"), ("", "word", "This field is required.")],
 )
-def test_what_is_refused_stands_in_the_form(definition, eager, word, field, reason):
+def test_refused_parameters_are_reported_in_the_form(definition, eager, word, field, reason):
     answer = post(Say, word=word)
     assert (answer.status_code, TreeRun.objects.count()) == (200, 0)
     assert answer.context_data["form"].errors == {field: [reason]}
 
 
-def test_it_launches_a_tree_of_its_own(eager):
+def test_it_launches_the_tree_of_build_tree(eager):
     class Own(TreeLaunchView, FormView):
         form_class = WordForm
 
@@ -113,17 +117,17 @@ class NewGroup(TreeLaunchView, CreateView):
         return {"word": self.object.name}
 
 
-def test_it_saves_a_form_of_a_model_with_it(definition, eager):
+def test_a_model_form_is_saved_with_the_launch(definition, eager):
     post(NewGroup, name="sales")
     assert TreeRun.objects.get().params["word"] == Group.objects.get().name == "sales"
 
 
-def test_both_or_neither(definition, eager):
+def test_a_refused_launch_saves_no_object(definition, eager):
     assert post(NewGroup, name="hush").status_code == 200
     assert (Group.objects.count(), TreeRun.objects.count()) == (0, 0)
 
 
-def test_a_view_that_launches_nothing(eager):
+def test_a_view_without_a_definition_is_an_error(eager):
     class Nothing(TreeLaunchView, FormView):
         form_class = WordForm
 
@@ -132,14 +136,15 @@ def test_a_view_that_launches_nothing(eager):
 
 
 class TestRunField:
-    """The row of the form's model refers to the run."""
+    """A field of the form's model refers to the run."""
 
     def view(self, model, **attributes):
+        """Return a view that creates objects of a model."""
         given = {"model": model, "fields": ["word"], "definition": "say", "template_name": "admin/base.html"}
         return type("Make", (TreeLaunchView, CreateView), {**given, **attributes})
 
-    def test_a_foreign_key_that_may_be_empty(self, definition, eager):
-        """The row comes first, so that the tree can have its key."""
+    def test_a_nullable_foreign_key(self, definition, eager):
+        """The object is saved first, so that the tree can have its key."""
 
         def params(self, form):
             return {"word": f"order {form.instance.pk}"}
@@ -152,16 +157,16 @@ class TestRunField:
         assert order.run == TreeRun.objects.get()
         assert order.run.params["word"] == f"order {order.pk}"
 
-    def test_one_that_may_not(self, definition, eager):
+    def test_a_foreign_key_that_is_not_nullable(self, definition, eager):
         post(self.view(Delivery, run_field="run"), word="hello")
         assert Delivery.objects.get().run == TreeRun.objects.get()
 
-    def test_a_key_alone(self, definition, eager):
+    def test_a_field_for_the_key_of_the_run(self, definition, eager):
         post(self.view(Parcel, run_field="run_key"), word="hello")
         assert Parcel.objects.get().run_key == TreeRun.objects.get().id
 
     @pytest.mark.parametrize("model", [Delivery, Parcel])
-    def test_both_or_neither(self, definition, eager, model, monkeypatch):
+    def test_an_error_of_save_launches_nothing(self, definition, eager, model, monkeypatch):
         def fail(*_args, **_options):
             raise OSError("full")
 
@@ -171,14 +176,14 @@ class TestRunField:
         assert not TreeRun.objects.exists()
 
     @pytest.mark.parametrize("model", [Delivery, Parcel])
-    def test_a_refusal_leaves_neither(self, definition, eager, model):
+    def test_a_refused_launch_saves_no_object(self, definition, eager, model):
         response = post(self.view(model, run_field=model._meta.fields[-1].name), word="hush")
         assert response.context_data["form"].errors == {"word": ["not that one"]}
         assert not model.objects.exists()
 
-    def test_a_field_that_does_not_exist(self, definition, eager):
+    def test_a_field_that_does_not_exist_is_reported(self, definition, eager):
         with pytest.raises(ImproperlyConfigured, match=r"Make.run_field is 'order', but orders.Parcel has no field"):
             post(self.view(Parcel, run_field="order"), word="hello")
-        with pytest.raises(ImproperlyConfigured, match="WordForm is no ModelForm"):
+        with pytest.raises(ImproperlyConfigured, match="WordForm is not a ModelForm"):
             post(type("Other", (Say,), {"run_field": "run"}), word="hello")
         assert not TreeRun.objects.exists()

@@ -1,0 +1,109 @@
+"""The admin of nodes."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from django_tasktree.admin import rendering
+from django_tasktree.admin.addresses import page_address
+from django_tasktree.admin.base import ReadOnlyAdmin
+from django_tasktree.admin.filters import RunFilter
+from django_tasktree.admin.pages.base import may_view
+from django_tasktree.admin.pages.control import ControlPage, bulk_action
+from django_tasktree.admin.pages.node import NodePage
+from django_tasktree.control.actions import node_actions
+from django_tasktree.encoding.ids import as_uuid
+from django_tasktree.encoding.text import short_name
+from django_tasktree.models import NodeRun, TreeRun
+
+#: Columns that may be long and that no list shows.
+_LONG = ("args", "kwargs", "options", "result", "error_message", "error_args", "traceback", "run__params")
+
+
+@admin.register(NodeRun)
+class NodeRunAdmin(ReadOnlyAdmin):
+    """Admin of nodes, of which there may be millions. The page of a node shows all columns of its row."""
+
+    pages = {"change": NodePage, "control": ControlPage}
+    actions = [bulk_action(action) for action in node_actions().values()]
+    list_display = ["name", "state_badge", "run_link", "started", "took", "worker_name", "attempts"]
+    list_display_links = ["name"]
+    list_filter = ["state", RunFilter]
+    list_select_related = ["run"]
+    search_fields = ["task"]
+    search_help_text = _("Part of a task's name, or the whole ID of a node, a task or a run")
+    # IDs are in chronological order, and the primary key has an index.
+    ordering = ["-id"]
+    sortable_by = ()
+    # Facets would count the whole table for each choice.
+    show_facets = admin.ShowFacets.NEVER
+    # The page has its own template, which shows all columns.
+    fields = ["task"]
+
+    def title_of(self, row: Any) -> str:
+        """Return the title of a node: the last part of its task's name."""
+        return short_name(row.task)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[NodeRun]:
+        """Return the nodes with their runs; for the list without long columns, for other pages with the parent."""
+        nodes: QuerySet[NodeRun] = super().get_queryset(request)
+        if request.resolver_match and request.resolver_match.url_name == "django_tasktree_noderun_changelist":
+            return nodes.select_related("run").defer(*_LONG)
+        return nodes.select_related("run", "parent")
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """Search by ID of a node, task or run if the term is a UUID, otherwise by name of the task."""
+        key = as_uuid(search_term)
+        if key is not None:
+            return queryset.filter(Q(id=key) | Q(task_id=key) | Q(run_id=key)), False
+        return super().get_search_results(request, queryset, search_term)
+
+    @admin.display(description=_("task"))
+    def name(self, node: NodeRun) -> SafeString:
+        """Show the task's name without the module; the tooltip is the full name."""
+        return format_html('<span title="{}">{}</span>', node.task, self.title_of(node))
+
+    @admin.display(description=_("state"))
+    def state_badge(self, node: NodeRun) -> SafeString:
+        """Show the state."""
+        return rendering.node_badge(node, node.run)
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Return the columns, with links to runs only if the user may see runs."""
+        linked = may_view(self.admin_site, request, TreeRun)
+        return [name if linked or name != "run_link" else "run_name" for name in self.list_display]
+
+    @admin.display(description=_("run"))
+    def run_name(self, node: NodeRun) -> SafeString:
+        """Show the title of the run."""
+        title = rendering.run_title(node.run)
+        return format_html('<span class="tasktree-clip" title="{}">{}</span>', title, title)
+
+    @admin.display(description=_("run"))
+    def run_link(self, node: NodeRun) -> SafeString:
+        """Show the title of the run as a link to its page."""
+        page = page_address(self.admin_site.name, "treerun_change", node.run_id)
+        title = rendering.run_title(node.run)
+        return format_html('<a class="tasktree-clip" href="{}" title="{}">{}</a>', page, title, title)
+
+    @admin.display(description=_("worker"))
+    def worker_name(self, node: NodeRun) -> SafeString | str:
+        """Show the name of the worker; CSS shortens long names."""
+        if not node.worker:
+            return rendering.EMPTY
+        return format_html('<span class="tasktree-clip" title="{}">{}</span>', node.worker, node.worker)
+
+    @admin.display(description=_("started"))
+    def started(self, node: NodeRun) -> SafeString | str:
+        """Show the start time of the last attempt."""
+        return rendering.moment(node.started_at)
+
+    @admin.display(description=_("duration"))
+    def took(self, node: NodeRun) -> str:
+        """Show the duration of the last attempt."""
+        return rendering.duration(node.duration)

@@ -1,0 +1,1 @@
+"""Pages in addition to Django's own: launch, compose, actions, live updates and dashboard; and the pages of rows."""

@@ -1,0 +1,83 @@
+"""The page of a run."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.http import Http404
+from django.utils.translation import gettext_lazy as _
+
+from django_tasktree.admin.pages.base import RowPage
+from django_tasktree.admin.pages.compose import compose_buttons
+from django_tasktree.admin.pages.control import ControlPage
+from django_tasktree.admin.panels.history import history_of
+from django_tasktree.admin.panels.run_summary import run_summary
+from django_tasktree.admin.tree.failures import first_failures
+from django_tasktree.admin.tree.page import TreePage, parent_of, tree_page
+from django_tasktree.admin.tree.search import NOT_REACHED, TreeSearch, found_page, states_to_choose
+from django_tasktree.encoding.ids import as_uuid
+from django_tasktree.models import TreeRun
+from django_tasktree.reporting.numbers import whole_number
+from django_tasktree.states import NodeState
+
+if TYPE_CHECKING:
+    from django_tasktree.admin.runs import TreeRunAdmin
+
+
+class RunPage(RowPage):
+    """The page of a run: its state, its first errors, its tree and its history."""
+
+    model_admin: "TreeRunAdmin"
+    row: TreeRun
+
+    def get_context_data(self) -> dict[str, Any]:
+        """Return the context of the template."""
+        context = self.live_context()
+        if context["may_see_nodes"]:
+            labels = [(state.lower(), NodeState(state).label) for state in NodeState.values]
+            context.update(
+                tree=self._tree(),
+                **self._search(),
+                state_labels=[*labels, ("unreached", _("not reached"))],
+            )
+        return context
+
+    def live_context(self, *, look: bool = False) -> dict[str, Any]:
+        """Return the context of the part of the page that live updates replace.
+
+        Args:
+            look: whether to leave out the text of durations that the browser updates, for a live update.
+        """
+        run, request, admin = self.row, self.request, self.model_admin
+        control = admin.page("control", ControlPage, request, run)
+        may_see_nodes = admin.has_view_nodes_permission(request, run)
+        return {
+            **run_summary(run, look=look),
+            "buttons": [*control.buttons(request, run), *compose_buttons(admin, request, run)],
+            "history": history_of(run, shows_nodes=may_see_nodes),
+            "may_see_nodes": may_see_nodes,
+            "failures": first_failures(run, admin.admin_site.name) if may_see_nodes else [],
+        }
+
+    def _tree(self) -> TreePage:
+        """Return the page of the tree that the URL names.
+
+        Raises:
+            Http404: the run has no such node.
+        """
+        run, query = self.row, self.request.GET
+        parent, number = None, query.get("page", "1")
+        if "parent" in query:
+            node_id = as_uuid(query["parent"])
+            parent = parent_of(run, node_id) if node_id else None
+            if parent is None:
+                raise Http404(f"run {run.id} has no node {query['parent']!r}")
+        return tree_page(run, parent, whole_number(number) or 1)
+
+    def _search(self) -> dict[str, Any]:
+        """Return the context of the search, with results if the URL has search terms."""
+        run, search = self.row, TreeSearch.of(self.request.GET)
+        chosen = [
+            (state, _("not reached") if state == NOT_REACHED else NodeState(state).label)
+            for state in states_to_choose(run)
+        ]
+        found = found_page(run, search, self.model_admin.admin_site.name) if search else None
+        return {"search": search, "found": found, "states_to_choose": chosen}

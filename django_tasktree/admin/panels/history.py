@@ -1,0 +1,60 @@
+"""The history of a run or node: the actions on it."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.utils.safestring import SafeString
+
+from django_tasktree.admin import rendering
+from django_tasktree.encoding.text import short_name
+from django_tasktree.models import HistoryEntry, NodeRun, TreeRun
+
+#: The maximum number of entries, the latest ones.
+MOST = 50
+
+
+@dataclass(frozen=True)
+class Line:
+    """An entry of the history, without nodes that the user may not see."""
+
+    entry: HistoryEntry
+    shows_nodes: bool
+
+    @property
+    def at(self) -> SafeString | str:
+        """The time of the entry as HTML."""
+        return rendering.moment(self.entry.at)
+
+    @property
+    def node(self) -> Any:
+        """The node on which the action was; None if it was on the whole run, or if the user may not see nodes."""
+        return self.entry.node if self.shows_nodes else None
+
+    @property
+    def node_name(self) -> str:
+        """The last part of the name of the node's task; empty without a node."""
+        return "" if self.node is None else short_name(self.node.task)
+
+    @property
+    def cause(self) -> UUID | None:
+        """The key of the node that requested the action in the background; None if none did, or nodes are hidden."""
+        return self.entry.cause if self.shows_nodes else None
+
+
+def history_of(run: TreeRun, node: NodeRun | None = None, *, shows_nodes: bool = True) -> list[Line]:
+    """Return the history, the newest entry first.
+
+    Args:
+        run: the run; entries of its nodes are included.
+        node: a node of the run; only its entries are returned.
+        shows_nodes: whether the user may see nodes; if not, the entries do not name them.
+    """
+    entries = HistoryEntry.objects.filter(run_id=run.id)
+    if node is not None:
+        entries = entries.filter(node_id=node.id)
+    found = entries.select_related("node").only(*_COLUMNS).order_by("-id")
+    return [Line(entry, shows_nodes) for entry in found[:MOST]]
+
+
+_COLUMNS = ("run_id", "action", "actor", "at", "nodes", "note", "cause", "last_batch_at", "state_before", "node__task")

@@ -1,0 +1,32 @@
+"""The stored result, arguments and options of a node."""
+
+from typing import Any
+from uuid import UUID
+
+from django.utils.translation import gettext_lazy as _
+
+from django_tasktree.admin.tree.values import StoredValue, referred_to
+from django_tasktree.encoding.text import short_name
+from django_tasktree.models import NodeRun
+
+#: The maximum number of nodes in references whose names are looked up.
+_MOST_NAMES = 100
+
+
+def values_of(node: NodeRun) -> list[tuple[Any, StoredValue]]:
+    """Return the label and the value of each, without empty ones."""
+    texts = [
+        (_("Result"), node.result),
+        (_("Arguments"), node.args),
+        (_("Keyword arguments"), node.kwargs),
+        (_("Message options"), node.options),
+    ]
+    names = _names_of(node) if node.has_references else {}
+    return [(label, StoredValue.of(text, names)) for label, text in texts if text not in (None, "", "[]", "{}")]
+
+
+def _names_of(node: NodeRun) -> dict[UUID, str]:
+    """Return the names of the nodes to which a node's arguments refer, of at most ``_MOST_NAMES``, by key."""
+    keys = sorted(referred_to(node.args) | referred_to(node.kwargs))[:_MOST_NAMES]
+    tasks = NodeRun.objects.filter(id__in=keys).values_list("id", "task")
+    return {node.run_id: "run", **{key: short_name(task) for key, task in tasks}}

@@ -1,0 +1,46 @@
+"""The summary of a run: state, counts of nodes by state, times and parameters."""
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from django_tasktree.admin import rendering
+from django_tasktree.encoding.text import readable_json
+from django_tasktree.models import TreeRun
+from django_tasktree.reporting.progress import recent_progress_of
+from django_tasktree.reporting.progress_bar import progress_bar
+from django_tasktree.states import NodeState
+
+
+def run_summary(run: TreeRun, *, look: bool) -> dict[str, Any]:
+    """Return the context of the template.
+
+    Args:
+        run: the run.
+        look: whether to leave out the text of durations that the browser updates, for a live update.
+    """
+    progress = recent_progress_of(run)
+    labels = {"unreached": _("not reached")} if run.is_over else {}
+    return {
+        "subtitle": rendering.run_title(run),
+        "run": run,
+        "badge": rendering.run_badge(run),
+        "bar": progress_bar(progress),
+        "counts": [_count(state, progress.by_state, labels) for state in NodeState if progress.by_state.get(state)],
+        "times": [
+            (_("created"), rendering.moment(run.created_at)),
+            *([(_("due"), rendering.moment(run.eta))] if run.eta else []),
+            *([(_("deadline"), rendering.moment(run.deadline))] if run.deadline else []),
+            (_("started"), rendering.moment(run.started_at)),
+            (_("finished"), rendering.moment(run.finished_at)),
+            (_("duration"), rendering.lasting(run, text=not look)),
+        ],
+        "params": readable_json(run.params, indent=2) if run.params else "",
+    }
+
+
+def _count(state: NodeState, by_state: dict[str, int], labels: dict[str, Any]) -> dict[str, Any]:
+    """Return the number of nodes in a state; PENDING is labelled "not reached" if the run has ended."""
+    if state == NodeState.PENDING and labels:
+        return {"state": state, "badge": rendering.badge("unreached", labels["unreached"]), "number": by_state[state]}
+    return {"state": state, "badge": rendering.badge(state, state.label), "number": by_state[state]}

@@ -1,0 +1,1 @@
+"""The tree of a run on a page: its rows, search, graph and timeline."""

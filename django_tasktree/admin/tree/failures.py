@@ -1,0 +1,45 @@
+"""The first errors of a run."""
+
+from typing import Any
+from uuid import UUID
+
+from django_tasktree.admin.tree.page import place_in_tree
+from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.reporting.node_columns import with_heads
+from django_tasktree.reporting.query_cache import recent
+from django_tasktree.states import NodeState
+
+#: The maximum number of errors.
+MOST = 10
+_COLUMNS = ("run_id", "parent_id", "position", "task", "error_type", "finished_at")
+
+
+def first_failures(run: TreeRun, site: str) -> list[Any]:
+    """Return the nodes that failed first, because later errors are often only consequences.
+
+    Args:
+        run: the run.
+        site: the name of the admin site, for links.
+
+    Returns:
+        The nodes, with two more attributes: ``head_of_error_message``, and ``place``, the link to the node in the tree.
+    """
+    keys = keys_of_first_failures(run)
+    if not keys:
+        return []
+    failed = NodeRun.objects.filter(id__in=keys, run_id=run.id, state=NodeState.FAILURE).only(*_COLUMNS)
+    found: list[Any] = sorted(with_heads(failed, "error_message"), key=lambda row: keys.index(row.id))
+    for row in found:
+        row.place = place_in_tree(row, site)
+    return found
+
+
+def keys_of_first_failures(run: TreeRun) -> list[UUID]:
+    """Return the keys of the nodes that failed first, by finish time. The result may be a few seconds old (cached)."""
+
+    def find() -> list[UUID]:
+        failed = NodeRun.objects.filter(run_id=run.id, state=NodeState.FAILURE)
+        return list(failed.order_by("finished_at").values_list("id", flat=True)[:MOST])
+
+    found: list[UUID] = recent(("failures", run.id, run.state), find)
+    return found

@@ -1,0 +1,166 @@
+"""A page of a tree: up to ``PAGE`` children of one parent, and the first nodes below each of them.
+
+The number of queries is limited, and a page reads at most ``MOST`` rows, however large the tree is.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django_tasktree.admin.addresses import page_address
+from django_tasktree.admin.tree.row import TreeRow, node_rows
+from django_tasktree.encoding.text import short_name
+from django_tasktree.models import NodeRun, TreeRun
+
+#: The number of children of the parent on a page.
+PAGE = 50
+#: The maximum numbers of levels below them, of children of each node there, and of rows in total.
+LEVELS, FEW, MOST = 3, 5, 200
+
+
+@dataclass(frozen=True)
+class TreePage:
+    """The content of the table.
+
+    Attributes:
+        parent: the node whose children the page shows; None for the root nodes.
+        ancestors: the nearest ancestors of the parent, the nearest last.
+        rows: the rows of the table.
+        total: the number of children of the parent.
+        number: the number of the page, from 1.
+    """
+
+    parent: Any
+    ancestors: list[Any]
+    rows: list[TreeRow]
+    total: int
+    number: int
+
+    @property
+    def first(self) -> int:
+        """The position among the parent's children of the page's first one, from 1."""
+        return (self.number - 1) * PAGE + 1
+
+    @property
+    def last(self) -> int:
+        """The position among the parent's children of the page's last one, from 1."""
+        return min(self.number * PAGE, self.total)
+
+    @property
+    def previous(self) -> int | None:
+        """The number of the previous page; None on the first page."""
+        return self.number - 1 if self.number > 1 else None
+
+    @property
+    def next(self) -> int | None:
+        """The number of the next page; None on the last page."""
+        return self.number + 1 if self.last < self.total else None
+
+    @property
+    def path(self) -> list[dict[str, Any]]:
+        """The ancestors and the parent, from the top, for the breadcrumbs."""
+        nodes = [*self.ancestors, self.parent] if self.parent else []
+        return [{"id": node.id, "task": node.task, "name": short_name(node.task)} for node in nodes]
+
+    @property
+    def skips_ancestors(self) -> bool:
+        """Whether ``ancestors`` lacks nodes further up."""
+        return bool(self.ancestors) and self.ancestors[0].parent_id is not None
+
+
+def tree_page(run: TreeRun, parent: Any = None, number: int = 1) -> TreePage:
+    """Return a page of the tree of a run.
+
+    Args:
+        run: the run.
+        parent: the node whose children are shown, as returned by ``parent_of``; None for the root nodes.
+        number: the number of the page, from 1; the nearest existing page is used.
+    """
+    total, number, top = _siblings(run, parent, number)
+    rows = _table(run, top, _below(run, top))
+    return TreePage(parent, _ancestors(parent), rows, total, number)
+
+
+def rows_below(run: TreeRun, parent: Any, number: int, depth: int) -> TreePage:
+    """Return a page of the children of one parent, without the nodes below them.
+
+    Args:
+        run: the run.
+        parent: the node; None for the root nodes.
+        number: the number of the page, from 1; the nearest existing page is used.
+        depth: the indentation of the rows, in levels.
+    """
+    total, number, top = _siblings(run, parent, number)
+    return TreePage(parent, [], [TreeRow(run, node, depth, node.child_count) for node in top], total, number)
+
+
+def place_in_tree(node: Any, site: str) -> str:
+    """Return the URL that shows a node among its siblings in the tree of its run.
+
+    Args:
+        node: the node; its ``run_id``, ``parent_id`` and ``position`` are used.
+        site: the name of the admin site.
+    """
+    page = page_address(site, "treerun_change", node.run_id)
+    query = {"page": str(node.position // PAGE + 1)}
+    if node.parent_id is not None:
+        query["parent"] = str(node.parent_id)
+    return f"{page}?{urlencode(query)}#node-{node.id.hex}"
+
+
+def _siblings(run: TreeRun, parent: Any, number: int) -> tuple[int, int, list[Any]]:
+    parent_id = parent.id if parent else None
+    total = parent.child_count if parent else NodeRun.objects.under(run.id, None).count()
+    number = min(max(number, 1), max((total + PAGE - 1) // PAGE, 1))
+    start = (number - 1) * PAGE
+    return total, number, list(node_rows().under(run.id, parent_id).in_order()[start : start + PAGE])
+
+
+def parent_of(run: TreeRun, node_id: UUID) -> Any:
+    """Return a node of the run, with its nearest ancestors; None if the run has no such node."""
+    columns = [f"{prefix}{name}" for prefix in _ABOVE for name in ("task", "parent", "run", "child_count")]
+    nodes = NodeRun.objects.filter(run_id=run.id, id=node_id).select_related(_ABOVE[-1].rstrip("_"))
+    return nodes.only(*columns).first()
+
+
+_ABOVE = tuple("parent__" * steps for steps in range(5))
+
+
+def _ancestors(parent: Any) -> list[Any]:
+    found: list[Any] = []
+    # One step fewer than were read, so that no step causes a query.
+    while parent is not None and parent.parent_id is not None and len(found) < len(_ABOVE) - 1:
+        parent = parent.parent
+        found.insert(0, parent)
+    return found
+
+
+def _below(run: TreeRun, top: Sequence[Any]) -> dict[UUID, list[Any]]:
+    """Return the first children of each node, by parent. They are read level by level, until ``MOST`` is reached."""
+    children: dict[UUID, list[Any]] = defaultdict(list)
+    level, room = list(top), MOST - len(top)
+    for _ in range(LEVELS):
+        parents = [node.id for node in level if node.child_count]
+        if not parents or room <= 0:
+            break
+        first = node_rows().filter(run_id=run.id, parent_id__in=parents, position__lt=FEW)
+        level = list(first.in_order()[:room])
+        room -= len(level)
+        for node in level:
+            children[node.parent_id].append(node)
+    return children
+
+
+def _table(run: TreeRun, top: Sequence[Any], children: Mapping[UUID, list[Any]]) -> list[TreeRow]:
+    """Return the rows in depth-first order."""
+    rows = []
+    waiting = [(node, 0) for node in reversed(top)]
+    while waiting:
+        node, depth = waiting.pop()
+        shown = children.get(node.id, [])
+        rows.append(TreeRow(run, node, depth, max(node.child_count - len(shown), 0)))
+        waiting.extend((child, depth + 1) for child in reversed(shown))
+    return rows

@@ -1,0 +1,267 @@
+"""The nodes of a tree that is being built: plain Python objects, without a database."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, NoReturn
+
+from django_tasktree.builder.calls import Call, call, check_choice, check_limit
+from django_tasktree.encoding.references import Output
+from django_tasktree.states import OnFailure, RunWhen
+from django_tasktree.types import MessageOptions, NodeOptions, OnFailureOption, R, R_co, RunWhenOption, TaskLike
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class NodeParent:
+    """An object to which nodes can be added: a tree, a node, or the running node."""
+
+    def __init__(self) -> None:
+        self.children: list[TaskTreeNode[Any]] = []
+        self._stack: list[TaskTreeNode[Any]] = []
+
+    @property
+    def outputs(self) -> Output[list[Any]]:
+        """A reference to the list of the results of the successful children, without gather nodes.
+
+        The results are in the order of the children. Use it as an argument of a gather node, or of another node that
+        runs later.
+        """
+        return Output(self, "outputs")
+
+    @property
+    def outcomes(self) -> Output[list[dict[str, Any]]]:
+        """A reference to the outcomes of the children in order, without gather nodes, for a task that handles failures.
+
+        Each outcome is a dict: ``node`` (the key), ``task``, ``args`` and ``kwargs`` (with outputs as text), ``state``
+        (``"SUCCESS"``, ``"FAILURE"``, …), ``result`` (None unless the child succeeded) and ``error`` (None, or a dict
+        with ``type`` and ``message``).
+        """
+        return Output(self, "outcomes")
+
+    @property
+    def subtree_outputs(self) -> Output[list[Any]]:
+        """Like :attr:`outputs`, but for a child with a gather node, the result of that node: map-reduce over levels."""
+        return Output(self, "subtree_outputs")
+
+    def add_task(
+        self,
+        task: TaskLike[R],
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        run_when: RunWhenOption = "success",
+        allow_failure: bool = False,
+        on_failure: OnFailureOption = "continue",
+        max_active: int | None = None,
+        **options: "Unpack[MessageOptions]",
+    ) -> "TaskTreeNode[R]":
+        """Add a task as a child. It runs once this has succeeded, or has finished as ``run_when`` requires.
+
+        Under a tree, it becomes a root node and runs when the run starts.
+
+        Example::
+
+            orders = tree.add_task(fetch_orders, ["2025-01-31"])
+            orders.add_task(check, [orders.output], queue="slow", time_limit=60)
+            orders.add_task(notify, ["the orders can't be fetched"], run_when="failure")
+
+        Args:
+            task: a task instance, a task class, a registered name, or a signature, whose arguments and options are
+                used. The task must derive from :class:`django_tasktree.CallbackTask`.
+            args: positional arguments; never mutated. They follow those of a signature.
+            kwargs: keyword arguments; never mutated. ``callback``, a signature or a list of them, adds children to the
+                node.
+            run_when: the outcome of the parent for which the node runs: ``"success"``, ``"failure"`` or ``"always"``.
+            allow_failure: whether the run, and gather nodes above the node, count as successful even if the node itself
+                fails. The nodes below it depend on their ``run_when`` as usual.
+            on_failure: the effect of a failure of the node, or of any node below it, on the rest of its subtree:
+                ``"continue"``: none; ``"stop"``: nodes that have not started are revoked.
+            max_active: maximum number of nodes below it that are queued, running or waiting for a retry at the same
+                time; None for no limit.
+            **options: options of the message, see :class:`django_tasktree.types.MessageOptions`: those of Celery's
+                ``apply_async`` (times in seconds); and ``on_worker_lost`` and ``max_deliveries``, which override those
+                of the task.
+
+        Returns:
+            The new node, to which children can be added.
+
+        Raises:
+            TaskNotSupported: the task can't be a node; the message explains how to change it.
+            UnknownTask: no task of this name is registered.
+            InvalidOption: an option does not exist, has an invalid value, or excludes another one; or a root node has
+                ``run_when="failure"``, although it has no parent that could fail.
+            TypeError: the arguments do not match the signature of the task.
+        """
+        rules = Rules(run_when, False, allow_failure, on_failure, max_active)
+        return self._add(task, args, kwargs, rules, {**options})
+
+    def gather(
+        self,
+        task: TaskLike[R],
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        run_when: RunWhenOption = "success",
+        allow_failure: bool = False,
+        on_failure: OnFailureOption = "continue",
+        max_active: int | None = None,
+        **options: "Unpack[MessageOptions]",
+    ) -> "TaskTreeNode[R]":
+        """Add a :term:`gather node`: a task that runs once everything else under this has :term:`settled` (fan-in).
+
+        It corresponds to the body of a chord in Celery. The arguments are those of :meth:`add_task`, except for the
+        meaning of ``run_when``.
+
+        Example::
+
+            for part in range(4):
+                tree.add_task(count, [part])
+            tree.gather(add_up, [tree.outputs])
+
+        Args:
+            task: see :meth:`add_task`.
+            args: see :meth:`add_task`.
+            kwargs: see :meth:`add_task`.
+            run_when: when the node runs: ``"success"``: if neither this nor anything else below it failed;
+                ``"failure"``: if something failed; ``"always"``: in both cases.
+            allow_failure: see :meth:`add_task`.
+            on_failure: see :meth:`add_task`.
+            max_active: see :meth:`add_task`.
+            **options: see :meth:`add_task`.
+
+        Returns:
+            The new node, to which children can be added.
+
+        Raises:
+            TaskNotSupported, UnknownTask, InvalidOption, TypeError: see :meth:`add_task`.
+        """
+        rules = Rules(run_when, True, allow_failure, on_failure, max_active)
+        return self._add(task, args, kwargs, rules, {**options})
+
+    def push(
+        self,
+        task: TaskLike[R],
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: "Unpack[NodeOptions]",
+    ) -> "TaskTreeNode[R]":
+        """Add a task below the one that was pushed last, so that pushed tasks run one after another.
+
+        The arguments and errors are those of :meth:`add_task`.
+
+        Example::
+
+            tree.push(fetch, ["2025-01-31"])
+            tree.push(report)  # runs once fetch has succeeded
+            tree.apply_and_join(timeout=60)
+
+        Returns:
+            The new node, to which children can be added.
+        """
+        below = self._stack[-1] if self._stack else self
+        node = below.add_task(task, args, kwargs, **options)
+        self._stack.append(node)
+        return node
+
+    def pop(self) -> "TaskTreeNode[Any]":
+        """Remove the task that was pushed last, with its subtree, and return its node.
+
+        Raises:
+            IndexError: no pushed task is left.
+        """
+        if not self._stack:
+            raise IndexError("pop from an empty stack: every task that was pushed has been taken back")
+        node = self._stack.pop()
+        node.detach()
+        return node
+
+    def _add(self, task: Any, args: Any, kwargs: Any, rules: "Rules", options: dict[str, Any]) -> "TaskTreeNode[Any]":
+        node: TaskTreeNode[Any] = TaskTreeNode(call(task, args, kwargs, options), rules)
+        node.parent = self
+        self.children.append(node)
+        return node
+
+
+class NodeWithOutput(NodeParent, Generic[R_co]):
+    """An object with a result, which can be an argument of nodes that run later."""
+
+    @property
+    def output(self) -> Output[R_co]:
+        """A reference to the result of the node (:term:`output`), for the arguments of a node that runs later."""
+        return Output(self, "output")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The conditions for running a node, and the effects of its failure; see :meth:`NodeParent.add_task`.
+
+    Raises:
+        InvalidOption: a value is invalid.
+    """
+
+    run_when: str = "success"
+    is_gather: bool = False
+    allow_failure: bool = False
+    on_failure: str = "continue"
+    max_active: int | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("run_when", self.run_when, RunWhen)
+        check_choice("on_failure", self.on_failure, OnFailure)
+        check_limit(self.max_active)
+
+
+class TaskTreeNode(NodeWithOutput[R_co], Generic[R_co]):
+    """A :term:`node`: one task in a tree that is being built.
+
+    Attributes:
+        task: the registered name of the task.
+        args: positional arguments, as given.
+        kwargs: keyword arguments, without ``callback``.
+        options: options of the message.
+        rules: the conditions for running the node, and the effects of its failure.
+        parent: the node or tree to which the node was added; None after :meth:`pop`.
+        children: the child nodes, callbacks first.
+    """
+
+    def __init__(self, described: Call, rules: Rules = Rules()) -> None:
+        super().__init__()
+        self.task = described.name
+        self.args = described.args
+        self.kwargs = described.kwargs
+        self.options = described.options
+        self.rules = rules
+        self.parent: NodeParent | None = None
+        for callback in described.callbacks:
+            self.add_task(callback)
+
+    def detach(self) -> None:
+        """Remove the node from its parent."""
+        if self.parent is not None:
+            self.parent.children.remove(self)
+            self.parent = None
+
+    def __repr__(self) -> str:
+        when = "" if self.rules.run_when == RunWhen.SUCCESS else f" when {self.rules.run_when}"
+        kind = "gather " if self.rules.is_gather else ""
+        return f"<{type(self).__name__} {kind}{self.task}{when}, children: {len(self.children)}>"
+
+    def __str__(self) -> NoReturn:
+        """Raise TypeError: a text that contains the node would be passed on instead of the node's result.
+
+        Raises:
+            TypeError: always. Use ``repr()`` to describe the node.
+        """
+        raise TypeError(
+            f"{self!r} has no value before it has run: pass its output, node.output, on as an argument, and use it in "
+            "the task; repr(node) describes the node"
+        )
+
+    def __format__(self, format_spec: str) -> NoReturn:
+        """Raise TypeError, like :meth:`__str__`.
+
+        Raises:
+            TypeError: always.
+        """
+        self.__str__()

@@ -1,0 +1,124 @@
+"""Determine which nodes of a tree have certainly finished when another node starts.
+
+A node runs after all its ancestors. A gather node, and everything below it, also runs after everything else under the
+gather node's parent, except sibling gather nodes and what is below these. Nothing is guaranteed about any other node.
+"""
+
+from collections.abc import Hashable
+from typing import cast
+
+from django_tasktree.builder.nodes import NodeParent, TaskTreeNode
+from django_tasktree.encoding.references import Output, target_of
+from django_tasktree.exceptions import BrokenReference
+
+_REMEDY = (
+    "a node can use the output of a node above it and, if it is a gather node or below one, the outputs of "
+    "everything that was gathered"
+)
+#: Paths with more levels than this are shortened in the middle.
+_MAX_STEPS = 8
+
+
+class Order:
+    """The guaranteed order of the nodes below a root. The cost of a check is logarithmic in the depth.
+
+    Args:
+        root: the tree, or the object to which the nodes were added.
+    """
+
+    def __init__(self, root: NodeParent) -> None:
+        self._nodes: list[NodeParent] = []
+        self._numbers: dict[Hashable, int] = {}
+        # By the number of a node: the number of its parent, the number of an ancestor further up (its jump), its depth,
+        # and the last number below it. The numbers are in depth-first preorder, so the descendants of a node have the
+        # numbers that directly follow its own.
+        self._parents: list[int] = []
+        self._jumps: list[int] = []
+        self._depths: list[int] = []
+        self._last: list[int] = []
+        self._walk(root)
+
+    def _walk(self, root: NodeParent) -> None:
+        stack: list[tuple[NodeParent, int]] = [(root, 0)]
+        while stack:
+            node, parent = stack.pop()
+            self._enter(node, parent)
+            number = self._numbers[node]
+            stack.extend((child, number) for child in reversed(node.children))
+        # Children have higher numbers than their parents, so each is complete before its parent is updated.
+        for number in range(len(self._nodes) - 1, 0, -1):
+            parent = self._parents[number]
+            self._last[parent] = max(self._last[parent], self._last[number])
+
+    def _enter(self, node: NodeParent, parent: int) -> None:
+        number = self._numbers[node] = len(self._nodes)
+        self._nodes.append(node)
+        self._parents.append(parent)
+        self._last.append(number)
+        if number == 0:
+            self._depths.append(0)
+            self._jumps.append(0)
+            return
+        self._depths.append(self._depths[parent] + 1)
+        # Two consecutive jumps of equal length are joined to one, as in a skew-binary number (Myers, 1983).
+        far = self._jumps[parent]
+        joined = self._depths[parent] - self._depths[far] == self._depths[far] - self._depths[self._jumps[far]]
+        self._jumps.append(self._jumps[far] if joined else parent)
+
+    def check(self, node: TaskTreeNode, output: Output) -> None:
+        """Check that the source of a reference has certainly finished when the node starts.
+
+        Args:
+            node: the node that has the reference in its arguments.
+            output: the reference.
+
+        Raises:
+            BrokenReference: the source may not have finished, or is not in the tree; the message names both nodes.
+        """
+        source, kind = target_of(output)
+        if source not in self._numbers:
+            raise BrokenReference(f"{self._name(node)} refers to the {kind} of {source!r}, which is not in its tree")
+        if not self._has_finished(self._numbers[node], self._numbers[source], kind):
+            raise BrokenReference(
+                f"{self._name(node)} refers to the {kind} of {self._name(source)}, "
+                f"which may not have finished by then: {_REMEDY}"
+            )
+
+    def _has_finished(self, node: int, source: int, kind: str) -> bool:
+        if self._is_within(source, node):
+            return False
+        if self._is_within(node, source):
+            # The source itself is above the node. The other kinds refer to the children of the source.
+            return kind == "output" or self._is_gather(self._branch(node, source))
+        return self._is_gather(self._branch(node, source)) and not self._is_gather(self._branch(source, node))
+
+    def _branch(self, node: int, other: int) -> int:
+        """Return the topmost of the node and its ancestors that is neither the other node nor above it."""
+        while not self._is_within(other, parent := self._parents[node]):
+            jump = self._jumps[node]
+            node = parent if self._is_within(other, jump) else jump
+        return node
+
+    def _is_within(self, node: int, top: int) -> bool:
+        return top <= node <= self._last[top]
+
+    def _is_gather(self, node: int) -> bool:
+        return cast("TaskTreeNode", self._nodes[node]).rules.is_gather
+
+    def _name(self, node: Hashable) -> str:
+        """Return the expression that leads from the tree to a node: ``node tree.children[0] (shop.tasks.load)``."""
+        steps: list[str] = []
+        number = self._numbers[node]
+        while number:
+            parent = self._parents[number]
+            siblings = self._nodes[parent].children
+            position = next(i for i, child in enumerate(siblings) if child is self._nodes[number])
+            steps.append(f".children[{position}]")
+            number = parent
+        if not steps:
+            return "the tree"
+        steps.reverse()
+        if len(steps) > _MAX_STEPS:
+            half = _MAX_STEPS // 2
+            steps[half:-half] = [f"… {len(steps) - 2 * half} levels …"]
+        return f"node tree{''.join(steps)} ({getattr(node, 'task', '')})"

@@ -1,5 +1,0 @@
-"""Celery's canvas (chain, group, chord, chunks, map, starmap) as a tree."""
-
-from django_tasktree.canvas.importing import import_canvas
-
-__all__ = ["import_canvas"]

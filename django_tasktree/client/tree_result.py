@@ -1,0 +1,281 @@
+"""The handle of a run, in the manner of Celery's ``AsyncResult``."""
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, overload
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.db import router
+
+from django_tasktree.builder.nodes import TaskTreeNode
+from django_tasktree.client.control import ControlMixin
+from django_tasktree.client.node_result import NodeGroup, NodeResult
+from django_tasktree.client.waiting import await_for, wait_for
+from django_tasktree.control import operations
+from django_tasktree.definitions.relaunch import copy_run
+from django_tasktree.engine.types import Effect
+from django_tasktree.exceptions import RunNotFound
+from django_tasktree.models import HistoryEntry, TreeRun
+from django_tasktree.reporting.progress import Progress, progress_of
+from django_tasktree.states import RUN_FINAL, RunState
+from django_tasktree.types import R
+
+
+class TreeResult(ControlMixin, NodeGroup):
+    """The :term:`handle` of a :term:`run`. ``TreeResult(run_id)`` makes one in any process, at any time.
+
+    Indexed by a position, it returns the handle of that root node. Indexed by a node that was built, it returns the
+    handle of that node; this works only with the handle that the launch returned.
+
+    Example::
+
+        run = tree.apply_async()
+        run.wait(timeout=60)  # "SUCCESS"
+        run[node].get()
+        TreeResult(run.id).progress()
+
+    Args:
+        id: the key of the ``TreeRun``.
+        keys: the keys of the nodes that were built.
+
+    Attributes:
+        id: the key of the ``TreeRun``.
+
+    Raises:
+        ValueError: the ID is not a UUID.
+    """
+
+    def __init__(self, id: UUID | str, keys: Mapping[Hashable, UUID] | None = None) -> None:  # noqa: A002  AsyncResult's word
+        super().__init__(id, None)
+        self.id = self.run_id
+        self._keys = keys or {}
+
+    @overload
+    def __getitem__(self, built: TaskTreeNode[R]) -> "NodeResult[R]": ...
+    @overload
+    def __getitem__(self, built: int) -> "NodeResult[Any]": ...
+    def __getitem__(self, built: TaskTreeNode[Any] | int) -> "NodeResult[Any]":
+        """Return the handle of a node.
+
+        Args:
+            built: a node of the tree that was launched, or the position of a root node.
+
+        Raises:
+            KeyError: the node is not part of the tree from whose launch this handle was returned.
+            IndexError: there is no root node at this position.
+        """
+        if isinstance(built, int):
+            return self.children[built]
+        if built not in self._keys:
+            raise KeyError(f"{built!r} is no node of the tree that this handle was launched from")
+        return NodeResult(self._keys[built])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TreeResult) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.id}>"
+
+    @property
+    def run(self) -> TreeRun:
+        """The row of the run, which is read each time.
+
+        Raises:
+            RunNotFound: there is no such run.
+        """
+        run: TreeRun | None = TreeRun.objects.filter(id=self.id).first()
+        if run is None:
+            raise RunNotFound.of_run(self.id)
+        return run
+
+    @property
+    def state(self) -> str:
+        """The current state of the run."""
+        return self.run.state
+
+    @property
+    def history(self) -> list[HistoryEntry]:
+        """The :term:`history`: the actions on the run and its nodes, with user and time, oldest first."""
+        return list(HistoryEntry.objects.using(router.db_for_write(HistoryEntry)).filter(run_id=self.id).order_by("id"))
+
+    def launch(self, *, by: Any = None) -> Effect:
+        """Launch a :term:`draft` now, even if its ``eta`` is in the future.
+
+        Raises:
+            NotPossible: the run is not a draft.
+        """
+        return operations.launch_draft(self.id, by)
+
+    def retry(self, *, from_node: Any = None, by: Any = None) -> Effect:
+        """Run failed and revoked nodes again (:term:`retry`), and those :term:`not reached` because of them.
+
+        Successful nodes keep their results.
+
+        Args:
+            from_node: run this node again instead, even if it succeeded, with everything that depends on it (see
+                :meth:`NodeResult.rerun`): a :class:`NodeResult`, or a node that was built.
+            by: the user, or a text that names the program or person.
+
+        Returns:
+            The number of nodes that run again, and of successful nodes that are unchanged.
+
+        Raises:
+            NotPossible: nothing has failed or was revoked; or ``from_node`` has not run, or tasks are running among the
+                nodes that depend on it.
+        """
+        if from_node is None:
+            return super().retry(by=by)
+        node = from_node if isinstance(from_node, NodeResult) else self[from_node]
+        return node.rerun(by=by)
+
+    def preview(self, action: str, *, from_node: Any = None, **options: Any) -> Effect:
+        """Return what an :term:`action` would do now, without changing anything.
+
+        Args:
+            action: the name of a method: ``"pause"``, ``"revoke"``, ``"retry"``, ``"delete"``, …
+            from_node: see :meth:`retry`.
+            **options: further arguments of the method; they do not change the numbers.
+
+        Raises:
+            NotPossible: the action itself would raise it.
+            ValueError: there is no such action on runs.
+        """
+        if action == "retry" and from_node is not None:
+            node = from_node if isinstance(from_node, NodeResult) else self[from_node]
+            return node.preview("rerun")
+        return super().preview(action, **options)
+
+    def copy(self, *, by: Any = None, **params: Any) -> "TreeResult":
+        """Launch the same tree once more, as a new run. This run is not changed.
+
+        If the run has a definition, the definition builds the tree again. Otherwise the nodes are copied, without those
+        that task functions added.
+
+        Args:
+            by: the user who launches it.
+            **params: new values for parameters of the definition; the others keep their values.
+
+        Returns:
+            The handle of the new run.
+
+        Raises:
+            NotPossible: parameters were given, but the run has no definition.
+            UnknownDefinition, InvalidParameter: see :func:`django_tasktree.definitions.launch.launch_definition`.
+        """
+        return TreeResult(copy_run(self.run, params, by))
+
+    def delete(self, *, by: Any = None) -> Effect:  # noqa: ARG002  the history is deleted, too
+        """Delete a run that has ended or is a draft, with its nodes, their results, attempts and history.
+
+        Raises:
+            NotPossible: the run has not ended, or protected rows of other apps refer to it.
+        """
+        return operations.delete(self.id)
+
+    async def alaunch(self, *, by: Any = None) -> Effect:
+        """Like :meth:`launch`, without blocking the event loop."""
+        return await sync_to_async(self.launch)(by=by)
+
+    async def aretry(self, *, from_node: Any = None, by: Any = None) -> Effect:
+        """Like :meth:`retry`, without blocking the event loop."""
+        return await sync_to_async(self.retry)(from_node=from_node, by=by)
+
+    async def apreview(self, action: str, *, from_node: Any = None, **options: Any) -> Effect:
+        """Like :meth:`preview`, without blocking the event loop."""
+        return await sync_to_async(self.preview)(action, from_node=from_node, **options)
+
+    async def acopy(self, *, by: Any = None, **params: Any) -> "TreeResult":
+        """Like :meth:`copy`, without blocking the event loop."""
+        return await sync_to_async(self.copy)(by=by, **params)
+
+    async def adelete(self, *, by: Any = None) -> Effect:
+        """Like :meth:`delete`, without blocking the event loop."""
+        return await sync_to_async(self.delete)(by=by)
+
+    def _target(self) -> tuple[UUID, UUID | None]:
+        return self.id, None
+
+    def _handle(self, node_id: UUID) -> "NodeResult[Any]":
+        return NodeResult(node_id)
+
+    def ready(self) -> bool:
+        """Return whether the run has ended."""
+        return self.state in RUN_FINAL
+
+    def successful(self) -> bool:
+        """Return whether the run has ended with SUCCESS."""
+        return self.state == RunState.SUCCESS
+
+    def failed(self) -> bool:
+        """Return whether the run has ended with FAILURE."""
+        return self.state == RunState.FAILURE
+
+    def progress(self) -> Progress:
+        """Return the number of nodes in each state."""
+        return progress_of(self.run)
+
+    def wait(self, timeout: float | None = None) -> str:
+        """Wait until the whole run has ended.
+
+        Args:
+            timeout: maximum waiting time in seconds; None waits without a limit.
+
+        Returns:
+            The final state of the run.
+
+        Raises:
+            WaitTimeout: the run had not ended in time. It continues.
+            RunNotFound: there is no such run.
+            RuntimeError: called inside a task, which Celery forbids (see ``celery.result.allow_join_result``).
+        """
+        return wait_for(self._look_for_end(), timeout, self._described())
+
+    async def await_finished(self, timeout: float | None = None) -> str:
+        """Like :meth:`wait`, without blocking the event loop."""
+        return await await_for(self._look_for_end(), timeout, self._described())
+
+    def get(self, timeout: float | None = None, propagate: bool = True) -> list[Any]:
+        """Wait for the root nodes and return their results; the same as :meth:`join`."""
+        return self.join(timeout, propagate)
+
+    async def aget(self, timeout: float | None = None, propagate: bool = True) -> list[Any]:
+        """Like :meth:`get`, without blocking the event loop."""
+        return await self.ajoin(timeout, propagate)
+
+    def _look_for_end(self) -> Callable[[], str | None]:
+        states = TreeRun.objects.filter(id=self.id).values_list("state", flat=True)
+
+        def look() -> str | None:
+            state = states.first()
+            if state is None:
+                raise RunNotFound.of_run(self.id)
+            return state if state in RUN_FINAL else None
+
+        return look
+
+
+def join_tree(async_result: TreeResult | NodeGroup, timeout: float | None = None) -> list[Any]:
+    """Wait for the first root node, its first child, the first child of that, and so on, and return their results.
+
+    These are the results of tasks that were added with ``push()``.
+
+    Args:
+        async_result: the handle that ``TaskTree.apply_async`` returned.
+        timeout: maximum waiting time for each node in seconds; None waits without a limit.
+
+    Returns:
+        The results in order; ``[]`` for an empty tree.
+
+    Raises:
+        WaitTimeout, NodeNotRun, Exception: see :meth:`django_tasktree.NodeResult.get`.
+    """
+    results = []
+    family: NodeGroup = async_result
+    while (row := family._rows().first()) is not None:
+        node = NodeResult(row.id)
+        results.append(node.get(timeout))
+        family = node.async_result
+    return results

@@ -1,0 +1,1 @@
+"""Registered definitions: functions that build trees, with a name and typed parameters."""

@@ -1,0 +1,201 @@
+"""What follows the commit of a change: publish the queued nodes, advance the run, settle, send signals.
+
+Each of these steps may lead to further ones. They are processed in a loop, in this process, until none is left.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.dispatch import Signal
+
+from django_tasktree.dispatch.message import ref_of
+from django_tasktree.dispatch.open_transactions import rolled_back_after
+from django_tasktree.dispatch.publisher import publish
+from django_tasktree.encoding.errors import describe
+from django_tasktree.engine.lifecycle.advance import advance
+from django_tasktree.engine.lifecycle.finish import finish
+from django_tasktree.engine.lifecycle.settle import finished_but_unsettled, settle
+from django_tasktree.engine.lifecycle.stop import stop_late_children
+from django_tasktree.engine.retrying import retry_transient, retry_transient_flagged
+from django_tasktree.engine.transitions import write_alias
+from django_tasktree.engine.types import Dispatch, Launched, NodeRef, Outcome
+from django_tasktree.exceptions import StaleAttempt
+from django_tasktree.signals import node_finished, run_finished, run_started
+from django_tasktree.states import NodeState, RunState
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class _FollowUp:
+    """The work that follows a commit.
+
+    Attributes:
+        dispatches: queued nodes to publish.
+        advances: whether to queue the nodes of the run that may start now.
+        limit_scope_id: the run or node under whose concurrency limit a slot is free; None looks at all nodes. See
+            :func:`django_tasktree.engine.lifecycle.advance.advance`.
+        settles: whether to settle if there was nothing to publish.
+        settle_from: the lowest node to settle; None starts at the run.
+        finished_but_unsettled: whether nodes anywhere in the run may be finished but unsettled, because an action or a
+            failure revoked nodes in the middle of the tree.
+        ended: the final state of the run, if ``run_finished`` must be sent.
+    """
+
+    dispatches: Iterable[Dispatch] = ()
+    advances: bool = False
+    limit_scope_id: UUID | None = None
+    settles: bool = False
+    settle_from: UUID | None = None
+    finished_but_unsettled: bool = False
+    ended: RunState | None = None
+
+
+def finish_and_propagate(node: NodeRef, outcome: Outcome, sources: Iterable[NodeState] = (NodeState.STARTED,)) -> None:
+    """Finish an attempt; after the commit, publish its children, settle and send ``node_finished``.
+
+    Args:
+        node: the attempt.
+        outcome: its outcome.
+        sources: see :func:`django_tasktree.engine.lifecycle.finish.finish`.
+
+    Raises:
+        StaleAttempt: the attempt is out of date; nothing is written.
+    """
+    follow_up = _finish(node, outcome, sources)
+    transaction.on_commit(partial(_process_outcome, node, outcome, follow_up), using=write_alias())
+
+
+def publish_after_commit(run_id: UUID, dispatches: Iterable[Dispatch]) -> None:
+    """Publish queued nodes when the current transaction commits; without a transaction, now."""
+    transaction.on_commit(partial(_process, run_id, _FollowUp(dispatches)), using=write_alias())
+
+
+def publish_launch_after_commit(launched: Launched) -> None:
+    """Send ``run_started`` and publish the root nodes of a new run when the current transaction commits.
+
+    Args:
+        launched: the run. Nothing is done if it existed already.
+    """
+    if not launched.created:
+        return
+    follow_up = _FollowUp(launched.dispatches, advances=launched.runnable, ended=launched.ended)
+    transaction.on_commit(partial(_process_launch, launched.run_id, follow_up), using=write_alias())
+
+
+def advance_and_settle_after_commit(run_id: UUID, *, started: bool = False, ended: RunState | None = None) -> None:
+    """Queue and settle whatever an action on a run allows when the current transaction commits; send its signals.
+
+    Args:
+        run_id: the run.
+        started: whether the action launched a draft: then ``run_started`` is sent first.
+        ended: the final state that the action gave the run: then ``run_finished`` is sent last.
+    """
+    follow_up = _FollowUp(advances=True, finished_but_unsettled=True, ended=ended)
+    transaction.on_commit(partial(_process_launch if started else _process, run_id, follow_up), using=write_alias())
+
+
+def publish_now(run_id: UUID, dispatches: Iterable[Dispatch]) -> None:
+    """Publish queued nodes. Call it outside any transaction."""
+    _process(run_id, _FollowUp(dispatches))
+
+
+def settle_now(run_id: UUID, node_id: UUID | None) -> None:
+    """Settle a run, upwards from a node or only the run itself, and process what follows.
+
+    Call it outside any transaction.
+
+    Args:
+        run_id: the run.
+        node_id: the node to start at; None starts at the run.
+    """
+    _process(run_id, _FollowUp(settles=True, settle_from=node_id))
+
+
+def advance_and_settle_now(run_id: UUID) -> None:
+    """Queue and settle all nodes of a run that allow it. Call it outside any transaction."""
+    _process(run_id, _FollowUp(advances=True, finished_but_unsettled=True))
+
+
+def advance_now(run_id: UUID) -> int:
+    """Queue the nodes of a run that may start, within its limits, and publish them. Call it outside any transaction.
+
+    Returns:
+        The number of nodes that were queued.
+    """
+    numbers = count()
+    _process(run_id, _FollowUp(dispatch for dispatch, _ in zip(advance(run_id), numbers, strict=False)))
+    return next(numbers)
+
+
+def _finish(node: NodeRef, outcome: Outcome, sources: Iterable[NodeState]) -> _FollowUp:
+    released = finish(node, outcome, sources)
+    return _FollowUp(
+        released.dispatches,
+        # A slot under the limit is free now, or a child waits for one.
+        advances=released.runnable or node.limit_scope_id is not None,
+        limit_scope_id=None if released.runnable else node.limit_scope_id,
+        settles=True,
+        settle_from=node.parent_id if released.settled else node.id,
+        finished_but_unsettled=released.stopped,
+        ended=released.ended,
+    )
+
+
+def _process_outcome(node: NodeRef, outcome: Outcome, follow_up: _FollowUp) -> None:
+    _send(node_finished, run_id=node.run_id, node_id=node.id, state=outcome.state)
+    if outcome.added:
+        retry_transient(lambda: stop_late_children(node))
+    _process(node.run_id, follow_up)
+
+
+def _process_launch(run_id: UUID, follow_up: _FollowUp) -> None:
+    _send(run_started, run_id=run_id)
+    _process(run_id, follow_up)
+
+
+def _process(run_id: UUID, follow_up: _FollowUp) -> None:
+    queue = deque([follow_up])
+    while queue:
+        work = queue.popleft()
+        report = publish(work.dispatches)
+        queue.extend(_fail(dispatch, error) for dispatch, error in report.refused)
+        if work.settles and report.seen == 0:
+            queue.extend(_settle(run_id, work.settle_from))
+        if work.finished_but_unsettled:
+            for node_id in retry_transient(lambda: finished_but_unsettled(run_id)):
+                queue.extend(_settle(run_id, node_id))
+            queue.extend(_settle(run_id, None))
+        if work.advances:
+            queue.append(_FollowUp(advance(run_id, work.limit_scope_id)))
+        if work.ended is not None:
+            _send(run_finished, run_id=run_id, state=work.ended)
+
+
+def _settle(run_id: UUID, node_id: UUID | None) -> Iterator[_FollowUp]:
+    settled = retry_transient_flagged(lambda again: settle(run_id, node_id, again=again))
+    if settled.dispatches or settled.runnable or settled.ended is not None:
+        yield _FollowUp(settled.dispatches, advances=settled.runnable, ended=settled.ended)
+
+
+def _fail(dispatch: Dispatch, error: Exception) -> _FollowUp:
+    """Fail a node whose message can't be created."""
+    try:
+        return _finish(ref_of(dispatch), Outcome(NodeState.FAILURE, error=describe(error)), [NodeState.QUEUED])
+    except StaleAttempt:
+        logger.info("node %s is no longer queued: the message that could not be created is not needed", dispatch.id)
+        return _FollowUp()
+
+
+def _send(signal: Signal, **values: Any) -> None:
+    """Call the receivers of a signal; isolate the caller from their exceptions and open transactions."""
+    if signal.has_listeners():
+        with rolled_back_after("a receiver of a signal"):
+            signal.send_robust(sender=None, **values)

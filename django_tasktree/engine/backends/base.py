@@ -1,0 +1,307 @@
+"""The statements that all supported databases share, and how hand-written statements are executed."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache, lru_cache
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from django_tasktree.encoding import times
+from django_tasktree.encoding.node_error import NodeError
+from django_tasktree.engine.literals import literals
+from django_tasktree.engine.rules import FAILURE_COUNTS, IS_UNSETTLED, RUN_LETS_START, SUBTREE_LETS_START
+from django_tasktree.engine.transitions import SqlMove
+from django_tasktree.engine.types import CompanionRow, NodeRef, Outcome, Released
+from django_tasktree.models import HistoryEntry, NodeAttempt, NodeRun, TreeRun
+from django_tasktree.states import CLAIMABLE, NODE_FINAL, RUN_GOING, NodeState
+
+#: Time limits in seconds of limited statements: for waiting for a lock, and for the whole statement.
+LOCK_WAIT = 1
+LONGEST_STATEMENT = 20
+
+NO_ERROR = NodeError("", "")
+
+_CLAIM = SqlMove(tuple(CLAIMABLE), NodeState.STARTED)
+# IS TRUE prevents MariaDB from using the index on task_id. With the index, it would lock the index entry first and the
+# row second, and deadlock with a transaction that has locked the row and is changing its task id.
+_CLAIM_NODE = f"""
+    UPDATE {{node}} SET {_CLAIM.assignment()}, worker = %s, worker_id = %s, started_at = %s, attempts = attempts + 1
+    WHERE id = %s AND (task_id = %s) IS TRUE AND {_CLAIM.guard()} AND {SUBTREE_LETS_START.sql(node="")}
+        AND EXISTS (SELECT 1 FROM {{run}} run WHERE run.id = %s AND {RUN_LETS_START.sql(run="run")})
+"""  # noqa: S608  put together from constants
+
+_WRITE_OUTCOME = """
+    UPDATE {{node}} SET {state}, finished_at = %s, result = %s, error_type = %s, error_message = %s,
+        error_args = %s, traceback = %s, settled = %s, subtree_failed = %s AND {counts}, runnable = FALSE,
+        child_count = child_count + %s
+    WHERE id = %s AND (task_id = %s) IS TRUE AND {guard}
+"""
+_WITH_CHILDREN = " AND child_count = %s"
+
+# Whether the first unsettled node under a parent is a gather node; NULL if all have settled. Gather nodes sort last, so
+# if the first one is a gather node, nothing else is left. Among equals the highest position comes first: children tend
+# to settle in order of position, so the scan starts where the index still has live entries.
+# MariaDB filesorts if ORDER BY contains a constant column. To PostgreSQL, parent_id is not constant when it IS NULL, so
+# there ORDER BY must contain it to use the index.
+_FIRST_UNSETTLED = f"""
+    SELECT CASE WHEN {IS_UNSETTLED.sql(node="child")} THEN child.is_gather END FROM {{{{node}}}} child WHERE {{under}}
+    ORDER BY {{order}} child.settled, child.is_gather, child.position DESC LIMIT 1
+"""  # noqa: S608  put together from constants
+# There is no condition on run_id: while PostgreSQL's statistics do not include a new run yet, it would read all nodes
+# of the run through another index. All children belong to the same run.
+_UNDER_NODE = _FIRST_UNSETTLED.format(under="child.parent_id = %s", order="child.run_id,")
+LOOK_AT_NODE = f"""
+    SELECT parent.parent_id, parent.state, parent.settled, parent.child_count, parent.revision, parent.allow_failure,
+        ({_UNDER_NODE})
+    FROM {{node}} parent WHERE parent.id = %s
+"""  # noqa: S608  put together from the constants above
+_UNDER_RUN = "child.parent_id IS NULL AND child.run_id = %s"
+
+# SKIPPED is left out: nodes not reached below a skipped node stay unsettled, which only single steps take into account.
+_IN_LINE = f"state IN ({literals(NODE_FINAL - {NodeState.SKIPPED})})"
+_LINE_UP = f"""
+    WITH RECURSIVE line (id, parent_id, state, child_count, revision, allow_failure, step) AS (
+        SELECT id, parent_id, state, child_count, revision, allow_failure, 0 FROM {{table}}
+        WHERE id = %s AND NOT settled AND {_IN_LINE}
+        UNION ALL
+        SELECT node.id, node.parent_id, node.state, node.child_count, node.revision, node.allow_failure, line.step + 1
+        FROM {{table}} node JOIN line ON node.id = line.parent_id
+        WHERE line.step < %s AND NOT node.settled AND node.{_IN_LINE}
+    )
+    SELECT id, parent_id, state, child_count, revision, allow_failure FROM line ORDER BY step
+"""  # noqa: S608  put together from constants
+
+
+def look_at_run_sql(order: str) -> str:
+    """Return the statement that reads a run and what is left to settle under it.
+
+    Args:
+        order: the first column of ORDER BY, with a comma; empty if the database treats that column as constant.
+    """
+    first = _FIRST_UNSETTLED.format(under=_UNDER_RUN, order=order)
+    return f"""
+        SELECT run.revision, ({first}) FROM {{run}} run WHERE run.id = %s AND run.state IN ({literals(RUN_GOING)})
+    """  # noqa: S608
+
+
+@cache
+def _outcome_sql(wanted: SqlMove, *, with_children: bool) -> str:
+    """Return the statement that makes a transition to a final state; see :meth:`Backend.outcome_sql`."""
+    counts = FAILURE_COUNTS.given(state=wanted.target).sql(node="")
+    write = _WRITE_OUTCOME.format(state=wanted.assignment(), counts=counts, guard=wanted.guard()).strip()
+    return write + _WITH_CHILDREN if with_children else write
+
+
+def outcome_values(
+    node: NodeRef, outcome: Outcome, *, settles: bool = False, children: int | None = None
+) -> tuple[Any, ...]:
+    """Return the values of the statement that writes an outcome; ``children`` as in :meth:`Backend.outcome_sql`."""
+    error = outcome.error or NO_ERROR
+    # Nothing below a skipped node is reached, so it settles at once.
+    settles = settles or outcome.state == NodeState.SKIPPED
+    return (
+        outcome.at,
+        outcome.result,
+        error.type,
+        error.message,
+        error.args,
+        error.traceback,
+        settles,
+        settles,
+        sum(spec.parent_id == node.id for spec in outcome.added),
+        node.id,
+        node.task_id,
+        *(() if children is None else (children,)),
+    )
+
+
+def as_uuid(value: Any) -> UUID:
+    """Convert the value of a UUID column, which is text if the database has no UUID type."""
+    return value if isinstance(value, UUID) else UUID(value)
+
+
+@lru_cache(maxsize=64)
+def _with_tables(sql: str) -> str:
+    return sql.format(node=NodeRun._meta.db_table, run=TreeRun._meta.db_table, attempt=NodeAttempt._meta.db_table)
+
+
+def _uuid(value: UUID, database: BaseDatabaseWrapper) -> Any:
+    return value if database.features.has_native_uuid_field else value.hex
+
+
+_ADAPTERS: dict[type, Callable[[Any, BaseDatabaseWrapper], Any]] = {UUID: _uuid, datetime: times.for_database}
+
+
+@dataclass(frozen=True)
+class Backend(ABC):
+    """The statements of one kind of database server.
+
+    Attributes:
+        connection: the connection on which they are executed.
+    """
+
+    connection: BaseDatabaseWrapper
+
+    #: The expression for a random UUID in a statement on a table whose primary key is ``id``.
+    random_id: ClassVar[str]
+    look_at_run_statement = look_at_run_sql("child.parent_id,")
+
+    def execute(self, sql: str, *values: Any) -> int:
+        """Execute a statement.
+
+        Args:
+            sql: the statement, with ``{node}``, ``{run}`` and ``{attempt}`` for the names of tables and ``%s`` for
+                values.
+            *values: the values; UUIDs and datetimes are converted for the database.
+
+        Returns:
+            The number of rows that the statement matched.
+        """
+        with self.connection.cursor() as cursor:
+            cursor.execute(_with_tables(sql), self._adapted(values))
+            return int(cursor.rowcount)
+
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Execute a query and return its rows; see :meth:`execute`."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(_with_tables(sql), self._adapted(values))
+            found: list[tuple[Any, ...]] = cursor.fetchall()
+            return found
+
+    def _adapted(self, values: tuple[Any, ...]) -> list[Any]:
+        return [
+            _ADAPTERS[type(value)](value, self.connection) if type(value) in _ADAPTERS else value for value in values
+        ]
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """Ask the database for the time, in one query; see :func:`django_tasktree.engine.backends.database_now`."""
+
+    @abstractmethod
+    def limited_statements(self) -> AbstractContextManager[Any]:
+        """Limit each statement of the block; see :func:`django_tasktree.engine.statement_limits.limited_statements`."""
+
+    def claim(self, node: NodeRef, worker: str, worker_id: UUID | None, at: datetime) -> bool:
+        """Take a queued node that may start now; see :func:`django_tasktree.engine.lifecycle.claim.claim`."""
+        _CLAIM.check()
+        return self.execute(_CLAIM_NODE, worker, worker_id, at, node.id, node.task_id, node.run_id) == 1
+
+    def write_outcome(self, node: NodeRef, outcome: Outcome, wanted: SqlMove, *, is_leaf: bool = False) -> bool:
+        """Write an attempt's outcome, and its companion row if it has one.
+
+        Args:
+            node: the attempt.
+            outcome: how the attempt ended.
+            wanted: the transition.
+            is_leaf: write the outcome only if the node has no children, and settle the node.
+
+        Returns:
+            False if nothing was written: another attempt has taken over, the node has finished already, or it has
+            children although ``is_leaf`` is set.
+        """
+        children = 0 if is_leaf else None
+        statement = self.outcome_sql(wanted, children=children)
+        values = outcome_values(node, outcome, settles=is_leaf, children=children)
+        if outcome.companion is None:
+            return self.execute(statement, *values) == 1
+        return self.write_with_companion(statement, values, outcome.companion)
+
+    def write_with_companion(self, statement: str, values: tuple[Any, ...], companion: CompanionRow) -> bool:
+        """Write an outcome and, if it was written, its companion row.
+
+        Args:
+            statement: the statement that writes the outcome.
+            values: the values of the statement.
+            companion: the row.
+
+        Returns:
+            False if nothing was written.
+        """
+        with transaction.atomic(using=self.connection.alias):
+            if self.execute(statement, *values) != 1:
+                return False
+            placeholders = ", ".join(["%s"] * len(companion.values))
+            insert = f"{companion.insert} VALUES ({placeholders}) {companion.on_conflict}"
+            self.execute(insert, *companion.values)
+        return True
+
+    def finish_parent(self, node: NodeRef, outcome: Outcome, wanted: SqlMove) -> Released | None:  # noqa: ARG002
+        """Write an outcome and queue or skip the node's children in one statement, if the database supports this.
+
+        Returns:
+            The children that were queued; None if nothing was written.
+        """
+        return None
+
+    def look_at_node(self, node_id: UUID) -> tuple[Any, ...] | None:
+        """Read a node and what is left to settle under it.
+
+        Returns:
+            The node's parent, state, ``settled``, ``child_count``, ``revision`` and ``allow_failure``; and whether only
+            gather nodes are left to settle under it, or None if nothing is left. None if the node does not exist.
+        """
+        found = self.rows(LOOK_AT_NODE, node_id, node_id)
+        if not found:
+            return None
+        parent_id, *rest = found[0]
+        return (None if parent_id is None else as_uuid(parent_id), *rest)
+
+    def look_at_run(self, run_id: UUID) -> tuple[Any, ...] | None:
+        """Read a run and what is left to settle under it.
+
+        Returns:
+            The run's revision; and whether only gather nodes are left to settle, or None if nothing is left. None if
+            the state of the run is not one of ``RUN_GOING``.
+        """
+        found = self.rows(self.look_at_run_statement, run_id, run_id)
+        return found[0] if found else None
+
+    def line_up(self, node_id: UUID, most: int) -> list[NodeRun]:
+        """Read the chain of finished but unsettled nodes from a node upwards, lowest first.
+
+        Args:
+            node_id: the node.
+            most: the maximum number of ancestors.
+        """
+        key = NodeRun._meta.pk.get_db_prep_value(node_id, self.connection)
+        statement = _LINE_UP.format(table=NodeRun._meta.db_table)
+        return list(NodeRun.objects.using(self.connection.alias).raw(statement, [key, most]))
+
+    def delete_nodes(self, ids: list[UUID]) -> int:
+        """Delete nodes with their attempts, and detach children in other batches and history entries.
+
+        Returns:
+            How many nodes were deleted.
+        """
+        keys = ", ".join(["%s"] * len(ids))
+        history = HistoryEntry._meta.db_table
+        self.execute(f"DELETE FROM {NodeAttempt._meta.db_table} WHERE node_id IN ({keys})", *ids)  # noqa: S608
+        self.execute(f"UPDATE {history} SET node_id = NULL WHERE node_id IN ({keys})", *ids)  # noqa: S608
+        self.detach_children(ids, keys)
+        return self.execute(f"DELETE FROM {NodeRun._meta.db_table} WHERE id IN ({keys})", *ids)  # noqa: S608
+
+    def detach_children(self, ids: list[UUID], keys: str) -> None:
+        """Detach those children of some nodes that are not deleted in the same statement.
+
+        Args:
+            ids: the parents, which are to be deleted.
+            keys: a placeholder for each of them, separated by commas.
+        """
+        statement = f"UPDATE {NodeRun._meta.db_table} SET parent_id = NULL WHERE parent_id IN ({keys})"  # noqa: S608
+        self.execute(f"{statement} AND id NOT IN ({keys})", *ids, *ids)
+
+    def outcome_sql(self, wanted: SqlMove, children: int | None = None) -> str:
+        """Return the statement that writes an outcome; :func:`outcome_values` returns its values.
+
+        Args:
+            wanted: the transition.
+            children: how many children the node must have; None: any number.
+        """
+        wanted.check()
+        return _outcome_sql(wanted, with_children=children is not None)

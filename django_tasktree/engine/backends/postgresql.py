@@ -1,0 +1,132 @@
+"""PostgreSQL, which can chain UPDATEs: it finishes a node with children in one statement instead of a transaction."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from django.db import transaction
+
+from django_tasktree.encoding import times
+from django_tasktree.engine.backends.base import LOCK_WAIT, LONGEST_STATEMENT, Backend, outcome_values
+from django_tasktree.engine.conditions import NEVER
+from django_tasktree.engine.rules import FITS, MAY_START
+from django_tasktree.engine.transitions import SqlMove
+from django_tasktree.engine.types import DISPATCH_COLUMNS, CompanionRow, Dispatch, NodeRef, Outcome, Released
+from django_tasktree.states import NodeState
+
+_LIMITS = f"SET LOCAL lock_timeout = '{LOCK_WAIT}s'; SET LOCAL statement_timeout = '{LONGEST_STATEMENT}s'"
+
+_FINISH = """
+    WITH finished AS ({write} RETURNING id),
+    released AS (
+        UPDATE {{node}} child SET
+            {state},
+            runnable = {fits} AND NOT {free},
+            settled = NOT {fits},
+            queued_at = CASE WHEN {fits} AND {free} THEN %s END,
+            finished_at = CASE WHEN NOT {fits} THEN %s END
+        FROM finished, {{run}} run
+        WHERE child.parent_id = finished.id AND child.run_id = %s AND run.id = child.run_id
+            AND {guard} AND {which}
+        RETURNING child.position, child.state, {columns}
+    )
+    {companion}
+    SELECT released.* FROM finished LEFT JOIN released ON TRUE ORDER BY released.position
+"""
+_FREE = MAY_START.sql(node="child", run="run")
+_RELEASE = SqlMove(
+    (NodeState.PENDING,),
+    None,
+    (("NOT {fits}", NodeState.SKIPPED), (_FREE, NodeState.QUEUED)),
+)
+_COLUMNS = ", ".join(f"child.{name}" for name in DISPATCH_COLUMNS)
+_WRITE = "WITH finished AS ({write} RETURNING id) {insert}"
+
+
+class PostgreSQL(Backend):
+    """PostgreSQL."""
+
+    random_id = "gen_random_uuid()"
+
+    def now(self) -> datetime:
+        """See :meth:`Backend.now`. The query asks for UTC, as the default is the time zone of the session."""
+        now: datetime = self.rows("SELECT statement_timestamp() AT TIME ZONE 'UTC'")[0][0]
+        return times.as_stored(now.replace(tzinfo=times.UTC))
+
+    def limited_statements(self) -> AbstractContextManager[Any]:
+        """See :meth:`Backend.limited_statements`.
+
+        The limits are set in each transaction, because a connection pooler would pass limits of a session to other
+        clients.
+        """
+        return self.connection.execute_wrapper(_PerTransaction())
+
+    def write_with_companion(self, statement: str, values: tuple[Any, ...], companion: CompanionRow) -> bool:
+        """See :meth:`Backend.write_with_companion`."""
+        both = _WRITE.format(write=statement, insert=_insert(companion))
+        return self.execute(both, *values, *companion.values) == 1
+
+    def finish_parent(self, node: NodeRef, outcome: Outcome, wanted: SqlMove) -> Released | None:
+        """See :meth:`Backend.finish_parent`. The statement does the same as the steps in ``finish`` and ``release``."""
+        # Require the known number of children: the statement would not see a child that is being added from outside.
+        write = self.outcome_sql(wanted, children=node.child_count)
+        values = outcome_values(node, outcome, children=node.child_count)
+        if outcome.state == NodeState.SKIPPED:
+            return Released(settled=True) if self.execute(write, *values) else None
+        now = times.now()
+        more = () if outcome.companion is None else outcome.companion.values
+        _RELEASE.check()
+        companion = "" if outcome.companion is None else f", companion AS ({_insert(outcome.companion)})"
+        statement = _finish_sql(write, outcome.state, companion, skip_children=outcome.skip_children)
+        rows = self.rows(statement, *values, now, now, node.run_id, *more)
+        if not rows:
+            return None
+        queued = [Dispatch.of_columns(columns) for _, state, *columns in rows if state == NodeState.QUEUED]
+        return Released(queued, runnable=any(row[1] == NodeState.PENDING for row in rows))
+
+
+@lru_cache(maxsize=64)
+def _finish_sql(write: str, state: NodeState, companion: str, *, skip_children: bool) -> str:
+    fits = NEVER if skip_children else FITS.given(parent__state=state)
+    fits_sql = f"({fits.sql(node='child')})"
+    return _FINISH.format(
+        write=write,
+        state=_RELEASE.assignment("child.").format(fits=fits_sql),
+        guard=_RELEASE.guard("child."),
+        fits=fits_sql,
+        free=_FREE,
+        which="TRUE" if skip_children else "NOT child.is_gather",
+        columns=_COLUMNS,
+        companion=companion,
+    )
+
+
+def _insert(companion: CompanionRow) -> str:
+    """Return the part of a statement that inserts the row if, and only if, the outcome is written."""
+    placeholders = ", ".join(["%s"] * len(companion.values))
+    return f"{companion.insert} SELECT {placeholders} FROM finished {companion.on_conflict}"  # noqa: S608  names of Django's own
+
+
+class _PerTransaction:
+    """Set the limits at the beginning of each transaction. A statement outside a transaction gets its own one."""
+
+    def __init__(self) -> None:
+        self._limited: Any = None
+
+    def __call__(self, execute: Callable[..., Any], statement: Any, params: Any, many: bool, context: Any) -> Any:
+        connection = context["connection"]
+        if not connection.in_atomic_block:
+            with transaction.atomic(using=connection.alias):
+                return self._execute(connection, execute, statement, params, many, context)
+        return self._execute(connection, execute, statement, params, many, context)
+
+    def _execute(self, connection: Any, execute: Callable[..., Any], *statement: Any) -> Any:
+        outermost = connection.atomic_blocks[0]
+        if self._limited is not outermost:
+            self._limited = outermost
+            # Use the driver's own cursor, so that this statement does not pass through the wrapper again.
+            with connection.connection.cursor() as cursor:
+                cursor.execute(_LIMITS)
+        return execute(*statement)

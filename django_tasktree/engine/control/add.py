@@ -1,0 +1,73 @@
+"""Add nodes to a run from outside, whether the run is active or has ended."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db.models import F, Max
+from django.utils.translation import gettext_noop as _
+
+from django_tasktree.engine.control.reachability import ADDED_IN_VAIN, refuse_dead_end
+from django_tasktree.engine.control.reset import call_back, release, reopen, unsettle
+from django_tasktree.engine.lifecycle.launch import insert_nodes
+from django_tasktree.engine.scopes import place_below, place_in_run
+from django_tasktree.engine.transitions import nodes
+from django_tasktree.engine.types import NodeSpec, Placement
+from django_tasktree.exceptions import NotPossible
+from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.states import Hold, NodeState
+
+
+def place_in(run: TreeRun, parent_id: UUID | None) -> Placement:
+    """Return the placement of new nodes in a run that the caller has locked.
+
+    Args:
+        run: the run.
+        parent_id: the node to which the nodes are added; None: they become root nodes.
+
+    Raises:
+        NotPossible: if nothing below the node would ever run, because it, or the ancestor that it waits for, was
+            skipped or revoked.
+    """
+    siblings = nodes().under(run.id, parent_id)
+    first = (siblings.aggregate(last=Max("position"))["last"] or 0) + 1 if siblings.exists() else 0
+    if parent_id is None:
+        return place_in_run(run.id, run.on_failure, run.max_active, first)
+    return place_below(_open_to_children(parent_id), first)
+
+
+def add(run: TreeRun, place: Placement, specs: Sequence[NodeSpec]) -> None:
+    """Insert nodes. New nodes whose parent has finished already become runnable, or are skipped if they do not fit.
+
+    Call it in the transaction in which the run was locked, and call ``advance`` after commit.
+
+    Args:
+        run: the locked run.
+        place: the result of :func:`place_in`.
+        specs: the nodes, each parent before its children.
+
+    Raises:
+        NotPossible: see :func:`place_in`.
+    """
+    hold = Hold.NONE
+    tops = [spec.id for spec in specs if spec.parent_id == place.parent_id]
+    if place.parent_id is not None:
+        # Write the parent first: an attempt that finishes at this moment has released its children before, or releases
+        # the new ones too.
+        nodes().filter(id=place.parent_id).update(child_count=F("child_count") + len(tops))
+        # Check again: the parent may have been skipped or revoked before it was locked.
+        hold = Hold(_open_to_children(place.parent_id).hold)
+    insert_nodes(run.id, specs, hold=hold)
+    unsettle(run.id, tops)
+    call_back(run.id, tops)
+    release(run.id, tops)
+    reopen(run)
+
+
+def _open_to_children(parent_id: UUID) -> NodeRun:
+    parent: NodeRun = nodes().get(id=parent_id)
+    if parent.state == NodeState.SKIPPED or parent.hold == Hold.REVOKED:
+        raise NotPossible(
+            _("node %(node)s is %(state)s: nodes added to it would never run"), node=parent_id, state=parent.state
+        )
+    refuse_dead_end(parent_id, ADDED_IN_VAIN, node=parent_id)
+    return parent

@@ -1,0 +1,108 @@
+"""finish: after the task function has ended, write the node's outcome and release its children."""
+
+from collections.abc import Iterable
+
+from django.db import transaction
+
+from django_tasktree.conf import settings
+from django_tasktree.encoding.node_error import NodeError
+from django_tasktree.engine.backends import backend
+from django_tasktree.engine.backends.base import NO_ERROR
+from django_tasktree.engine.lifecycle.launch import insert_nodes
+from django_tasktree.engine.lifecycle.release import queued_children, release_children
+from django_tasktree.engine.lifecycle.stop import lock_stopped, stop_on_failure
+from django_tasktree.engine.retrying import retry_transient_flagged
+from django_tasktree.engine.rules import FAILURE_COUNTS
+from django_tasktree.engine.transitions import SqlMove, nodes, write_alias
+from django_tasktree.engine.types import NodeRef, Outcome, Released
+from django_tasktree.exceptions import StaleAttempt
+from django_tasktree.states import NODE_FAILED, RUN_FINAL, Hold, NodeState
+
+_STARTED = (NodeState.STARTED,)
+#: State -> the condition under which a node in that state counts as failed; no entry for states that never do.
+_COUNTS = {state: FAILURE_COUNTS.given(state=state).q() for state in NODE_FAILED}
+
+
+def finish(node: NodeRef, outcome: Outcome, sources: Iterable[NodeState] = _STARTED) -> Released:
+    """Write an attempt's outcome; in the same transaction insert the nodes that the task added and release children.
+
+    Transient database errors are retried, unless the caller has opened a transaction.
+
+    The caller publishes the returned nodes after commit, and then settles: from the node itself if it has children,
+    otherwise from its parent.
+
+    Args:
+        node: the attempt.
+        outcome: how the attempt ended.
+        sources: the states that the node may be in: STARTED, unless no worker has started it.
+
+    Returns:
+        The nodes that were queued, and what else the end of the node led to.
+
+    Raises:
+        StaleAttempt: if another attempt has taken over, or the node has finished already; nothing was written.
+    """
+    wanted = SqlMove(tuple(sources), outcome.state)
+
+    def attempt(again: bool) -> Released:
+        try:
+            return _try(node, outcome, wanted)
+        except StaleAttempt:
+            # An earlier try may have committed although its reply was lost.
+            done = _already(node, outcome) if again else None
+            if done is None:
+                raise
+            return done
+
+    return retry_transient_flagged(attempt)
+
+
+def _already(node: NodeRef, outcome: Outcome) -> Released | None:
+    mine = nodes().filter(id=node.id, task_id=node.task_id, state=outcome.state, finished_at=outcome.at)
+    settled: bool | None = mine.values_list("settled", flat=True).first()
+    if settled is None:
+        return None
+    stopped = node.stop_scope_id is not None and outcome.state in NODE_FAILED
+    return Released(queued_children(node.run_id, node.id), runnable=True, stopped=stopped, settled=settled)
+
+
+def _try(node: NodeRef, outcome: Outcome, wanted: SqlMove) -> Released:
+    counts = _COUNTS.get(outcome.state)
+    if node.stop_scope_id is None or counts is None:
+        return _finish(node, outcome, wanted)
+    with transaction.atomic(using=write_alias()):
+        lock_stopped(node)
+        released = _finish(node, outcome, wanted)
+        return stop_on_failure(node) if nodes().filter(counts, id=node.id).exists() else released
+
+
+def _finish(node: NodeRef, outcome: Outcome, wanted: SqlMove) -> Released:
+    is_leaf = node.child_count == 0 and not outcome.added
+    if is_leaf and backend().write_outcome(node, outcome, wanted, is_leaf=True):
+        return Released(settled=True)
+    if 0 < node.child_count <= settings.batch_size and not outcome.added:
+        released = backend().finish_parent(node, outcome, wanted)
+        if released is not None:
+            return released
+    with transaction.atomic(using=write_alias()):
+        if not backend().write_outcome(node, outcome, wanted):
+            raise StaleAttempt.of(node.id, node.task_id)
+        if outcome.added:
+            insert_nodes(node.run_id, outcome.added, hold=_hold_of_children(node), added_at_runtime=True)
+        return release_children(node, outcome)
+
+
+def _hold_of_children(node: NodeRef) -> Hold:
+    """Return the hold of children that the task added: REVOKED if the run has ended, else the hold of the node."""
+    hold, run_state = nodes().values_list("hold", "run__state").get(id=node.id)
+    return Hold.REVOKED if run_state in RUN_FINAL else Hold(hold)
+
+
+def error_values(error: NodeError = NO_ERROR) -> dict[str, str]:
+    """Return the values of the columns that store an error; by default the values for no error."""
+    return {
+        "error_type": error.type,
+        "error_message": error.message,
+        "error_args": error.args,
+        "traceback": error.traceback,
+    }

@@ -1,0 +1,185 @@
+"""launch: insert a run and its nodes in one transaction, and queue the root nodes. A draft is started later.
+
+Nodes that are added to a run later are inserted here too.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+
+from django_tasktree.conf import settings
+from django_tasktree.encoding import times
+from django_tasktree.engine.lifecycle.settle import settle_run
+from django_tasktree.engine.rules import FAILURE_COUNTS
+from django_tasktree.engine.transitions import begin, move, nodes, runs, write_alias
+from django_tasktree.engine.types import Dispatch, Launched, NodeSpec, RunSpec
+from django_tasktree.exceptions import KeyInUse
+from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.states import Hold, NodeState, RunState
+
+#: How many root nodes are compared, by their tasks, when a key is used again.
+_COMPARED = 10
+#: The columns of a node's row that its specification has.
+_COLUMNS = tuple(field.name for field in fields(NodeSpec))
+
+
+def launch(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> Launched:
+    """Insert a run and queue its root nodes. Root nodes of a draft, or of a run with a limit, become runnable instead.
+
+    Args:
+        run_spec: the run; a ``key`` makes the launch idempotent.
+        specs: the nodes, each parent before its children.
+
+    Returns:
+        The run's id, and the root nodes to publish after the caller's transaction, if any, has committed.
+
+    Raises:
+        KeyInUse: if the key belongs to a run of a different definition, parameters or tree.
+    """
+    existing = find_by_key(run_spec, specs)
+    if existing is not None:
+        return Launched(existing, created=False)
+    try:
+        with transaction.atomic(using=write_alias()):
+            return _insert(run_spec, specs)
+    except IntegrityError:
+        # Another launch with this key has committed in the meantime; any other integrity error is raised.
+        existing = find_by_key(run_spec, specs)
+        if existing is None:
+            raise
+        return Launched(existing, created=False)
+
+
+def start(run_id: UUID) -> bool:
+    """Move a draft to STARTED. The caller calls ``advance`` after commit.
+
+    Returns:
+        False if the run is no longer a draft.
+    """
+    values = {"started_at": times.now(), "revision": F("revision") + 1}
+    return move(runs().filter(id=run_id), [RunState.DRAFT], RunState.STARTED, **values) == 1
+
+
+def insert_nodes(
+    run_id: UUID,
+    specs: Iterable[NodeSpec],
+    *,
+    roots: NodeState = NodeState.PENDING,
+    roots_runnable: bool = False,
+    hold: Hold = Hold.NONE,
+    added_at_runtime: bool = False,
+) -> None:
+    """Insert the nodes of a run.
+
+    Args:
+        run_id: the run.
+        specs: the nodes, each parent before its children.
+        roots: the state of root nodes that are not gather nodes; all other nodes are PENDING.
+        roots_runnable: whether these root nodes are runnable.
+        hold: the hold of all nodes; if it is REVOKED, all nodes are inserted as REVOKED and settled.
+        added_at_runtime: whether a task added them.
+    """
+    for batch in _batches(specs, settings.batch_size):
+        rows = [_row(run_id, spec) for spec in batch]
+        for row in rows:
+            row.hold, row.added_at_runtime = hold, added_at_runtime
+            is_root = row.parent_id is None and not row.is_gather
+            row.runnable = is_root and roots_runnable
+            if hold == Hold.REVOKED:
+                begin(row, NodeState.REVOKED)
+                row.settled, row.subtree_failed = True, FAILURE_COUNTS.holds(row)
+                continue
+            begin(row, roots if is_root else NodeState.PENDING)
+            row.queued_at = times.now() if row.state == NodeState.QUEUED else None
+        nodes().bulk_create(rows)
+
+
+def _insert(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> Launched:
+    now = times.now()
+    run = TreeRun(
+        id=run_spec.id,
+        name=run_spec.name,
+        definition=run_spec.definition,
+        params=run_spec.params,
+        key=run_spec.key,
+        launched_by_id=run_spec.launched_by_id,
+        on_failure=run_spec.on_failure,
+        max_active=run_spec.max_active,
+        eta=run_spec.eta,
+        deadline=run_spec.deadline,
+        copy_of_id=run_spec.copy_of_id,
+        created_at=now,
+        started_at=None if run_spec.draft else now,
+    )
+    begin(run, RunState.DRAFT if run_spec.draft else RunState.STARTED)
+    run.save(force_insert=True, using=write_alias())
+    waits = run_spec.draft or run_spec.max_active is not None
+    insert_nodes(run.id, specs, roots=NodeState.PENDING if waits else NodeState.QUEUED, roots_runnable=waits)
+    roots = [spec for spec in specs if spec.parent_id is None and not spec.is_gather]
+    if run_spec.draft:
+        return Launched(run.id, created=True)
+    if roots:
+        queued = () if waits else [Dispatch.of_spec(run.id, spec) for spec in roots]
+        return Launched(run.id, created=True, dispatches=queued, runnable=waits)
+    # The tree is empty or has only gather nodes: no node will finish, so settle here.
+    settled = settle_run(run.id)
+    return Launched(run.id, created=True, dispatches=settled.dispatches, runnable=settled.runnable, ended=settled.ended)
+
+
+def _row(run_id: UUID, spec: NodeSpec) -> NodeRun:
+    # The first attempt uses the node's id as its task id, which is unique.
+    return NodeRun(run_id=run_id, task_id=spec.id, **{name: getattr(spec, name) for name in _COLUMNS})
+
+
+def _batches(specs: Iterable[NodeSpec], size: int) -> Iterator[list[NodeSpec]]:
+    iterator = iter(specs)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def find_by_key(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> UUID | None:
+    """Return the id of the run that an earlier launch with the same key created, or None.
+
+    Raises:
+        KeyInUse: if the definition, the parameters or the tree differ.
+    """
+    if run_spec.key is None:
+        return None
+    run = runs().filter(key=run_spec.key).only("id", "definition", "params").first()
+    if run is None:
+        return None
+    if run.definition or run_spec.definition:
+        existing, wanted = (
+            _of_definition(run.definition, run.params),
+            _of_definition(run_spec.definition, run_spec.params),
+        )
+    else:
+        existing, wanted = _of_tasks(_root_tasks(run.id)), _of_tasks(_tasks(specs))
+    if existing != wanted:
+        raise KeyInUse.of(run_spec.key, run.id, existing, wanted)
+    return run.id
+
+
+def _of_definition(name: str, params: Mapping[str, Any]) -> str:
+    if not name:
+        return "a tree that no definition built"
+    return f"the definition {name!r} with {json.dumps(params, sort_keys=True, ensure_ascii=False)}"
+
+
+def _of_tasks(names: Sequence[str]) -> str:
+    """Describe a tree without a definition by its tasks, as its arguments may contain the time of the launch."""
+    return f"a tree whose root nodes are {', '.join(names)}" if names else "a tree without nodes"
+
+
+def _tasks(specs: Iterable[NodeSpec]) -> list[str]:
+    return list(islice((spec.task for spec in specs if spec.parent_id is None), _COMPARED))
+
+
+def _root_tasks(run_id: UUID) -> list[str]:
+    return list(nodes().under(run_id, None).in_order().values_list("task", flat=True)[:_COMPARED])

@@ -1,0 +1,118 @@
+"""Queue or skip the children of a finished node."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Exists, Q
+
+from django_tasktree.conf import settings
+from django_tasktree.encoding import times
+from django_tasktree.engine.retrying import retry_transient
+from django_tasktree.engine.rules import FOLLOWING, MAY_START, RUN_LETS_START
+from django_tasktree.engine.transitions import move, nodes, runs
+from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch, NodeRef, Outcome, Released
+from django_tasktree.models.querysets import NodeRunQuerySet
+from django_tasktree.states import NodeState, RunState, RunWhen
+
+_PENDING = (NodeState.PENDING,)
+#: The columns that decide, with the parent's outcome, what happens to a child.
+_RULES = ("is_gather", "run_when", "hold", "run__state")
+
+
+def release_children(node: NodeRef, outcome: Outcome) -> Released:
+    """Queue the children whose ``run_when`` fits the outcome and skip the others, in the caller's transaction.
+
+    Children that fit but may not start now become runnable. Gather nodes stay PENDING, as `settle` starts them, but
+    ``skip_children`` skips them too.
+
+    Returns:
+        The queued children. If there are more than ``batch_size`` children, they are read in pages while the caller
+        publishes them, after commit.
+    """
+    if outcome.state == NodeState.SKIPPED:
+        return Released(settled=True)
+    fits = frozenset() if outcome.skip_children else FOLLOWING[outcome.state]
+    limit = settings.batch_size
+    waiting = nodes().under(node.run_id, node.id).filter(state=NodeState.PENDING)
+    rows = list(waiting.in_order().values_list(*_RULES, *DISPATCH_COLUMNS)[: limit + 1])
+    if len(rows) > limit:
+        return _release_wide(node, fits, outcome.skip_children)
+    fitting_rows = [row for row in rows if not row[0] and row[1] in fits]
+    queued = [dispatch for row in fitting_rows if (dispatch := _may_start(row)) is not None]
+    runnable = [row[len(_RULES)] for row in fitting_rows if _may_start(row) is None]
+    # StopPropagation (skip_children) skips gather nodes too: then no child fits.
+    skipped = [row[len(_RULES)] for row in rows if row[1] not in fits and (outcome.skip_children or not row[0])]
+    if queued:
+        queue(nodes().filter(id__in=[dispatch.id for dispatch in queued]))
+    if runnable:
+        make_runnable(nodes().filter(id__in=runnable))
+    if skipped:
+        skip(nodes().filter(id__in=skipped))
+    return Released(queued, bool(runnable))
+
+
+def _may_start(row: tuple[Any, ...]) -> Dispatch | None:
+    dispatch = Dispatch.of_columns(row[len(_RULES) :])
+    named = dict(zip(_RULES, row, strict=False))
+    return dispatch if MAY_START.holds({**named, "limit_scope_id": dispatch.limit_scope_id}) else None
+
+
+def queue(pending: NodeRunQuerySet) -> int:
+    """Queue the nodes that are still PENDING. The next attempt uses the task id in the node's row.
+
+    Returns:
+        How many nodes were queued.
+    """
+    return move(pending, _PENDING, NodeState.QUEUED, runnable=False, queued_at=times.now(), resend_count=0)
+
+
+def make_runnable(pending: NodeRunQuerySet) -> int:
+    """Make the nodes that are still PENDING runnable: ``advance`` queues them when they may start.
+
+    Returns:
+        How many nodes are runnable.
+    """
+    return pending.filter(state=NodeState.PENDING).update(runnable=True)
+
+
+def skip(pending: NodeRunQuerySet) -> int:
+    """Skip the nodes that are still PENDING. Nothing below them will run, so they are settled at once.
+
+    Returns:
+        How many nodes were skipped.
+    """
+    return move(pending, _PENDING, NodeState.SKIPPED, settled=True, finished_at=times.now())
+
+
+def _release_wide(node: NodeRef, fits: frozenset[RunWhen], skip_all: bool) -> Released:
+    """Release more children than fit in one batch: select them by condition instead of by key."""
+    children = nodes().under(node.run_id, node.id)
+    tasks = Q(is_gather=False)
+    skip(children.filter(Q() if skip_all else tasks).exclude(run_when__in=fits))
+    going = Exists(runs().filter(RUN_LETS_START.q(of="run"), id=node.run_id))
+    fitting_ones = children.filter(tasks, run_when__in=fits)
+    queued = queue(fitting_ones.filter(going, MAY_START.given(run__state=RunState.STARTED).q()))
+    runnable = make_runnable(fitting_ones)
+    return Released(queued_children(node.run_id, node.id) if queued else (), bool(runnable))
+
+
+def queued_children(run_id: UUID, parent_id: UUID) -> Iterator[Dispatch]:
+    """Read the queued children of a node in pages, in order.
+
+    Children that a worker has claimed in the meantime are left out, as their message has arrived.
+
+    Yields:
+        The children, to be published.
+    """
+    after = -1
+    queued: Any = nodes().under(run_id, parent_id).filter(state=NodeState.QUEUED).in_order()
+
+    def page() -> list[Any]:
+        some = queued.filter(position__gt=after)
+        return list(some.values_list("position", *DISPATCH_COLUMNS)[: settings.batch_size])
+
+    while rows := retry_transient(page):
+        for _, *columns in rows:
+            yield Dispatch.of_columns(columns)
+        after = rows[-1][0]

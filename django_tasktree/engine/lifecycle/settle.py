@@ -1,0 +1,224 @@
+"""settle: mark finished nodes as settled once everything below them is, upwards to the run.
+
+It runs after commit of the outcome and keeps no locks between its steps, so of the last two siblings that finish, at
+least one sees both. Each step is safe to repeat; the same walk completes what a crash has left half settled.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+
+from django_tasktree.encoding import times
+from django_tasktree.engine.backends import backend
+from django_tasktree.engine.lifecycle.release import make_runnable, queue, skip
+from django_tasktree.engine.lifecycle.settle_chain import settle_chain
+from django_tasktree.engine.rules import FAILURE_COUNTS, FOLLOWING_ALL, IS_LEFT, IS_UNSETTLED, MAY_START
+from django_tasktree.engine.transitions import move, nodes, runs, write_alias
+from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch, Settled
+from django_tasktree.models.querysets import NodeRunQuerySet
+from django_tasktree.states import NODE_FINAL, RUN_GOING, NodeState, RunState
+
+#: After this many single steps upwards, `settle_chain` settles hundreds of ancestors at a time.
+_STEPS_BEFORE_CLIMB = 3
+
+#: Which children are left to do: below a node that was not skipped, and below a skipped one.
+_LEFT = IS_LEFT.given(parent__state=NodeState.SUCCESS).q()
+_LEFT_BELOW_SKIPPED = IS_LEFT.given(parent__state=NodeState.SKIPPED).q()
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What `settle` reads of a parent.
+
+    Attributes:
+        only_gathers_left: whether only gather nodes are left to settle below it; None if nothing is left.
+    """
+
+    parent_id: UUID | None
+    state: str
+    settled: bool
+    child_count: int
+    revision: int
+    allow_failure: bool
+    only_gathers_left: bool | None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the parent itself failed and the failure counts."""
+        return FAILURE_COUNTS.holds(self)
+
+    @property
+    def starts_gathers(self) -> bool:
+        """Whether the gather nodes under the parent can start; none does under a skipped node."""
+        return bool(self.only_gathers_left) and self.state != NodeState.SKIPPED
+
+
+def settle(run_id: UUID, node_id: UUID | None, *, again: bool = False) -> Settled:
+    """Settle a node if nothing under it is left to do, then its parent, and so on up to the run.
+
+    Args:
+        run_id: the run.
+        node_id: the lowest node that may settle; None: start at the run itself.
+        again: whether an earlier try was interrupted. Then the walk passes nodes that are settled already; otherwise
+            it ends at such a node, because the process that settled it continues from there.
+
+    Returns:
+        Gather nodes to publish, whether gather nodes became runnable, and the final state of the run if it has ended.
+    """
+    steps = 0
+    while node_id is not None:
+        look = _look(node_id)
+        if look is not None and look.settled and again:
+            node_id = look.parent_id
+            continue
+        if look is None or look.settled or look.state not in NODE_FINAL:
+            return Settled()
+        if _continues_below(node_id, look):
+            started = _start_gathers(run_id, node_id, look, look.revision) if look.starts_gathers else Settled()
+            if started is not None:
+                return started
+            continue
+        if not _mark(run_id, node_id, look):
+            if again:
+                continue
+            return Settled()
+        node_id, steps = look.parent_id, steps + 1
+        if steps >= _STEPS_BEFORE_CLIMB and node_id is not None:
+            node_id = settle_chain(run_id, node_id)
+    return settle_run(run_id)
+
+
+def settle_run(run_id: UUID) -> Settled:
+    """Move the run to its final state if nothing in it is left to do, or start the gather nodes directly under it.
+
+    Returns:
+        See :func:`settle`.
+    """
+    while True:
+        look = backend().look_at_run(run_id)
+        if look is None:
+            return Settled()
+        revision, only_gathers_left = look
+        if only_gathers_left is not None:
+            started = _start_gathers(run_id, None, None, revision) if only_gathers_left else Settled()
+            if started is not None:
+                return started
+            continue
+        return _end(run_id, revision)
+
+
+def _end(run_id: UUID, revision: int) -> Settled:
+    ended = RunState.FAILURE if _has_failed(run_id, None) else RunState.SUCCESS
+    # The revision guards against nodes that are added or reset between the read and this UPDATE.
+    moved = move(runs().filter(id=run_id, revision=revision), RUN_GOING, ended, finished_at=times.now())
+    return Settled(ended=ended if moved else None)
+
+
+def _look(node_id: UUID) -> _Look | None:
+    found = backend().look_at_node(node_id)
+    if found is None:
+        return None
+    parent_id, state, settled, child_count, revision, allow_failure, unsettled = found
+    return _Look(
+        parent_id=parent_id,
+        state=state,
+        settled=bool(settled),
+        child_count=child_count,
+        revision=revision,
+        allow_failure=bool(allow_failure),
+        only_gathers_left=None if unsettled is None else bool(unsettled),
+    )
+
+
+def _mark(run_id: UUID, node_id: UUID, look: _Look) -> bool:
+    # Failures below a skipped node do not count: usually those nodes were not reached.
+    failed = look.state != NodeState.SKIPPED and (look.has_failed or _has_failed(run_id, node_id))
+    # Both counters guard against children that are added or reset between the read and this UPDATE.
+    guarded = nodes().filter(id=node_id, settled=False, child_count=look.child_count, revision=look.revision)
+    return guarded.update(settled=True, subtree_failed=failed) == 1
+
+
+def _continues_below(node_id: UUID, look: _Look) -> bool:
+    """Return whether anything below a node is left to do.
+
+    Below a skipped node, only nodes that run again count: those had run before it was skipped.
+    """
+    if look.only_gathers_left is None or look.state != NodeState.SKIPPED:
+        return look.only_gathers_left is not None
+    return nodes().filter(_LEFT_BELOW_SKIPPED, parent_id=node_id).exists()
+
+
+def _has_failed(run_id: UUID, parent_id: UUID | None) -> bool:
+    return nodes().under(run_id, parent_id).filter(subtree_failed=True).exists()
+
+
+def _start_gathers(run_id: UUID, parent_id: UUID | None, look: _Look | None, revision: int) -> Settled | None:
+    """Start the gather nodes under a parent when only they are left: queue those that fit and skip the others.
+
+    Returns:
+        The nodes to publish, which are none if gather nodes have started already. None if the caller must read the
+        parent again: all gather nodes were skipped, so that nothing is left, or nodes were added or reset.
+    """
+    with transaction.atomic(using=write_alias()):
+        return _release_gathers(run_id, parent_id, look) if _stays(run_id, parent_id, look, revision) else None
+
+
+def _stays(run_id: UUID, parent_id: UUID | None, look: _Look | None, revision: int) -> bool:
+    """Lock the parent, or the run, and return whether it is unchanged since it was read."""
+    if look is None or parent_id is None:
+        going = runs().filter(id=run_id, revision=revision, state__in=RUN_GOING)
+        return going.update(revision=revision) == 1
+    parents = nodes().filter(id=parent_id, child_count=look.child_count, revision=revision, settled=False)
+    return parents.update(revision=revision) == 1
+
+
+def _release_gathers(run_id: UUID, parent_id: UUID | None, look: _Look | None) -> Settled | None:
+    unsettled = nodes().under(run_id, parent_id).filter(settled=False, is_gather=True)
+    rows = list(unsettled.in_order().values_list("state", "run_when", "hold", "run__state", *DISPATCH_COLUMNS))
+    if any(state != NodeState.PENDING for state, *_ in rows):
+        return Settled()
+    failed = (look is not None and look.has_failed) or _has_failed(run_id, parent_id)
+    fits = FOLLOWING_ALL[failed]
+    fitting = [
+        (hold, run_state, Dispatch.of_columns(columns)) for _, when, hold, run_state, *columns in rows if when in fits
+    ]
+    others = [row[4] for row in rows if row[1] not in fits]
+    if others:
+        skip(nodes().filter(id__in=others))
+    if not fitting:
+        return None
+    return _queue_or_make_runnable(fitting)
+
+
+def _queue_or_make_runnable(fitting: list[tuple[str, str, Dispatch]]) -> Settled:
+    free = [
+        dispatch
+        for hold, run_state, dispatch in fitting
+        if MAY_START.holds({"hold": hold, "run__state": run_state, "limit_scope_id": dispatch.limit_scope_id})
+    ]
+    free_ids = [dispatch.id for dispatch in free]
+    waiting = [dispatch.id for _, _, dispatch in fitting if dispatch.id not in free_ids]
+    runnable = make_runnable(nodes().filter(id__in=waiting)) if waiting else 0
+    # Two processes that settle at once may both come here; the one whose UPDATE matched rows publishes.
+    queued = queue(nodes().filter(id__in=free_ids)) if free else 0
+    return Settled(dispatches=tuple(free) if queued else (), runnable=bool(runnable))
+
+
+def finished_but_unsettled(run_id: UUID) -> list[UUID]:
+    """Return finished nodes under which nothing is left to do but which are not settled: the nodes to settle from.
+
+    Such nodes remain when nodes are revoked in the middle of a tree, or when a process ends between finish and settle.
+    """
+    ended = nodes().filter(IS_UNSETTLED.q(), run_id=run_id, state__in=NODE_FINAL)
+    return list(nothing_left_below(ended).values_list("id", flat=True))
+
+
+def nothing_left_below(ended: NodeRunQuerySet) -> NodeRunQuerySet:
+    """Return those of some finished nodes under which nothing, or only waiting gather nodes, is left to do."""
+    children = nodes().filter(parent_id=OuterRef("id"))
+    left = Exists(children.filter(_LEFT))
+    left_below_skipped = Exists(children.filter(_LEFT_BELOW_SKIPPED))
+    skipped = Q(state=NodeState.SKIPPED)
+    return ended.exclude(~skipped & left).exclude(skipped & left_below_skipped)

@@ -1,0 +1,142 @@
+"""Find runs that make no progress, are due or overdue, or in which an action is unfinished; release their nodes."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+
+from django_tasktree.conf import settings
+from django_tasktree.engine.control.reset import lock_run, release, released_by_state
+from django_tasktree.engine.history import open_entries
+from django_tasktree.engine.lifecycle.stop import revoke
+from django_tasktree.engine.recovery.nodes import IN_PASSING
+from django_tasktree.engine.recovery.scan import Scan
+from django_tasktree.engine.rules import (
+    IS_RUNNABLE,
+    IS_UNSETTLED,
+    IS_WAITING_GATHER,
+    RUN_LETS_START,
+    SUBTREE_LETS_START,
+)
+from django_tasktree.engine.transitions import nodes, runs, write_alias
+from django_tasktree.models import HistoryEntry
+from django_tasktree.models.querysets import TreeRunQuerySet
+from django_tasktree.states import ACTIVE, NODE_FINAL, RUN_GOING, Hold, NodeState, RunState
+
+
+class RunProblem(Enum):
+    """What is wrong with a run that has not ended.
+
+    Attributes:
+        RUNNABLE: it has runnable nodes without a hold.
+        SETTLED: all its root nodes have settled, except waiting gather nodes.
+        IDLE: none of its nodes is active or runnable, and no node has finished in the last seconds.
+    """
+
+    RUNNABLE = auto()
+    SETTLED = auto()
+    IDLE = auto()
+
+
+# What is asked of the nodes of each run.
+_RUNNABLE = IS_RUNNABLE.q()
+_STARTABLE = (IS_RUNNABLE & SUBTREE_LETS_START).q()
+_UNSETTLED = IS_UNSETTLED.q()
+_WAITING_GATHER = IS_WAITING_GATHER.q()
+
+#: Seconds without a committed batch after which the process of an action is considered lost. If it is not, two
+#: processes work on one action, which is safe.
+_ABANDONED_AFTER = 30
+#: The maximum number of actions that one pass continues.
+_MOST = 100
+
+
+def runs_without_progress(scan: Scan, now: datetime) -> Iterator[tuple[UUID, RunProblem]]:
+    """Find runs that have not ended and make no progress, although they could continue or end.
+
+    Args:
+        scan: the extent of the pass.
+        now: the time.
+
+    Yields:
+        The key of the run, and what is wrong with it; a run may be found for several reasons.
+    """
+    mine = nodes().filter(run_id=OuterRef("id"))
+    runnable = mine.filter(_RUNNABLE)
+    startable = mine.filter(_STARTABLE)
+    going = mine.filter(_UNSETTLED, parent__isnull=True).exclude(_WAITING_GATHER)
+    active = mine.filter(state__in=ACTIVE)
+    for state in sorted(RUN_GOING):
+        for page in scan.pages(f"run {state}", runs().filter(state=state)):
+            some = runs().filter(id__in=[key for (key,) in page], state=state)
+            if RUN_LETS_START.holds({"run__state": state}):
+                yield from ((key, RunProblem.RUNNABLE) for key in _keys(some.filter(Exists(startable))))
+            yield from ((key, RunProblem.SETTLED) for key in _keys(some.exclude(Exists(going))))
+            idle = _keys(some.exclude(Exists(active)).exclude(Exists(runnable)))
+            yield from ((key, RunProblem.IDLE) for key in idle if not _is_in_passing(key, now))
+
+
+def _keys(found: TreeRunQuerySet) -> list[UUID]:
+    return list(found.values_list("id", flat=True))
+
+
+def _is_in_passing(run_id: UUID, now: datetime) -> bool:
+    since = now - timedelta(seconds=IN_PASSING)
+    return nodes().filter(run_id=run_id, state__in=NODE_FINAL, finished_at__gt=since).exists()
+
+
+def release_overlooked(run_id: UUID) -> int:
+    """Make the overlooked nodes of a run runnable, or skip or revoke them, depending on the parent's outcome.
+
+    The caller then settles and calls ``advance``.
+
+    Returns:
+        How many nodes were changed. At most ``BATCH_SIZE`` nodes of each kind are changed in one call.
+    """
+    with transaction.atomic(using=write_alias()):
+        lock_run(run_id)
+        found = released_by_state(run_id)[: settings.batch_size]
+        release(run_id, found)
+        pending = nodes().filter(run_id=run_id, state=NodeState.PENDING, runnable=False, is_gather=False)
+        stopped = pending.filter(parent__state=NodeState.REVOKED, parent__hold=Hold.REVOKED)
+        ids = list(stopped.values_list("id", flat=True)[: settings.batch_size])
+        return len(found) + revoke(nodes().filter(id__in=ids))
+
+
+def due_drafts(scan: Scan, now: datetime) -> Iterator[UUID]:
+    """Find drafts whose ``eta`` has passed.
+
+    Args:
+        scan: the extent of the pass.
+        now: the time.
+    """
+    drafts = runs().filter(state=RunState.DRAFT, eta__lte=now)
+    for page in scan.pages("due", drafts):
+        yield from (key for (key,) in page)
+
+
+def overdue_runs(scan: Scan, now: datetime) -> Iterator[UUID]:
+    """Find runs that have not ended by their deadline.
+
+    Args:
+        scan: the extent of the pass.
+        now: the time.
+    """
+    overdue = runs().filter(state__in=RUN_GOING, deadline__lte=now)
+    for page in scan.pages("overdue", overdue):
+        yield from (key for (key,) in page)
+
+
+def abandoned(now: datetime) -> list[HistoryEntry]:
+    """Return the history entries of actions that no process continues, the oldest first.
+
+    Args:
+        now: the database's time.
+    """
+    while_it_goes = timedelta(seconds=_ABANDONED_AFTER)
+    # The process wrote the time of its own clock, which may differ from the database's in both directions.
+    wrong = Q(last_batch_at__lt=now - while_it_goes) | Q(last_batch_at__gt=now + while_it_goes)
+    return list(open_entries().filter(wrong).order_by("last_batch_at")[:_MOST])

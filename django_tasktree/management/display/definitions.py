@@ -1,0 +1,26 @@
+"""The output of ``run_tasktree --list``."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django_tasktree.definitions.definition import Definition
+
+_NONE = """No tree is registered. In trees.py of an installed app, decorate a function that returns a TaskTree:
+
+    from django_tasktree import TaskTree, register_tree
+
+    @register_tree
+    def nightly_report(full: bool = False) -> TaskTree:
+        tree = TaskTree()
+        tree.add_task(...)
+        return tree"""
+
+
+def definition_lines(definitions: Sequence[Definition[Any]]) -> Iterator[str]:
+    """Yield the name, summary and parameters of each tree; if there is none, how to register one."""
+    if not definitions:
+        yield _NONE
+    for definition in definitions:
+        yield f"{definition.name}  {definition.summary}".rstrip()
+        for parameter in definition.parameters:
+            yield f"    --param {parameter.name}=…   {parameter.describe()}"

@@ -1,0 +1,68 @@
+"""Read the columns of nodes that are shown; arguments and errors only in part, results and tracebacks not at all."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django_tasktree.encoding import times
+from django_tasktree.management.display.labels import call_label, error_label
+from django_tasktree.models import NodeRun
+from django_tasktree.reporting.node_columns import COLUMNS, with_heads
+from django_tasktree.states import NODE_FAILED
+
+
+@dataclass(frozen=True)
+class NodeRow:
+    """A node to show. The fields are those of ``NodeRun``, first ``COLUMNS``; arguments and errors are cut."""
+
+    id: UUID
+    parent_id: UUID | None
+    position: int
+    child_count: int
+    is_gather: bool
+    task: str
+    state: str
+    attempts: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    error_type: str
+    error_message: str
+    args: str
+    kwargs: str
+
+    @property
+    def label(self) -> str:
+        """The node as a call."""
+        return call_label(self.task, self.args, self.kwargs)
+
+    @property
+    def error(self) -> str:
+        """The error of a node that failed, in one line."""
+        return error_label(self.error_type, self.error_message) if self.state in NODE_FAILED else ""
+
+    @property
+    def duration(self) -> timedelta | None:
+        """The duration of the last attempt, until now if it is still running; None before the first one."""
+        return None if self.started_at is None else times.elapsed(self.started_at, self.finished_at)
+
+    @property
+    def order(self) -> tuple[bool, int]:
+        """The sort key among siblings: gather nodes run last, so they are shown last."""
+        return self.is_gather, self.position
+
+
+def nodes_of(run_id: UUID) -> Any:
+    """Return the query set of a run's nodes, for :func:`read`."""
+    return NodeRun.objects.filter(run_id=run_id)
+
+
+def read(nodes: Any) -> list[NodeRow]:
+    """Return the nodes of a query set, with the shown columns only; one query."""
+    rows = with_heads(nodes, "args", "kwargs", "error_message")
+    return [
+        NodeRow(*columns)
+        for columns in rows.values_list(
+            *COLUMNS, "error_type", "head_of_error_message", "head_of_args", "head_of_kwargs"
+        )
+    ]

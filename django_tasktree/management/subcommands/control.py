@@ -1,0 +1,142 @@
+"""The subcommands for actions on runs and nodes. Each shows a preview and asks for confirmation."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+from rich.text import Text
+
+from django_tasktree.control.actions import ActionType, Done
+from django_tasktree.control.descriptions import describe_effect
+from django_tasktree.encoding.strict_json import read_json
+from django_tasktree.exceptions import NotPossible, TaskTreeError
+from django_tasktree.management.display.console import console_of
+from django_tasktree.management.display.json import dumps
+from django_tasktree.management.errors import usage_error
+from django_tasktree.management.output_format import add_format_option
+from django_tasktree.management.targets import Target, add_target_arguments, chosen, current_os_user
+
+_Answers = list[tuple[Target, Done | TaskTreeError]]
+
+#: The keyword arguments of ``add_argument`` for the options of actions, by name.
+_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "terminate": {"action": "store_true", "help": "also stop tasks that are running (prefork pools only)"},
+    "result": {"metavar": "JSON", "default": "null", "help": "the result of the node; by default null"},
+}
+
+
+class ActionCommand:
+    """The subcommand of one action.
+
+    Args:
+        action: the action.
+    """
+
+    def __init__(self, action: ActionType) -> None:
+        self.action = action
+        self.help = action.explained
+        self._kinds = {"runs": action.may_fit_run is not None, "nodes": action.may_fit_node is not None}
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add the arguments of the subcommand to the parser."""
+        add_target_arguments(parser, **self._kinds)
+        for name in self.action.options:
+            parser.add_argument(f"--{name}", **_ARGUMENTS[name])
+        parser.add_argument("--dry-run", action="store_true", help="only print what would be done")
+        parser.add_argument("--yes", "-y", action="store_true", help="do not ask for confirmation")
+        add_format_option(parser)
+
+    def handle(self, command: BaseCommand, options: dict[str, Any]) -> None:
+        """Print a preview, ask for confirmation, and carry out the action.
+
+        Raises:
+            CommandError: the action was refused for a target (exit code 1), or the arguments are wrong.
+        """
+        given = self._given(options)
+        targets = chosen(options, **self._kinds)
+        as_json = options["format"] == "json"
+        console = console_of(command, options)
+        if options["dry_run"] or not options["yes"]:
+            previews = self._preview(targets, given)
+            if options["dry_run"] or not as_json:
+                self._print_answers(console, previews, as_json=as_json, done=False)
+            if options["dry_run"] or not _any(previews) or not _agreed(console):
+                return _leave(previews)
+        answers = self._carry_out(targets, given)
+        self._print_answers(console, answers, as_json=as_json, done=True)
+        return _leave(answers)
+
+    def _given(self, options: dict[str, Any]) -> dict[str, Any]:
+        given = {name: options[name] for name in self.action.options}
+        if "result" in given:
+            try:
+                given["result"] = read_json(given["result"])
+            except ValueError as exc:
+                raise usage_error(f"--result: {options['result']!r} is not JSON ({exc})") from exc
+        return given
+
+    def _preview(self, targets: list[Target], given: dict[str, Any]) -> _Answers:
+        return [(target, _answer(partial(self._preview_one, target, given))) for target in targets]
+
+    def _preview_one(self, target: Target, given: dict[str, Any]) -> Done:
+        return Done(target.handle.preview(self.action.name, **given))
+
+    def _carry_out(self, targets: list[Target], given: dict[str, Any]) -> _Answers:
+        act = partial(self.action.carry_out, by=current_os_user(), **given)
+        return [(target, _answer(partial(act, target.handle))) for target in targets]
+
+    def _print_answers(self, console: Console, answers: _Answers, *, as_json: bool, done: bool) -> None:
+        if as_json:
+            console.print(dumps([_json(*answer) for answer in answers]), soft_wrap=True)
+        elif not answers:
+            console.print("No runs match.")
+        for target, answer in [] if as_json else answers:
+            # Wrap lines between words in a terminal; elsewhere, print each answer on one line.
+            console.print(_line(self.action, target, answer, done=done), soft_wrap=not console.is_terminal)
+
+
+def _answer(act: Callable[[], Done]) -> Done | TaskTreeError:
+    try:
+        return act()
+    except TaskTreeError as exc:
+        # Continue with the other targets.
+        return exc
+
+
+def _any(answers: _Answers) -> bool:
+    return any(isinstance(answer, Done) for _, answer in answers)
+
+
+def _agreed(console: Console) -> bool:
+    if not sys.stdin.isatty():
+        raise usage_error("Refusing to run non-interactively without --yes; --dry-run only prints what would be done.")
+    console.print("Continue? [y/N] ", end="")
+    return input().strip().lower() in ("y", "yes")
+
+
+def _leave(answers: _Answers) -> None:
+    refused = [answer for _, answer in answers if not isinstance(answer, Done)]
+    if refused:
+        raise CommandError(f"{len(refused)} of {len(answers)} refused")
+
+
+def _line(action: ActionType, target: Target, answer: Done | TaskTreeError, *, done: bool) -> Text:
+    if not isinstance(answer, Done):
+        return Text.assemble(("✘ ", "bold red"), str(answer))
+    copied = [f"launched as run {answer.copy_id}"] if answer.copy_id else []
+    text = ", ".join([*describe_effect(action.name, answer.effect), *copied])
+    text = text or ("done" if done else str(action.explained))
+    return Text.assemble(("✔ " if done else "→ ", "green" if done else "cyan"), (target.title, "bold"), ": ", text)
+
+
+def _json(target: Target, answer: Done | TaskTreeError) -> dict[str, Any]:
+    described: dict[str, Any] = {"id": str(target.handle.id), "kind": "run" if target.is_run else "node"}
+    if not isinstance(answer, Done):
+        kind = "not_possible" if isinstance(answer, NotPossible) else "error"
+        return {**described, "done": False, kind: str(answer)}
+    copied = {"copy": str(answer.copy_id)} if answer.copy_id else {}
+    return {**described, "done": True, "nodes": asdict(answer.effect), **copied}

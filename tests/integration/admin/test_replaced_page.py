@@ -1,0 +1,129 @@
+"""A project can replace a page of the admin, or add one, as the documentation describes."""
+
+import pytest
+from django.contrib import admin
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpResponse
+from django.urls import path, reverse
+
+from django_tasktree import TaskTree
+from django_tasktree.admin import TreeRunAdmin
+from django_tasktree.admin.pages.base import AdminPage
+from django_tasktree.admin.pages.launch import LaunchPage
+from django_tasktree.definitions.registry import register_tree
+from django_tasktree.models import TreeRun
+from tests import documents
+from tests.integration.admin.control import launch
+from tests.integration.admin.pages import change_page
+from tests.sample.tasks import echo
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+urlpatterns = []
+
+
+class CostsPage(AdminPage):
+    """A page that the app does not have."""
+
+    route = "<uuid:key>/costs/"
+    permission = "control"
+
+    def get(self, request, key):
+        return HttpResponse(f"The costs of {self.row.name}")
+
+
+class CostsAdmin(TreeRunAdmin):
+    pages = {**TreeRunAdmin.pages, "costs": CostsPage}
+
+
+class WrongAdmin(TreeRunAdmin):
+    pages = {**TreeRunAdmin.pages, "change": LaunchPage}
+
+
+@pytest.fixture
+def project(monkeypatch):
+    """Restore the registries of the admin and of definitions after the test."""
+    with documents.project(monkeypatch):
+        yield
+
+
+@pytest.fixture
+def example(project):
+    """Run the example of the documentation."""
+    documents.run(documents.examples(documents.DOCS / "admin.rst"), "docs_admin")
+
+
+def serve(settings, monkeypatch):
+    """Serve the model admins that are registered now."""
+    monkeypatch.setattr(f"{__name__}.urlpatterns", [path("admin/", admin.site.urls)])
+    settings.ROOT_URLCONF = __name__
+
+
+def register(model_admin):
+    """Replace the registered admin of runs."""
+    admin.site.unregister(TreeRun)
+    admin.site.register(TreeRun, model_admin)
+
+
+def make_tree():
+    tree = TaskTree("tree")
+    tree.add_task(echo, [1])
+    return tree
+
+
+def test_a_project_replaces_one_page(example, settings, monkeypatch, admin_client):
+    register_tree("daily-report")(make_tree)
+    register_tree("internal-cleanup")(make_tree)
+    serve(settings, monkeypatch)
+    page = reverse("admin:django_tasktree_treerun_launch")
+    assert page == "/admin/django_tasktree/treerun/launch/"
+    text = admin_client.get(page).content.decode()
+    assert "daily-report" in text
+    assert "internal-cleanup" not in text
+
+
+@pytest.mark.parametrize(("permission", "status"), [("view_treerun", 403), ("launch_treerun", 200)])
+def test_a_replaced_page_keeps_its_permission(example, settings, monkeypatch, staff, permission, status):
+    serve(settings, monkeypatch)
+    assert staff(permission).get(reverse("admin:django_tasktree_treerun_launch")).status_code == status
+
+
+def test_the_other_pages_are_unchanged(example, settings, monkeypatch, admin_client):
+    register_tree("internal-cleanup")(make_tree)
+    serve(settings, monkeypatch)
+    form = reverse("admin:django_tasktree_treerun_launch_definition", args=["internal-cleanup"])
+    response = admin_client.post(form, follow=True)
+    assert response.redirect_chain == [(change_page(TreeRun.objects.get()), 302)]
+    assert "tasktree-tree" in response.content.decode()
+
+
+def test_a_project_adds_a_page(project, settings, monkeypatch, staff):
+    register(CostsAdmin)
+    serve(settings, monkeypatch)
+    run = launch("yearly")
+    page = reverse("admin:django_tasktree_treerun_costs", args=[run.id])
+    assert page == f"/admin/django_tasktree/treerun/{run.id}/costs/"
+    client = staff("view_treerun", "control_treerun")
+    assert client.get(page).content == b"The costs of yearly"
+    assert client.post(page).status_code == 405
+    assert client.get(page.replace(str(run.id), str(run.children[0].id))).status_code == 404
+
+
+@pytest.mark.parametrize("permission", ["view_treerun", "control_treerun"])
+def test_an_added_page_needs_its_permission_and_permission_to_view_the_row(
+    project, settings, monkeypatch, staff, permission
+):
+    register(CostsAdmin)
+    serve(settings, monkeypatch)
+    page = reverse("admin:django_tasktree_treerun_costs", args=[launch().id])
+    assert staff(permission).get(page).status_code == 403
+
+
+def test_a_page_of_the_wrong_class_is_reported(project, settings, monkeypatch, admin_client):
+    register(WrongAdmin)
+    serve(settings, monkeypatch)
+    with pytest.raises(ImproperlyConfigured) as raised:
+        admin_client.get(change_page(launch()))
+    assert str(raised.value) == (
+        f'WrongAdmin.pages["change"] is {LaunchPage}: it must be django_tasktree.admin.pages.base.RowPage or a subclass'
+    )

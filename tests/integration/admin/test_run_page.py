@@ -1,0 +1,81 @@
+"""The page of a run."""
+
+import pytest
+
+from django_tasktree import TaskTree
+from django_tasktree.models import NodeRun
+from tests.integration.admin.pages import change_page, launch_roots, node_page, query_count, shown
+from tests.sample import tasks
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("eager")]
+
+
+def test_query_count_does_not_depend_on_the_size_of_the_tree(admin_client):
+    def launch_wide(number):
+        tree = TaskTree()
+        root = tree.add_task(tasks.echo)
+        for n in range(number):
+            root.add_task(tasks.echo, [n]).add_task(tasks.echo)
+        return tree.apply_async()
+
+    small, large = launch_wide(5), launch_wide(250)
+    assert query_count(admin_client, change_page(small)) == query_count(admin_client, change_page(large))
+    one, other = small.children[0], large.children[0]
+    assert query_count(admin_client, node_page(one)) == query_count(admin_client, node_page(other))
+    parent = f"{change_page(large)}?parent={other.id}"
+    text = shown(admin_client, f"{parent}&page=2")
+    assert "51–100 of 250" in text
+    assert text.count('class="tasktree-depth-0"') == 50
+    assert text.count('class="tasktree-depth-') == 100
+    assert query_count(admin_client, parent) <= query_count(admin_client, change_page(large)) + 1
+
+
+def test_a_deep_chain_is_shown_a_few_levels_at_a_time(admin_client):
+    tree = TaskTree("deep")
+    for number in range(300):
+        tree.push(tasks.echo, [number])
+    result = tree.apply_async()
+    text = shown(admin_client, change_page(result))
+    assert text.count('class="tasktree-depth-') == 4
+    assert "show 1 child" in text
+    deep = NodeRun.objects.get(run_id=result.id, args="[200]")
+    text = shown(admin_client, f"{change_page(result)}?parent={deep.id}")
+    assert "(201)" in text
+    assert "… ›" in text
+    assert (
+        query_count(admin_client, f"{change_page(result)}?parent={deep.id}")
+        <= query_count(admin_client, change_page(result)) + 1
+    )
+
+
+def test_errors_and_nodes_that_were_not_reached_are_shown(admin_client):
+    tree = TaskTree("<u>name</u>")
+    failing = tree.add_task(tasks.fail, ["<script>alert(1)</script>"])
+    failing.add_task(tasks.echo).add_task(tasks.echo)
+    failing.add_task(tasks.echo, run_when="failure")
+    failing.gather(tasks.total, [failing.outputs])
+    tree.definition, tree.params = "d", {"a": "</pre>"}
+    text = shown(admin_client, change_page(tree.apply_async(key="k")))
+    assert "CustomError</strong>: &lt;script&gt;alert(1)" in text
+    for part in ["not reached", "after failure", "gather", "&lt;u&gt;name", "&lt;/pre&gt;", "skipped"]:
+        assert part in text
+    assert "<script>alert" not in text
+
+
+def test_an_empty_tree_and_an_invalid_parent(admin_client):
+    empty, other = TaskTree("empty").apply_async(), launch_roots([1])
+    assert "This tree has no nodes." in shown(admin_client, change_page(empty))
+    leaf = other.children[0].id
+    assert "This node has no children." in shown(admin_client, f"{change_page(other)}?parent={leaf}&page=x")
+    for parent in [leaf, "nonsense"]:
+        assert admin_client.get(f"{change_page(empty)}?parent={parent}").status_code == 404
+
+
+def test_a_result_is_escaped(admin_client):
+    evil = '</pre><script>alert("x")</script>'
+    node = launch_roots([{"<b>": [evil] * 40}]).children[0]
+    for text in [shown(admin_client, node_page(node)), shown(admin_client, change_page(node.run))]:
+        assert "&lt;script&gt;" in text
+        assert "<script>alert" not in text
+        assert "<b>" not in text
+    assert "<details>" in shown(admin_client, node_page(node))

@@ -1,0 +1,65 @@
+"""Actions on many runs or nodes."""
+
+import pytest
+
+from django_tasktree import TaskTree, bulk
+from django_tasktree.models import HistoryEntry, NodeRun, TreeRun
+from tests.integration.control.play import play, queued, take
+from tests.sample.tasks import echo
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.fixture
+def results():
+    """Return three runs: one has failed, one has succeeded, one is open."""
+    tree = TaskTree()
+    tree.add_task(echo, ["a"]).add_task(echo, ["a1"])
+    results = [tree.apply_async() for _ in range(3)]
+    play(results[0].id, a="failure")
+    play(results[1].id)
+    return results
+
+
+def test_runs_that_refuse_the_action_are_reported_and_not_changed(results, django_user_model):
+    user = django_user_model.objects.create(username="kim")
+    failed, succeeded, unfinished = results
+    outcome = bulk(TreeRun.objects.all()).retry(by=user)
+    assert list(outcome.done) == [failed.id]
+    assert outcome.done[failed.id].again == 2
+    assert set(outcome.refused) == {succeeded.id, unfinished.id}
+    assert "nothing in run" in outcome.refused[unfinished.id]
+    assert [entry.user for entry in HistoryEntry.objects.all()] == [user]
+
+
+def test_the_runs_are_those_that_the_queryset_selects_at_that_time(results):
+    outcome = bulk(TreeRun.objects.filter(state="STARTED")).pause()
+    assert set(outcome.done) == {results[2].id}
+    assert set(bulk(TreeRun.objects.filter(state="PAUSED")).resume().done) == {results[2].id}
+    assert set(bulk(TreeRun.objects.all()).revoke().done) == {results[2].id}
+
+
+def test_actions_on_nodes(results):
+    take(results[2].id, "a")
+    outcome = bulk(NodeRun.objects.filter(state="FAILURE")).complete("given")
+    assert len(outcome.done) == 1
+    assert queued(results[0].id) == ["a1"]
+    refused = bulk(NodeRun.objects.filter(state="STARTED")).complete().refused
+    assert next(iter(refused.values())).endswith("revoke it with terminate=True first")
+
+
+def test_drafts_are_launched():
+    tree = TaskTree()
+    drafts = [tree.apply_async(draft=True) for _ in range(2)]
+    assert set(bulk(TreeRun.objects.filter(state="DRAFT")).launch().done) == {draft.id for draft in drafts}
+
+
+def test_a_preview_of_a_bulk_action(results):
+    outcome = bulk(TreeRun.objects.all()).preview("retry")
+    assert [effect.again for effect in outcome.done.values()] == [2]
+    assert results[0].state == "FAILURE"
+
+
+def test_a_queryset_of_another_model_is_refused():
+    with pytest.raises(TypeError, match="TreeRun or NodeRun, not of HistoryEntry"):
+        bulk(HistoryEntry.objects.all())
