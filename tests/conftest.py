@@ -102,8 +102,13 @@ def stack(request, prefork_workers, transactional_db, app):
     alias, broker = STACKS[request.param]
     worker = prefork_workers(request.param)
     accepting = celery_settings.changed(app, accept_content=["json", "pickle"])
-    with databases.active(alias), workers.use_broker(app, broker, workers.queue_of(request.param)), accepting:
-        yield worker
+    queue = workers.queue_of(request.param)
+    with databases.active(alias), workers.use_broker(app, broker, queue), accepting:
+        try:
+            yield worker
+        finally:
+            # What a failed test has left would delay all later tests.
+            workers.purge_queue(broker, queue)
 
 
 # Examples have no time limit, so that a busy machine fails no test.

@@ -91,7 +91,7 @@ class RunFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the selected run as the only choice."""
-        value = request.GET.get(self.parameter_name)
+        value = self.value()
         if value is None:
             return []
         run_id = as_uuid(value)

@@ -3,7 +3,6 @@
 from django.urls import reverse
 
 from django_tasktree import TaskTree
-from tests.patience import until
 from tests.sample.tasks import echo
 
 RUNS = reverse("admin:django_tasktree_treerun_changelist")
@@ -17,17 +16,6 @@ def run_page(run, view=""):
 def node_page(node):
     """Return the address of the page of a node."""
     return reverse("admin:django_tasktree_noderun_change", args=[node.id])
-
-
-def arrive(page, address):
-    """Wait until a page is loaded and painted: Chromium drops clicks before the first paint.
-
-    Args:
-        page: the page in the browser.
-        address: the end of its address.
-    """
-    page.wait_for_url(f"**{address}")
-    until(lambda: page.evaluate("performance.getEntriesByType('paint').length > 0"), "the first paint")
 
 
 def wait_for_state(page, state):

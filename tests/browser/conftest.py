@@ -10,6 +10,7 @@ from django.contrib.auth.models import Permission, User
 
 from tests import services
 from tests.browser.policy import POLICY
+from tests.patience import PATIENCE
 
 CHROMIUM = os.environ.get("TEST_CHROMIUM", "/usr/bin/chromium")
 
@@ -39,7 +40,9 @@ def browser():
 
     with pytest.MonkeyPatch.context() as environment, sync_playwright() as playwright:
         environment.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        # Without the second argument, Chromium drops clicks on a page that it has not painted yet.
+        arguments = ["--no-sandbox", "--allow-pre-commit-input"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield browser
         browser.close()
 
@@ -76,7 +79,7 @@ class Visitor:
         self.errors = []
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(PATIENCE * 1000)
 
     def _console(self, message):
         # The test project has no icon, and tests of permissions check refusals themselves.

@@ -3,7 +3,7 @@
 import pytest
 
 from django_tasktree.models import TreeRun
-from tests.browser.admin_pages import RUNS, arrive, wide
+from tests.browser.admin_pages import RUNS, wide
 from tests.patience import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -73,7 +73,6 @@ def test_select_all_includes_rows_that_were_added_later(page, visitor):
 def test_a_new_run_takes_neither_a_click_nor_the_focus(page, visitor):
     clicked = launch("clicked")
     visitor.go(RUNS + "?o=1")
-    arrive(page, RUNS + "?o=1")
     page.focus(box_of(clicked))
     box = page.locator(".field-title a").bounding_box()
     page.mouse.move(box["x"] + 5, box["y"] + 5)

@@ -124,7 +124,7 @@ def test_a_run_that_has_ended_is_updated_when_its_tab_becomes_visible(world, pag
     visitor.go(run_page(result))
     result.retry()
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    page.wait_for_selector("#tasktree-live .tasktree-head .tasktree-state-started", timeout=10_000)
+    page.wait_for_selector("#tasktree-live .tasktree-head .tasktree-state-started")
 
 
 #: A script that shortens timeouts of requests: 15 seconds become half a second.

@@ -5,7 +5,7 @@ from django.urls import reverse
 
 from django_tasktree import TaskTree
 from django_tasktree.models import TreeRun
-from tests.browser.admin_pages import arrive, run_page
+from tests.browser.admin_pages import run_page
 from tests.sample.tasks import echo
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -29,7 +29,6 @@ def confirmation():
 def test_a_confirmation_is_sent_once(page, visitor):
     address = confirmation()
     visitor.go(address)
-    arrive(page, address)
     page.evaluate("""
         window.sent = 0;
         addEventListener("submit", function (event) {
@@ -47,7 +46,6 @@ def test_a_confirmation_is_sent_once(page, visitor):
 def test_a_double_click_makes_one_copy(page, visitor):
     address = confirmation()
     visitor.go(address)
-    arrive(page, address)
     page.dblclick(CONFIRM)
     page.wait_for_selector(CONFIRM, state="detached")
     assert TreeRun.objects.count() == 2
@@ -56,12 +54,10 @@ def test_a_double_click_makes_one_copy(page, visitor):
 def test_the_form_can_be_sent_again_after_going_back(page, visitor):
     address = confirmation()
     visitor.go(address)
-    arrive(page, address)
     page.evaluate("document.querySelector('#content-main form').requestSubmit()")
     page.wait_for_selector(CONFIRM, state="detached")
     page.go_back()
     page.wait_for_selector(f"{CONFIRM}:enabled")
-    arrive(page, address)
     page.click(CONFIRM)
     page.wait_for_selector(CONFIRM, state="detached")
     assert TreeRun.objects.count() == 3
@@ -70,7 +66,6 @@ def test_the_form_can_be_sent_again_after_going_back(page, visitor):
 def test_the_name_of_the_clicked_button_is_sent(page, visitor):
     address = reverse("admin:django_tasktree_treerun_compose")
     visitor.go(address)
-    arrive(page, address)
     page.fill("[name$=-name] >> nth=0", "first")
     page.fill("[name$=-task] >> nth=0", "tests.sample.tasks.echo")
     page.click("[name=_launch]")

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from tests.browser import themed_site
-from tests.browser.admin_pages import arrive
 
 pytestmark = [pytest.mark.browser]
 LOOKS: dict[str, dict[str, Any]] = {
@@ -121,13 +120,12 @@ def test_each_page_is_usable(site, open_page, look):
 def test_a_run_is_retried(site, open_page):
     page = open_page("light")
     page.goto(site.pages["run-failed"])
-    arrive(page, site.pages["run-failed"])
     page.click(".tasktree-buttons >> text=Retry…")
-    arrive(page, site.pages["confirm"])
+    page.wait_for_url(site.pages["confirm"])
     assert "2 nodes run again" in page.inner_text("#content-main")
     page.click("text=No, take me back")
-    arrive(page, site.pages["run-failed"])
+    page.wait_for_url(site.pages["run-failed"])
     page.click(".tasktree-buttons >> text=Retry…")
-    arrive(page, site.pages["confirm"])
+    page.wait_for_url(site.pages["confirm"])
     page.click("input[value=Retry]")
     page.wait_for_selector("#tasktree-live .tasktree-head .tasktree-state-started")

@@ -1,31 +1,28 @@
 """Rows of users' models that refer to runs and nodes: the deletion of a run follows their on_delete, as in Django."""
 
-import json
 import random
-from contextlib import contextmanager
 from datetime import timedelta
-from io import StringIO
 
 import pytest
-from django.contrib import admin
-from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission
-from django.core.management import call_command
-from django.core.management.base import CommandError
-from django.db import IntegrityError, connections, models, transaction
+from django.db import IntegrityError, connections
 from django.db.models.signals import post_delete, pre_delete
 from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
 from django.utils import timezone
 
 from django_tasktree import TaskTree
-from django_tasktree.admin.pages import control
-from django_tasktree.control.purge import delete_runs, old_runs, purge_runs
+from django_tasktree.control.purge import delete_runs
 from django_tasktree.engine.backends import backend
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.models import HistoryEntry, NodeAttempt, NodeRun, TreeRun
-from django_tasktree.recovery.sweep import sweep, sweep_if_due
-from tests.integration.recovery.test_one_sweeper import worker_threads
+from tests.integration.control.users_rows import (
+    all_rows,
+    connect_receiver,
+    last_node,
+    make_run,
+    purge_old_runs,
+    roll_back_changes,
+    rows_after_djangos_deletion,
+)
 from tests.orders.models import (
     Cascaded,
     Defaulted,
@@ -38,81 +35,7 @@ from tests.orders.models import (
     SpecialRun,
     Unmanaged,
 )
-from tests.sample.tasks import echo, flaky, grow
-
-PACKAGE_MODELS = [TreeRun, NodeRun, NodeAttempt, HistoryEntry]
-USER_MODELS = [
-    Nulled,
-    Cascaded,
-    Order,
-    Order.earlier.through,
-    OrderLine,
-    Invoice,
-    Protecting,
-    Restricting,
-    Defaulted,
-    SpecialRun,
-]
-
-
-def make_run(days=60, task=echo):
-    """Return a run of three nodes that ended some days ago, with an entry in its history."""
-    tree = TaskTree()
-    top = tree.add_task(task, [1])
-    top.add_task(echo, ["below"]).add_task(echo, ["at the bottom"])
-    result = tree.apply_async(key=f"run {random.random()}")
-    TreeRun.objects.filter(id=result.id).update(finished_at=timezone.now() - timedelta(days=days))
-    HistoryEntry.objects.create(run_id=result.id, node_id=result.children[0].id, action="complete")
-    return TreeRun.objects.get(id=result.id)
-
-
-def last_node(run):
-    """Return the node of a run that was inserted last."""
-    return run.nodes.order_by("id").last()
-
-
-def purge_old_runs():
-    """Delete the runs that are older than 30 days; return how many, and those that were kept."""
-    steps = list(purge_runs(old_runs(timedelta(days=30))))
-    return sum(step.runs for step in steps), [kept for step in steps for kept in step.kept]
-
-
-def all_rows(models=(*PACKAGE_MODELS, *USER_MODELS)):
-    """Return all rows by model, without revisions: they also change when a run is only locked."""
-    return {
-        model._meta.label: sorted(
-            str({name: value for name, value in row.items() if name != "revision"}) for row in model.objects.values()
-        )
-        for model in models
-    }
-
-
-@contextmanager
-def connect_receiver(signal, receiver, sender=None):
-    """Connect a receiver to a signal within the block."""
-    signal.connect(receiver, sender=sender, weak=False)
-    try:
-        yield
-    finally:
-        signal.disconnect(receiver, sender=sender)
-
-
-@contextmanager
-def roll_back_changes(alias):
-    """Roll back the changes of the block."""
-    with transaction.atomic(using=alias):
-        yield
-        transaction.set_rollback(True, using=alias)
-
-
-def rows_after_djangos_deletion(run):
-    """Return the rows that Django's own deletion of a run leaves, or None if it refuses."""
-    with roll_back_changes(run._state.db):
-        try:
-            TreeRun.objects.get(id=run.id).delete()
-        except (models.ProtectedError, models.RestrictedError):
-            return None
-        return all_rows()
+from tests.sample.tasks import flaky, grow
 
 
 class TestOneRun:
@@ -340,66 +263,6 @@ class TestNodesRemovedByRerun:
         assert result.state == "SUCCESS"
 
 
-class TestSweep:
-    def test_it_continues_after_runs_that_are_kept(self, database, app, eager, settings, monkeypatch):
-        settings.TASKTREE = {"RETENTION": 30, "BATCH_SIZE": 1, "SWEEP_INTERVAL": 0}
-        runs = [make_run(days=60 - number) for number in range(6)]
-        for run in runs[:4]:
-            Protecting.objects.create(run=run)
-        worker = worker_threads(app)
-        left = []
-        for _ in range(8):
-            # Each pass has time for one step.
-            monkeypatch.setattr("django_tasktree.recovery.sweep.MAX_SECONDS", 0)
-            sweep_if_due(worker)
-            left.append(TreeRun.objects.count())
-        assert left[-1] == 4
-        # Runs that were kept are tried again: one is no longer protected.
-        Protecting.objects.filter(run=runs[1]).delete()
-        for _ in range(8):
-            sweep_if_due(worker)
-        assert set(TreeRun.objects.values_list("id", flat=True)) == {runs[0].id, runs[2].id, runs[3].id}
-
-    def test_a_run_that_cannot_be_deleted_is_an_error_in_the_report(self, database, eager, settings, caplog):
-        settings.TASKTREE = {"RETENTION": 30}
-        bad, _ = make_run(), make_run()
-        Unmanaged.objects.create(node=last_node(bad))
-        report = sweep()
-        assert (report.purged, report.errors) == (1, 1)
-        assert f"run {bad.id} could not be deleted: IntegrityError" in caplog.text
-
-    def test_a_protected_run_is_no_error(self, database, eager, settings):
-        settings.TASKTREE = {"RETENTION": 30}
-        Protecting.objects.create(run=make_run())
-        report = sweep()
-        assert (report.purged, report.errors) == (0, 0)
-
-
-class TestCommand:
-    def call(self, *more):
-        output = StringIO()
-        call_command("tasktree", "purge", "--older-than", "30d", *more, stdout=output)
-        return output.getvalue()
-
-    def test_it_lists_the_runs_that_are_kept(self, database, eager):
-        run, _ = make_run(), make_run()
-        Protecting.objects.create(node=last_node(run))
-        assert self.call().splitlines() == [
-            "Deleted 1 run with 3 nodes.",
-            f"Kept run {run.id}: it is referenced through the protected foreign key orders.Protecting.node",
-        ]
-
-    def test_as_json(self, database, eager):
-        run = make_run()
-        Protecting.objects.create(run=run)
-        assert list(json.loads(self.call("--format", "json"))["kept"]) == [str(run.id)]
-
-    def test_a_run_that_cannot_be_deleted_is_an_error(self, database, eager):
-        Unmanaged.objects.create(node=last_node(make_run()))
-        with pytest.raises(CommandError, match=r"1 run could not be deleted"):
-            self.call()
-
-
 def test_tables_of_another_database_are_not_queried(database, eager, monkeypatch):
     """The project keeps its runs in a separate database."""
     from tests.databases import ActiveDatabase
@@ -416,61 +279,3 @@ def test_tables_of_another_database_are_not_queried(database, eager, monkeypatch
     assert not any(table in query["sql"] for query in queries)
     assert row.pk
     assert backend().connection.alias == database
-
-
-class TestAdmin:
-    def page(self, run):
-        return reverse("admin:django_tasktree_treerun_control", args=[run.pk, "delete"])
-
-    def delete(self, client, run):
-        response = client.post(self.page(run), {"confirmed": "yes"}, follow=True)
-        return [str(message) for message in response.context["messages"]]
-
-    def test_it_shows_the_related_rows_that_are_deleted(self, transactional_db, eager, admin_client):
-        run = make_run()
-        OrderLine.objects.create(order=Order.objects.create(run=run))
-        Cascaded.objects.bulk_create(Cascaded(run=run) for _ in range(2))
-        page = admin_client.get(self.page(run)).content.decode()
-        assert "3 nodes are deleted" in page
-        assert "2 cascadeds" in page
-        assert "1 order line" in page
-        assert self.delete(admin_client, run) == ["Delete: 1 run; 3 nodes are deleted."]
-        assert not Order.objects.exists()
-
-    @pytest.mark.parametrize("at_once", [1, 20_000])
-    def test_a_protected_run_is_refused(self, transactional_db, eager, admin_client, monkeypatch, at_once):
-        monkeypatch.setattr(control, "AT_ONCE", at_once)
-        run = make_run()
-        Invoice.objects.create(order=Order.objects.create(node=last_node(run)))
-        before = all_rows()
-        assert "Invoice.order" in admin_client.get(self.page(run)).content.decode()
-        (text,) = self.delete(admin_client, run)
-        assert "Invoice.order" in text
-        assert all_rows() == before
-        assert not LogEntry.objects.exists()
-
-    def test_a_receiver_that_raises_is_shown(self, transactional_db, eager, admin_client):
-        run = make_run()
-
-        def receiver(**_):
-            raise ValueError("not now")
-
-        with connect_receiver(pre_delete, receiver, NodeRun):
-            (text,) = self.delete(admin_client, run)
-        assert "ValueError: not now" in text
-        assert NodeRun.objects.count() == 3
-
-    def test_a_user_who_may_not_delete_related_rows(self, transactional_db, eager, client, django_user_model):
-        user = django_user_model.objects.create_user("clerk", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=["delete_treerun", "view_treerun"]))
-        client.force_login(user)
-        run = make_run()
-        Order.objects.create(run=run)
-        admin.site.register(Order)
-        try:
-            (text,) = self.delete(client, run)
-            assert "permission to delete related objects: orders" in text
-            assert TreeRun.objects.exists()
-        finally:
-            admin.site.unregister(Order)
-        assert self.delete(client, run) == ["Delete: 1 run; 3 nodes are deleted."]

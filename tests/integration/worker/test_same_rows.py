@@ -8,7 +8,8 @@ import pytest
 
 from django_tasktree import TaskTree
 from django_tasktree.models import NodeAttempt, NodeRun, TreeRun
-from tests.integration.engine.test_conditions import ONE_NODE, SEVERAL
+from tests.integration.engine.one_node_cases import ONE_NODE
+from tests.integration.engine.several_nodes_cases import SEVERAL
 from tests.patience import PATIENCE, until
 from tests.sample import tasks
 from tests.sample.tasks import add, echo, fail, total
