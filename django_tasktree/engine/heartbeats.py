@@ -171,7 +171,7 @@ def living(now: datetime) -> set[UUID]:
     horizon = _horizon(now, rows)
     if horizon is None:
         return {row[0] for row in rows}
-    future = times.after(now, settings.worker_lost_after)
+    future = times.instant(now) + timedelta(seconds=settings.worker_lost_after)
     return {key for key, last_seen, _ in rows if horizon <= last_seen <= future}
 
 
@@ -188,12 +188,14 @@ def forget(now: datetime) -> int:
     horizon = _horizon(now, rows)
     if horizon is None:
         return 0
-    gone = [key for key, last_seen, _ in rows if last_seen < times.after(horizon, -_SHOWN_FOR)]
+    gone = [key for key, last_seen, _ in rows if last_seen < horizon - timedelta(seconds=_SHOWN_FOR)]
     return workers().filter(id__in=gone).delete()[0] if gone else 0
 
 
 def _seen() -> list[tuple[UUID, datetime, datetime]]:
-    return list(workers().values_list("id", "last_seen", "beating_since"))
+    """Return the key, the last heartbeat and the start of the series of each worker; both times are instants."""
+    rows = workers().values_list("id", "last_seen", "beating_since")
+    return [(key, times.instant(last_seen), times.instant(since)) for key, last_seen, since in rows]
 
 
 def _horizon(now: datetime, rows: list[tuple[UUID, datetime, datetime]]) -> datetime | None:
@@ -201,13 +203,12 @@ def _horizon(now: datetime, rows: list[tuple[UUID, datetime, datetime]]) -> date
 
     Args:
         now: the database's time.
-        rows: the key, the last heartbeat and the start of the series of each worker.
+        rows: the result of :func:`_seen`.
 
     Returns:
-        The time; None if no worker had heartbeats without a gap for ``WORKER_LOST_AFTER`` seconds.
+        The time, as an instant; None if no worker had heartbeats without a gap for ``WORKER_LOST_AFTER`` seconds.
     """
     patience = timedelta(seconds=settings.worker_lost_after)
-    witnessed = [
-        last_seen for _, last_seen, since in rows if last_seen <= now and times.elapsed(since, last_seen) >= patience
-    ]
-    return times.after(max(witnessed), -settings.worker_lost_after) if witnessed else None
+    present = times.instant(now)
+    witnessed = [last_seen for _, last_seen, since in rows if last_seen <= present and last_seen - since >= patience]
+    return max(witnessed) - patience if witnessed else None

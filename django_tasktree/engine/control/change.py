@@ -7,7 +7,6 @@ change if the first one is lost. Each batch is selected by the states of nodes a
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -166,7 +165,8 @@ class Change(Steps):
 
     def abandon(self) -> None:
         """Let the next sweep continue the change, without the usual delay."""
-        open_entries(pk=self._entry_id).update(last_batch_at=times.now() - timedelta(days=1))
+        a_day_ago = times.after(times.now(), -86_400)
+        open_entries(pk=self._entry_id).update(last_batch_at=a_day_ago)
 
     def _refuse_to_resume(self) -> None:
         if self._is_resumed:

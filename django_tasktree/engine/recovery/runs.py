@@ -1,7 +1,7 @@
 """Find runs that make no progress, are due or overdue, or in which an action is unfinished; release their nodes."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum, auto
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
 from django_tasktree.conf import settings
+from django_tasktree.encoding import times
 from django_tasktree.engine.control.reset import lock_run, release, released_by_state
 from django_tasktree.engine.history import open_entries
 from django_tasktree.engine.lifecycle.stop import revoke
@@ -84,7 +85,7 @@ def _keys(found: TreeRunQuerySet) -> list[UUID]:
 
 
 def _is_in_passing(run_id: UUID, now: datetime) -> bool:
-    since = now - timedelta(seconds=IN_PASSING)
+    since = times.after(now, -IN_PASSING)
     return nodes().filter(run_id=run_id, state__in=NODE_FINAL, finished_at__gt=since).exists()
 
 
@@ -136,7 +137,7 @@ def abandoned(now: datetime) -> list[HistoryEntry]:
     Args:
         now: the database's time.
     """
-    while_it_goes = timedelta(seconds=_ABANDONED_AFTER)
+    earliest, latest = times.after(now, -_ABANDONED_AFTER), times.after(now, _ABANDONED_AFTER)
     # The process wrote the time of its own clock, which may differ from the database's in both directions.
-    wrong = Q(last_batch_at__lt=now - while_it_goes) | Q(last_batch_at__gt=now + while_it_goes)
+    wrong = Q(last_batch_at__lt=earliest) | Q(last_batch_at__gt=latest)
     return list(open_entries().filter(wrong).order_by("last_batch_at")[:_MOST])
