@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django_tasktree.builder.eligibility import ACT_IN_BACKGROUND
 from django_tasktree.control import purge
 from django_tasktree.engine.control import preview as engine_preview
+from django_tasktree.engine.rules import IS_WAITING
 from django_tasktree.engine.types import Effect
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import (
@@ -25,7 +26,6 @@ from django_tasktree.states import (
     RUN_OPEN,
     RUN_STOPPABLE,
     Hold,
-    NodeState,
     RunState,
 )
 
@@ -109,9 +109,7 @@ def _has_something_to_revoke(node: NodeRun, run: TreeRun) -> bool:
 
 
 def _waits_or_failed(node: NodeRun, run: TreeRun) -> bool:
-    states = (NodeState.QUEUED, NodeState.RETRY, NodeState.FAILURE, NodeState.REVOKED)
-    waits_for_a_place = node.state == NodeState.PENDING and node.runnable
-    return _may_be_acted_on(run) and (node.state in states or waits_for_a_place)
+    return _may_be_acted_on(run) and (IS_WAITING.holds(node) or node.state in NODE_FAILED)
 
 
 def _has_something_to_retry(run: TreeRun) -> bool:

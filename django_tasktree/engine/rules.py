@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from django_tasktree.engine.conditions import NEVER, Condition, Is
-from django_tasktree.states import NODE_FAILED, NODE_FINAL, Hold, NodeState, RunState, RunWhen
+from django_tasktree.states import CLAIMABLE, NODE_FAILED, NODE_FINAL, Hold, NodeState, RunState, RunWhen
 
 # Which nodes run after their parent
 
@@ -60,9 +60,12 @@ IS_FREE = RUN_LETS_START & SUBTREE_LETS_START
 MAY_START = IS_FREE & Is("limit_scope_id", None)
 #: The node is runnable: its parent lets it run, and it waits for ``advance``.
 IS_RUNNABLE = Is("state", NodeState.PENDING) & Is("runnable", True)
+#: The node's parent lets it run, and no worker has started it.
+IS_WAITING = Is("state", *sorted(CLAIMABLE)) | IS_RUNNABLE
 
 # Whether a failure counts for the nodes above it, for the run, and for a stop
 
+#: The node has failed or was revoked, and its failure counts.
 FAILURE_COUNTS = Is("state", *sorted(NODE_FAILED)) & Is("allow_failure", False)
 
 # What is left to do below a node

@@ -24,7 +24,7 @@ from django_tasktree.encoding.errors import Presentable, describe, presentable
 from django_tasktree.encoding.node_error import NodeError
 from django_tasktree.encoding.stand_ins import are_in, plain
 from django_tasktree.encoding.text import text_of
-from django_tasktree.engine.lifecycle import attempts as engine_retry
+from django_tasktree.engine.lifecycle import attempts
 from django_tasktree.engine.lifecycle.claim import claim, defer_claim
 from django_tasktree.engine.retrying import is_transient, may_go_away, retry_transient
 from django_tasktree.engine.scopes import place_below
@@ -330,7 +330,7 @@ def _retry_later(task: Any, node: RunningNode, exc: Any) -> None:
     signature = node.retry_signature
     reason = node.retry_error or NodeError("celery.exceptions.Retry", text_of(exc))
     try:
-        task_id = engine_retry.retry(node.ref, reason, _eta(signature.options), node.retry_arguments)
+        task_id = attempts.retry(node.ref, reason, _eta(signature.options), node.retry_arguments)
     except StaleAttempt as stale:
         raise Ignore(str(stale)) from exc
     signature.set(task_id=str(task_id))
@@ -354,7 +354,7 @@ def _reject(ref: NodeRef, exc: Any) -> Exception:
         _conclude(ref, Outcome(NodeState.FAILURE, error=error))
         return cast("Exception", exc)
     try:
-        publish_after_commit(ref.run_id, [engine_retry.requeue(ref, engine_retry.REJECTED, error)])
+        publish_after_commit(ref.run_id, [attempts.requeue(ref, attempts.REJECTED, error)])
     except StaleAttempt as stale:
         logger.warning("%s: its rejection is discarded", stale)
     return Ignore(error.message)

@@ -11,20 +11,18 @@ from django_tasktree.dispatch.after_commit import finish_and_propagate, publish_
 from django_tasktree.dispatch.message import read_header
 from django_tasktree.encoding.errors import describe
 from django_tasktree.encoding.node_error import NodeError
-from django_tasktree.engine.lifecycle import attempts as engine_retry
+from django_tasktree.engine.lifecycle import attempts
 from django_tasktree.engine.transitions import nodes
 from django_tasktree.engine.types import NodeRef, Outcome
 from django_tasktree.exceptions import StaleAttempt
-from django_tasktree.states import ACTIVE, NodeState
+from django_tasktree.states import ACTIVE, CLAIMABLE, NodeState
 from django_tasktree.worker.fork_safety import parent_connections
 from django_tasktree.worker.redelivery import redelivery_policy_of
 
 logger = logging.getLogger(__name__)
 
-_NOT_STARTED = (NodeState.QUEUED, NodeState.RETRY)
 
-
-def attempt_died(headers: Any, task_id: str, exc: BaseException) -> None:
+def attempt_timed_out(headers: Any, task_id: str, exc: BaseException) -> None:
     """Fail the node of an attempt that exceeded its hard time limit.
 
     Args:
@@ -39,7 +37,7 @@ def attempt_lost(headers: Any, task_id: str, task: Any, exc: BaseException) -> N
     """Requeue or fail the node of an attempt whose process died.
 
     Args:
-        headers: see :func:`attempt_died`.
+        headers: see :func:`attempt_timed_out`.
         task_id: the message's task ID.
         task: the task instance.
         exc: how the process died.
@@ -54,7 +52,7 @@ def attempt_broken(headers: Any, task_id: str, task: Any, exc: BaseException) ->
     again; if that was the last delivery that its redelivery policy allows, it fails.
 
     Args:
-        headers: see :func:`attempt_died`.
+        headers: see :func:`attempt_timed_out`.
         task_id: the message's task ID.
         task: the task instance.
         exc: the exception that Celery raised.
@@ -63,7 +61,7 @@ def attempt_broken(headers: Any, task_id: str, task: Any, exc: BaseException) ->
 
 
 def _count_delivery(node: NodeRef, task: Any, exc: BaseException) -> None:
-    waiting = nodes().filter(id=node.id, task_id=node.task_id, state__in=_NOT_STARTED)
+    waiting = nodes().filter(id=node.id, task_id=node.task_id, state__in=CLAIMABLE)
     resend_count = waiting.values_list("resend_count", flat=True).first()
     error = describe(exc)
     if resend_count is None:
@@ -76,7 +74,7 @@ def _count_delivery(node: NodeRef, task: Any, exc: BaseException) -> None:
         )
         return
     text = f"Celery could not process the message (delivery {deliveries} of {allowed}): {error.message}"
-    finish_and_propagate(node, Outcome(NodeState.FAILURE, error=replace(error, message=text, args="")), _NOT_STARTED)
+    finish_and_propagate(node, Outcome(NodeState.FAILURE, error=replace(error, message=text, args="")), CLAIMABLE)
 
 
 def requeue_or_fail(node: NodeRef, task: Any, error: NodeError) -> bool:
@@ -94,9 +92,9 @@ def requeue_or_fail(node: NodeRef, task: Any, error: NodeError) -> bool:
         StaleAttempt: if the attempt has already ended, or another process has requeued or failed it.
     """
     policy = redelivery_policy_of(node, task)
-    deliveries = engine_retry.losses(node) + 1
+    deliveries = attempts.losses(node) + 1
     if policy.retries and deliveries < policy.max_deliveries:
-        publish_after_commit(node.run_id, [engine_retry.requeue(node, engine_retry.LOST, error)])
+        publish_after_commit(node.run_id, [attempts.requeue(node, attempts.LOST, error)])
         return True
     delivery = f" (delivery {deliveries} of {policy.max_deliveries})" if policy.retries else ""
     last_error = NodeError(error.type, error.message + delivery, "", error.traceback)
@@ -108,7 +106,7 @@ def attempt_revoked(headers: Any, task_id: str, *, expired: bool, terminated: bo
     """Revoke the node of a message that expired or was revoked through Celery.
 
     Args:
-        headers: see :func:`attempt_died`.
+        headers: see :func:`attempt_timed_out`.
         task_id: the message's task ID.
         expired: whether the message expired before a worker started it.
         terminated: whether a running attempt was terminated; otherwise the task ID was revoked before it started.
@@ -119,21 +117,21 @@ def attempt_revoked(headers: Any, task_id: str, *, expired: bool, terminated: bo
         error = NodeError("celery.exceptions.Terminated", "the attempt was terminated through Celery")
     else:
         error = NodeError("celery.exceptions.TaskRevokedError", "the task ID was revoked through Celery")
-    _conclude(headers, task_id, NodeState.REVOKED, error, ACTIVE if terminated else _NOT_STARTED)
+    _conclude(headers, task_id, NodeState.REVOKED, error, ACTIVE if terminated else CLAIMABLE)
 
 
 def task_unknown(headers: Any, task_id: str, name: str, worker: str) -> None:
     """Fail the node of a message whose task is not registered on this worker.
 
     Args:
-        headers: see :func:`attempt_died`.
+        headers: see :func:`attempt_timed_out`.
         task_id: the message's task ID.
         name: the name of the task.
         worker: the name of this worker.
     """
     text = f"task {name!r} is not registered on worker {worker}: check that its module is imported there and up to date"
     error = NodeError(f"{NotRegistered.__module__}.{NotRegistered.__qualname__}", text)
-    _conclude(headers, task_id, NodeState.FAILURE, error, _NOT_STARTED)
+    _conclude(headers, task_id, NodeState.FAILURE, error, CLAIMABLE)
 
 
 def _conclude(headers: Any, task_id: str, state: NodeState, error: NodeError, sources: Iterable[NodeState]) -> None:

@@ -15,7 +15,7 @@ from django_tasktree.dispatch.message import HEADER
 from django_tasktree.worker.fork_safety import parent_connections
 from django_tasktree.worker.held import hold, restore_entry
 from django_tasktree.worker.identity import stamp_request
-from django_tasktree.worker.lost_attempts import attempt_broken, attempt_died, attempt_lost
+from django_tasktree.worker.lost_attempts import attempt_broken, attempt_lost, attempt_timed_out
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class NodeRequest(Request):
                 return super().on_timeout(soft, timeout)
             finally:
                 if not soft:
-                    attempt_died(self.request_dict, self.id, TimeLimitExceeded(timeout))
+                    attempt_timed_out(self.request_dict, self.id, TimeLimitExceeded(timeout))
                     self.has_returned = True
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:

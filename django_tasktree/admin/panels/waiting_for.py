@@ -11,7 +11,7 @@ from django_tasktree.admin.rendering import moment
 from django_tasktree.encoding.text import short_name
 from django_tasktree.engine.rules import IS_FREE, MAY_START
 from django_tasktree.models import NodeRun
-from django_tasktree.states import NODE_FINAL, Hold, NodeState, RunState
+from django_tasktree.states import NODE_FINAL, NOT_STARTED, Hold, NodeState, RunState
 
 
 def waiting_for(node: NodeRun, site: str) -> list[Any]:
@@ -24,7 +24,7 @@ def waiting_for(node: NodeRun, site: str) -> list[Any]:
     Returns:
         Short phrases. Empty if the run has ended, the node has started, or no reason is known.
     """
-    if node.run.is_over or node.state not in (NodeState.PENDING, NodeState.QUEUED, NodeState.RETRY):
+    if node.run.is_over or node.state not in NOT_STARTED:
         return []
     return [*_held(node), *_next(node, site)]
 

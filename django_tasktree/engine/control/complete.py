@@ -6,6 +6,7 @@ from django.utils.translation import gettext_noop as _
 
 from django_tasktree.engine.control.reachability import may_run
 from django_tasktree.engine.control.reset import lock_run, reopen, reset, undone_children, undone_gathers, unsettle
+from django_tasktree.engine.rules import IS_WAITING
 from django_tasktree.engine.transitions import nodes
 from django_tasktree.engine.types import Effect, NodeRef
 from django_tasktree.exceptions import NotPossible
@@ -47,8 +48,7 @@ def refuse_completion(row: NodeRun) -> None:
     Raises:
         NotPossible: if the node has succeeded, was skipped, is running or has not been reached.
     """
-    waits = row.state in (NodeState.QUEUED, NodeState.RETRY) or (row.state == NodeState.PENDING and row.runnable)
-    if not waits and row.state not in NODE_FAILED:
+    if not IS_WAITING.holds(row) and row.state not in NODE_FAILED:
         raise NotPossible(_REFUSED.get(row.state, _("node %(node)s is %(state)s")), node=row.id, state=row.state)
     if row.state == NodeState.REVOKED and row.hold == Hold.REVOKED and not may_run(row.id):
         text = _("node %(node)s was revoked before it was reached: retry it, or complete the node above it")

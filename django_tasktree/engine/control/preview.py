@@ -17,32 +17,17 @@ from django_tasktree.engine.control.complete import refuse_completion
 from django_tasktree.engine.control.reachability import REACHED
 from django_tasktree.engine.control.refusals import HAS_ENDED, NO_DRAFT, NOT_GOING, NOT_PAUSED
 from django_tasktree.engine.control.rerun import refuse_before_parent, refuse_unfinished, tops_of_rerun
-from django_tasktree.engine.control.reset import check_run, running_refusal
+from django_tasktree.engine.control.reset import RESETTABLE, WAITS_AGAIN, check_run, running_refusal
 from django_tasktree.engine.control.retry import nothing_failed, refuse_unreachable
 from django_tasktree.engine.literals import literals
 from django_tasktree.engine.transitions import nodes
-from django_tasktree.engine.traversal import ancestors, in_batches, in_chunks
+from django_tasktree.engine.traversal import LEVELS, ancestors, in_batches, in_chunks
 from django_tasktree.engine.types import Effect
 from django_tasktree.exceptions import NotPossible
-from django_tasktree.states import (
-    NODE_FAILED,
-    NODE_FINAL,
-    NOT_STARTED,
-    RUN_STOPPABLE,
-    Hold,
-    NodeState,
-    RunState,
-)
+from django_tasktree.states import CLAIMABLE, NODE_FAILED, NOT_STARTED, RUN_STOPPABLE, Hold, NodeState, RunState
 
-#: Levels per recursive query; MariaDB ends a recursive query after 1,000 levels without an error.
-_LEVELS = 500
 #: The maximum number of nodes at which one query starts.
 _TOPS = 5_000
-
-#: States of nodes that ``reset`` makes pending again.
-_RESET = NODE_FINAL | (NOT_STARTED - {NodeState.PENDING})
-#: Nodes that a retry or a completion makes wait again.
-_RESTORED = Q(state=NodeState.SKIPPED, attempts=0) | Q(state__in=[NodeState.QUEUED, NodeState.RETRY])
 
 # MariaDB takes the column types from the first SELECT; a plain '' would give parent_state the length 0.
 _BELOW = """
@@ -85,12 +70,9 @@ class _Kind:
     is_gone: bool
 
     @property
-    def is_restored(self) -> bool:
-        """Whether the nodes would wait again, if the action affects them."""
-        return (self.state == NodeState.SKIPPED and self.is_untried) or self.state in (
-            NodeState.QUEUED,
-            NodeState.RETRY,
-        )
+    def waits_again(self) -> bool:
+        """Whether the action, if it affects the nodes, makes them wait again: ``WAITS_AGAIN`` for counted nodes."""
+        return (self.state == NodeState.SKIPPED and self.is_untried) or self.state in CLAIMABLE
 
 
 class _Below:
@@ -131,8 +113,8 @@ class _Below:
             for gone, tops in frontier.items():
                 for some in in_chunks(tops, _TOPS):
                     self._walks.append((some, gone))
-                    if self._count(some, gone, first) == _LEVELS:
-                        for key, is_gone in self._rows(some, gone, _LOWEST.format(levels=_LEVELS)):
+                    if self._count(some, gone, first) == LEVELS:
+                        for key, is_gone in self._rows(some, gone, _LOWEST.format(levels=LEVELS)):
                             lowest.setdefault(int(is_gone), []).append(as_uuid(key))
             # The lowest nodes have been counted already.
             frontier, first = lowest, 1
@@ -149,7 +131,7 @@ class _Below:
 
     def _rows(self, tops: list[UUID], gone: int, query: str, *values: Any) -> list[Any]:
         below = _BELOW.format(gone=gone, tops=", ".join(["%s"] * len(tops)))
-        return backend().rows(below + query, self._run_id, *tops, self._run_id, _LEVELS, *values)
+        return backend().rows(below + query, self._run_id, *tops, self._run_id, LEVELS, *values)
 
 
 def _matches(kind: _Kind, wanted: dict[str, Any]) -> bool:
@@ -229,7 +211,7 @@ def rerun(run_id: UUID, node_id: UUID) -> Effect:
     if below.sum(state=NodeState.STARTED):
         raise running_refusal(min(below.find("node.state = %s", NodeState.STARTED)))
     return Effect(
-        again=below.sum(state=_RESET, is_gone=False),
+        again=below.sum(state=RESETTABLE, is_gone=False),
         stays=_of(run_id, {NodeState.SUCCESS}) - below.sum(state=NodeState.SUCCESS),
         removed=below.sum(is_gone=True),
     )
@@ -242,7 +224,7 @@ def complete(run_id: UUID, node_id: UUID) -> Effect:
     refuse_completion(row)
     again = 0
     if row.state in NODE_FAILED:
-        some = nodes().filter(run_id=run_id).filter(_RESTORED)
+        some = nodes().filter(run_id=run_id).filter(WAITS_AGAIN)
         again = some.filter(Q(parent__isnull=True, is_gather=True) | Q(parent=node_id)).count()
         above = ancestors(run_id, [row.parent_id]) if row.parent_id else set()
         for batch in in_batches(iter(above)):
@@ -252,7 +234,7 @@ def complete(run_id: UUID, node_id: UUID) -> Effect:
 
 def _restored_in_run(run_id: UUID) -> int:
     """Count the nodes that would wait again after a retry of the whole run."""
-    some = nodes().filter(run_id=run_id).filter(_RESTORED)
+    some = nodes().filter(run_id=run_id).filter(WAITS_AGAIN)
     number = some.filter(Q(parent__isnull=True, is_gather=True) | Q(parent__state__in=NODE_FAILED)).count()
     gathers = some.filter(is_gather=True, parent__isnull=False).exclude(parent__state__in=NODE_FAILED)
     parents = Counter(gathers.values_list("parent_id", flat=True))
@@ -265,9 +247,9 @@ def _restored_in_run(run_id: UUID) -> int:
 
 def _restored_below(run_id: UUID, below: _Below) -> int:
     """Count the nodes that would wait again after a retry of a node with all nodes below it."""
-    some = nodes().filter(run_id=run_id).filter(_RESTORED)
+    some = nodes().filter(run_id=run_id).filter(WAITS_AGAIN)
     number = some.filter(parent__isnull=True, is_gather=True).count()
-    number += below.sum(is_restored=True, parent_state=NODE_FAILED)
+    number += below.sum(waits_again=True, parent_state=NODE_FAILED)
     failed = set(below.find(_IS_FAILED))
     heads: set[UUID] = set()
     for batch in in_batches(iter(failed)):

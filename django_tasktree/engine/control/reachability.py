@@ -14,12 +14,9 @@ from django_tasktree.engine.backends import backend
 from django_tasktree.engine.backends.base import as_uuid
 from django_tasktree.engine.literals import literal
 from django_tasktree.engine.transitions import nodes
-from django_tasktree.engine.traversal import in_batches
+from django_tasktree.engine.traversal import LEVELS, in_batches
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.states import Hold, NodeState
-
-#: Levels per recursive query; MariaDB ends a recursive query after 1,000 levels without an error.
-_LEVELS = 500
 
 #: The rules as conditions of queries.
 REACHED = rules.REACHED.q()
@@ -81,7 +78,7 @@ def _waited_for(node_id: UUID) -> tuple[UUID, str, str]:
         Its key, state and hold.
     """
     while True:
-        ((key, state, hold, step),) = backend().rows(_WAITED_FOR, node_id, _LEVELS)
-        if step < _LEVELS:
+        ((key, state, hold, step),) = backend().rows(_WAITED_FOR, node_id, LEVELS)
+        if step < LEVELS:
             return as_uuid(key), state, hold
         node_id = as_uuid(key)

@@ -20,10 +20,14 @@ from django_tasktree.engine.traversal import ancestors, in_batches
 from django_tasktree.exceptions import NotPossible, RunNotFound
 from django_tasktree.models import TreeRun
 from django_tasktree.models.fields import ExactCharField
-from django_tasktree.states import NODE_FINAL, NOT_STARTED, RUN_FINAL, Hold, NodeState, RunState
+from django_tasktree.states import CLAIMABLE, NODE_FINAL, RUN_FINAL, Hold, NodeState, RunState
 
-# attempts=0 leaves out nodes that their own task function skipped: those have had an attempt.
-_UNDONE = Q(state=NodeState.SKIPPED, attempts=0) | Q(state__in=[NodeState.QUEUED, NodeState.RETRY]) | Q(runnable=True)
+#: States of nodes that :func:`reset` makes pending again.
+RESETTABLE = NODE_FINAL | CLAIMABLE
+#: Nodes that wait again if they have to wait for another node. attempts=0 leaves out nodes that their own task function
+#: skipped: those have had an attempt.
+WAITS_AGAIN = Q(state=NodeState.SKIPPED, attempts=0) | Q(state__in=CLAIMABLE)
+_UNDONE = WAITS_AGAIN | Q(runnable=True)
 
 
 _IS_CHANGING = _(
@@ -106,7 +110,7 @@ def _reset(ids: list[UUID]) -> int:
     some.filter(state=NodeState.PENDING).update(**fresh)
     return move(
         some,
-        [*NODE_FINAL, *(NOT_STARTED - {NodeState.PENDING})],
+        RESETTABLE,
         NodeState.PENDING,
         settled=False,
         subtree_failed=False,

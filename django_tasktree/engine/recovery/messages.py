@@ -48,7 +48,7 @@ def waiting(scan: Scan, now: datetime) -> Iterator[list[Waiting]]:
     Yields:
         Pages of nodes.
     """
-    for state in (NodeState.QUEUED, NodeState.RETRY):
+    for state in sorted(CLAIMABLE):
         for page in scan.pages(state, unsettled(state), "queued_at", "eta", "resend_count"):
             late = [key for key, *times in page if _is_late(now, *times)]
             if late:

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from django_tasktree import TaskTree
 from django_tasktree.encoding.node_error import NodeError
-from django_tasktree.engine.lifecycle import attempts as engine_retry
+from django_tasktree.engine.lifecycle import attempts
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.testing import run_tree
 from django_tasktree.worker import execution
@@ -137,7 +137,7 @@ def test_an_attempt_that_was_replaced_leaves_no_rows(world, monkeypatch):
         )
         world.deliver(message, "w")
     assert (handle.state, effects()) == ("STARTED", [])
-    again = engine_retry.requeue(attempt, engine_retry.LOST, NodeError("Lost", "taken over"))
+    again = attempts.requeue(attempt, attempts.LOST, NodeError("Lost", "taken over"))
     execution.publish_after_commit(attempt.run_id, [again])  # type: ignore[attr-defined]
     world.deliver_all("w")
     assert (handle.state, effects(), handle.node.attempts) == ("SUCCESS", ["a"], 2)
