@@ -8,6 +8,8 @@ from django.conf import settings as django_settings
 from django.core import checks
 from django.core.checks import CheckMessage
 
+from django_tasktree.encoding import serialization
+
 
 def connections_are_kept() -> Iterator[CheckMessage]:
     """Check W003: Celery must not close the database connections around every task."""
@@ -22,8 +24,7 @@ def connections_are_kept() -> Iterator[CheckMessage]:
 def results_can_be_pickled() -> Iterator[CheckMessage]:
     """Check W004: Celery must not record a failure of a task whose node has succeeded."""
     conf = _conf()
-    accepts_pickle = {"pickle", "application/x-python-serialize"} & set(conf.accept_content or ())
-    if accepts_pickle and conf.result_backend and conf.result_serializer == "json":
+    if serialization.pickle_accepted() and conf.result_backend and conf.result_serializer == "json":
         yield checks.Warning(
             "Celery accepts pickle, but its result backend writes JSON: if only pickle can hold a result, the node "
             "stores it and succeeds, but Celery's own record of the task says FAILURE.",
@@ -35,8 +36,7 @@ def results_can_be_pickled() -> Iterator[CheckMessage]:
 def references_can_be_sent() -> Iterator[CheckMessage]:
     """Check W008: Celery must be able to send messages with references to other nodes' results."""
     conf = _conf()
-    accepted = set(conf.accept_content or ())
-    if not accepted & {"json", "application/json"} and conf.task_serializer not in ("json", "pickle"):
+    if not serialization.json_accepted() and conf.task_serializer not in serialization.WITH_REFERENCES:
         yield checks.Warning(
             f"Celery sends messages as {conf.task_serializer} and does not accept JSON, so that no node can take "
             "another node's result: only JSON and pickle can encode the references.",

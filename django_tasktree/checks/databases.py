@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Error
 from django.db import connections, router
 from django.db.models import Model
 
-from django_tasktree.models import NodeRun
+from django_tasktree.engine.transitions import write_alias
 
 
 def one_alias_for_all() -> Iterator[CheckMessage]:
@@ -28,13 +28,12 @@ def one_alias_for_all() -> Iterator[CheckMessage]:
 
 def atomic_tasks_write_beside_their_nodes() -> Iterator[CheckMessage]:
     """Check W009: an atomic task must write to the database of the nodes."""
-    elsewhere = sorted(
-        model._meta.label for model in _models_of_the_project() if router.db_for_write(model) != _alias()
-    )
+    alias = write_alias()
+    elsewhere = sorted(model._meta.label for model in _models_of_the_project() if router.db_for_write(model) != alias)
     tasks = sorted(name for name, task in current_app.tasks.items() if getattr(task, "atomic", False) is True)
     if elsewhere and tasks:
         yield checks.Warning(
-            f"Nodes are written to the database {_alias()!r}, but other models are not ({_first_names(elsewhere)}): "
+            f"Nodes are written to the database {alias!r}, but other models are not ({_first_names(elsewhere)}): "
             f"what a task with atomic=True ({_first_names(tasks)}) writes to them is not in one transaction with its "
             "node's outcome.",
             hint="Let such tasks write only to the database of the nodes, or remove atomic=True and make them "
@@ -57,7 +56,7 @@ def _first_names(names: list[str]) -> str:
 
 def sqlite_waits_for_its_writer() -> Iterator[CheckMessage]:
     """Check W001: transactions of several processes must wait for SQLite's single writer."""
-    config = _config()
+    alias, config = _written()
     if config["ENGINE"] != "django.db.backends.sqlite3":
         return
     options = config.get("OPTIONS", {})
@@ -68,32 +67,29 @@ def sqlite_waits_for_its_writer() -> Iterator[CheckMessage]:
         missing.append('"init_command": "PRAGMA journal_mode=WAL;"')
     if missing:
         yield checks.Warning(
-            f"SQLite, alias {_alias()!r}, has one writer at a time, and transactions of several processes fail with "
+            f"SQLite, alias {alias!r}, has one writer at a time, and transactions of several processes fail with "
             "“database is locked” instead of waiting.",
-            hint=f"Add {' and '.join(missing)} to the OPTIONS of DATABASES[{_alias()!r}].",
+            hint=f"Add {' and '.join(missing)} to the OPTIONS of DATABASES[{alias!r}].",
             id="django_tasktree.W001",
         )
 
 
 def mysql_reads_what_is_committed() -> Iterator[CheckMessage]:
     """Check W002: MySQL and MariaDB must use READ COMMITTED, without gap locks and old snapshots."""
-    config = _config()
+    alias, config = _written()
     if config["ENGINE"] != "django.db.backends.mysql":
         return
     # Django's default.
     level = config.get("OPTIONS", {}).get("isolation_level", "read committed")
     if level is None or str(level).lower() != "read committed":
         yield checks.Warning(
-            f"MySQL, alias {_alias()!r}, runs transactions with the isolation level {level or 'of the server'!r}.",
+            f"MySQL, alias {alias!r}, runs transactions with the isolation level {level or 'of the server'!r}.",
             hint='Set "isolation_level": "read committed" in its OPTIONS, or siblings that end together deadlock.',
             id="django_tasktree.W002",
         )
 
 
-def _alias() -> str:
-    return router.db_for_write(NodeRun)
-
-
-def _config() -> dict[str, Any]:
-    config: dict[str, Any] = connections[_alias()].settings_dict
-    return config
+def _written() -> tuple[str, dict[str, Any]]:
+    """Return the alias of the database to which trees are written, and its settings."""
+    alias = write_alias()
+    return alias, connections[alias].settings_dict

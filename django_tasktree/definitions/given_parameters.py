@@ -3,13 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django_tasktree.definitions.parameters import Parameter
 from django_tasktree.exceptions import InvalidParameter
-
-if TYPE_CHECKING:
-    pass
 
 
 def read_parameters(

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: The serializers that can encode a reference to another node's result.
-_WITH_REFERENCES = ("json", "pickle")
-
 _thread = threading.local()
 
 
@@ -252,13 +249,13 @@ def _serializer(app: Any, task_name: str, options: dict[str, Any]) -> str:
     return str(chosen)
 
 
-def _json(app: Any, dispatch: Dispatch) -> str:
+def _json(dispatch: Dispatch) -> str:
     """Return the name of the JSON serializer, for a message with references to other nodes' results.
 
     Raises:
         SerializationError: if Celery does not accept JSON.
     """
-    if not {"json", "application/json"} & set(app.conf.accept_content or ()):
+    if not serialization.json_accepted():
         raise SerializationError(
             f"task {dispatch.task!r} takes other nodes' results, and only JSON and pickle can encode the references: "
             "add 'json' to CELERY_ACCEPT_CONTENT, or give the task serializer='json'"
@@ -279,8 +276,8 @@ def _call(app: Any, dispatch: Dispatch) -> tuple[Any, Any, dict[str, Any]]:
         options["eta"] = times.instant(dispatch.eta)
     if serialization.is_pickled(dispatch.args) or serialization.is_pickled(dispatch.kwargs):
         options.setdefault("serializer", "pickle")
-    elif dispatch.has_references and _serializer(app, dispatch.task, options) not in _WITH_REFERENCES:
-        options["serializer"] = _json(app, dispatch)
+    elif dispatch.has_references and _serializer(app, dispatch.task, options) not in serialization.WITH_REFERENCES:
+        options["serializer"] = _json(dispatch)
     header = header_of(dispatch)
     if "serializer" in options:
         header["serializer"] = options["serializer"]

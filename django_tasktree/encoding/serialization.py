@@ -21,11 +21,22 @@ _PICKLE = "pickle:"
 #: The key with which kombu marks objects of additional types.
 _MARK = '"__type__"'
 _PLAIN = (type(None), bool, int, float, str)
+#: The serializers of messages that can encode a reference to another node's result.
+WITH_REFERENCES = ("json", "pickle")
 
 
 def pickle_accepted() -> bool:
     """Return whether the Celery configuration accepts pickled content."""
-    return any(name in ("pickle", "application/x-python-serialize") for name in current_app.conf.accept_content or ())
+    return _accepts("pickle", "application/x-python-serialize")
+
+
+def json_accepted() -> bool:
+    """Return whether the Celery configuration accepts JSON."""
+    return _accepts("json", "application/json")
+
+
+def _accepts(*names: str) -> bool:
+    return any(name in names for name in current_app.conf.accept_content or ())
 
 
 def is_pickled(text: str) -> bool:

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import models, router
 from django.db.models import Count
 
-from django_tasktree.states import NODE_FINAL, RUN_FINAL
+from django_tasktree.states import RUN_FINAL
 
 if TYPE_CHECKING:
     from django_tasktree.models.node_run import NodeRun  # noqa: F401  named in a base class, as text
@@ -44,10 +44,6 @@ class NodeRunQuerySet(models.QuerySet["NodeRun"]):
         PostgreSQL only reads root nodes from the index in this order if ORDER BY contains the parent, which is NULL.
         """
         return self.order_by("parent_id", "position")
-
-    def final(self) -> "NodeRunQuerySet":
-        """Return the nodes that have finished."""
-        return self.filter(state__in=NODE_FINAL)
 
     def state_counts(self, run_ids: Iterable[UUID]) -> dict[UUID, dict[str, int]]:
         """Count the nodes of runs by state, in one query.

@@ -34,7 +34,6 @@ class GivenBack:
         self.has_ended = False
         self._consumer = consumer
         self._name = name
-        self._since = since
         self._headers = {**message.headers, HEADER: {**message.headers[HEADER], _SINCE: since}}
         self._body = message.body
         self._message = message

@@ -50,9 +50,10 @@ def header(run: TreeRun, progress: Progress) -> RenderableType:
     grid.add_column(ratio=1)
     grid.add_column(no_wrap=True)
     grid.add_row(bar, f"{progress.done:,} of {counted(progress.total, 'node')}")
-    return Group(_one_line(title(run)), grid, _one_line(counts(progress)))
+    return Group(one_line(title(run)), grid, one_line(counts(progress)))
 
 
-def _one_line(text: Text) -> Text:
+def one_line(text: Text) -> Text:
+    """Return the text, which is cut instead of wrapped from now on."""
     text.no_wrap, text.overflow = True, "ellipsis"
     return text

@@ -78,15 +78,10 @@ class LiveView(QuietView):
         """Draw the header and as many nodes as fit the screen."""
         lines = max(self.console.height - header.HEIGHT - 2, 1)
         page = self._page.read(progress.total, lines)
-        tree = [_one_line(line) for line in tree_lines(page, compact=True)][:lines]
-        hint = [_one_line(Text(self._hint, "yellow"))] if self._hint else []
+        tree = [header.one_line(line) for line in tree_lines(page, compact=True)][:lines]
+        hint = [header.one_line(Text(self._hint, "yellow"))] if self._hint else []
         self._live.update(Group(header.header(run, progress), *tree, *hint), refresh=True)
 
     def hint(self, text: str) -> None:
         """Show the hint below the tree from the next poll on."""
         self._hint = text
-
-
-def _one_line(text: Text) -> Text:
-    text.no_wrap, text.overflow = True, "ellipsis"
-    return text

@@ -20,6 +20,7 @@ from django_tasktree.management.run_states import run_state_argument
 from django_tasktree.models import TreeRun
 from django_tasktree.reporting.json import run_json
 from django_tasktree.reporting.progress import Progress, progress_of_all
+from django_tasktree.reporting.titles import short_id
 from django_tasktree.states import RunState
 
 _HEADINGS = ("ID", "Name", "State", "Nodes", "Failed", "Started", "Duration")
@@ -32,8 +33,6 @@ _LAYOUTS = (
     (("ID", "Name", "State", "Nodes", "Failed", "Duration"), True),
     (("ID", "Name", "State", "Nodes", "Duration"), True),
 )
-#: The first 13 characters of an ID are its timestamp in milliseconds, which almost always identifies a run.
-_SHORT = 13
 _SHORTEST_NAME = 8
 
 
@@ -54,7 +53,7 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     progress = progress_of_all(newest)
     console = console_of(command, options)
     if options["format"] == "json":
-        described = [{**run_json(run, progress[run.id]), "short_id": str(run.id)[:_SHORT]} for run in newest]
+        described = [{**run_json(run, progress[run.id]), "short_id": short_id(run.id)} for run in newest]
         console.print(dumps(described), soft_wrap=True)
     elif not newest:
         console.print("No runs match." if options["state"] else "Nothing has been launched yet.")
@@ -95,9 +94,9 @@ def _width(lines: list[Text]) -> int:
 
 
 def _cells(run: TreeRun, progress: Progress, headings: Sequence[str], *, short: bool) -> list[Text]:
-    key = Text(str(run.id)[:_SHORT])
+    key = Text(short_id(run.id))
     if not short:
-        key.append(str(run.id)[_SHORT:], "bright_black")
+        key.append(str(run.id).removeprefix(key.plain), "bright_black")
     cells = {
         "ID": key,
         "Name": Text(printable(str(run)), "bold"),

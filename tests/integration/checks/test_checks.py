@@ -16,6 +16,7 @@ from django.db.backends.dummy.base import DatabaseWrapper
 
 from django_tasktree import TaskTree, checks, register_tree
 from django_tasktree.checks import check_all, databases
+from django_tasktree.engine.transitions import write_alias
 from django_tasktree.models import NodeRun
 from django_tasktree.testing import registered
 from tests import celery_settings, documents
@@ -140,9 +141,9 @@ def test_w002_mysql(replace_settings, options, expected):
 def test_the_alias_is_that_of_the_database_that_is_written(settings):
     """The database of the models need not be the default one."""
     with active("default"):
-        assert databases._alias() == "default"
+        assert write_alias() == "default"
     settings.DATABASE_ROUTERS = ["tests.integration.checks.test_checks.Elsewhere"]
-    assert databases._alias() == "elsewhere"
+    assert write_alias() == "elsewhere"
 
 
 class Elsewhere:
