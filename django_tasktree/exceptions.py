@@ -122,7 +122,7 @@ class NodeFailed(TaskTreeError):
 
 
 class RunNotFound(TaskTreeError, LookupError):
-    """No run has this key: its launch was not committed, or it was purged."""
+    """No run, or no node, has this ID: the launch was not committed, or the run was deleted."""
 
     @classmethod
     def of_run(cls, run_id: UUID) -> "RunNotFound":

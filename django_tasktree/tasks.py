@@ -85,13 +85,13 @@ def _log_kept(purged: Purged) -> None:
 
 @task_with_callbacks(name=ACT_IN_BACKGROUND)
 def act(kind: str, action: str, keys: list[str], by: str = "", options: Mapping[str, Any] | None = None) -> BulkSummary:
-    """Act on some runs, or nodes, one after another; a part of what ``bulk(…).in_background(…)`` launches.
+    """Carry out an action on some runs or nodes, one after another: a node of a run of ``bulk(…).in_background(…)``.
 
     Args:
-        kind: the name of the model.
-        action: the name of the action, which is a method of what ``bulk`` returns.
-        keys: of the rows.
-        by: names the user or program, in case the user has been deleted by then, or there was none.
+        kind: the name of the model: ``"treerun"`` or ``"noderun"``.
+        action: the name of the action, a method of :class:`django_tasktree.client.bulk.Bulk`.
+        keys: the primary keys of the rows.
+        by: the name of the user or program; used if the run has no user who launched it.
         options: further arguments of the method.
     """
     return act_on_some(kind, action, [UUID(key) for key in keys], by, options or {})
@@ -99,7 +99,7 @@ def act(kind: str, action: str, keys: list[str], by: str = "", options: Mapping[
 
 @task_with_callbacks(name="django_tasktree.sum_up")
 def sum_up() -> BulkSummary:
-    """Add up the results of the nodes of such a run."""
+    """Add up the results of the other nodes of a run of ``bulk(…).in_background(…)``."""
     return sum_of(current_node().run_id)
 
 

@@ -94,10 +94,10 @@ def run_with_callbacks(run: Run) -> Run:
         TypeError: it is not the ``run`` method of a class that derives from ``celery.Task``. (Before Python 3.12, this
             is the cause of a ``RuntimeError``.)
     """
-    return cast("Run", _CitizenRun(run))
+    return cast("Run", _PlaceholderRun(run))
 
 
-class _CitizenRun:
+class _PlaceholderRun:
     """A placeholder of ``run`` that restores the method and registers the class as soon as the class exists."""
 
     def __init__(self, run: Callable[..., Any]) -> None:
@@ -109,10 +109,10 @@ class _CitizenRun:
                 f"@run_with_callbacks belongs on the run method of a celery.Task, not on {owner.__qualname__}.{name}"
             )
         type.__setattr__(owner, name, self._run)
-        _share(_citizen(owner))
+        _share(_with_callback_base(owner))
 
 
-def _citizen(owner: type[Any]) -> type[Any]:
+def _with_callback_base(owner: type[Any]) -> type[Any]:
     """Return the class to register: the class itself, or a subclass of it that also derives from ``CallbackTask``."""
     if issubclass(owner, CallbackTask):
         return owner

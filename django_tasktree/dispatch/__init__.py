@@ -1,1 +1,1 @@
-"""Towards Celery, from any process: launches, messages, what follows a commit, eager execution. It knows no workers."""
+"""Hand nodes over to Celery, from any process: launches, messages, what follows a commit, and eager execution."""

@@ -40,7 +40,7 @@ class _FollowUp:
     Attributes:
         dispatches: queued nodes to publish.
         advances: whether to queue the nodes of the run that may start now.
-        limit_scope_id: the run or node under whose concurrency limit a slot is free; None looks at all nodes. See
+        limit_scope_id: the run or node under whose limit a place has become free; None looks at all nodes. See
             :func:`django_tasktree.engine.lifecycle.advance.advance`.
         settles: whether to settle if there was nothing to publish.
         settle_from: the lowest node to settle; None starts at the run.
@@ -139,7 +139,7 @@ def _finish(node: NodeRef, outcome: Outcome, sources: Iterable[NodeState]) -> _F
     released = finish(node, outcome, sources)
     return _FollowUp(
         released.dispatches,
-        # A slot under the limit is free now, or a child waits for one.
+        # A place under the limit is free now, or a child waits for one.
         advances=released.runnable or node.limit_scope_id is not None,
         limit_scope_id=None if released.runnable else node.limit_scope_id,
         settles=True,

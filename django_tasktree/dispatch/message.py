@@ -27,7 +27,7 @@ def header_of(dispatch: Dispatch) -> dict[str, Any]:
 
 
 def _scopes(dispatch: Dispatch) -> dict[str, Any]:
-    """Return the fields of stop scopes and concurrency limits; most nodes have none."""
+    """Return the fields of the stop scope and of the limit; most nodes have neither."""
     scopes = {
         "stop_scope_id": dispatch.stop_scope_id and dispatch.stop_scope_id.hex,
         "limit_scope_id": dispatch.limit_scope_id and dispatch.limit_scope_id.hex,

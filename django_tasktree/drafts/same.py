@@ -13,7 +13,7 @@ _KEY = re.compile("[0-9a-f]{32}")
 _COLUMNS = [field.name for field in fields(NodeSpec)]
 
 
-def is_drawn(spec: RunSpec, specs: Sequence[NodeSpec]) -> bool:
+def is_stored(spec: RunSpec, specs: Sequence[NodeSpec]) -> bool:
     """Return whether a stored draft already has these options and nodes, apart from the keys of the nodes.
 
     Args:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_noop as _
 from django_tasktree.builder.plan import plan_run
 from django_tasktree.client.tree import TaskTree
 from django_tasktree.client.tree_result import TreeResult
-from django_tasktree.drafts.same import is_drawn
+from django_tasktree.drafts.same import is_stored
 from django_tasktree.engine.control.replace_draft import replace_draft_nodes
 from django_tasktree.engine.history import record
 from django_tasktree.engine.transitions import runs, write_alias
@@ -51,7 +51,7 @@ def save_draft(
     plan = plan_run(tree, spec)
     with transaction.atomic(using=write_alias()):
         if _was_changed(run_id, revision):
-            if is_drawn(spec, plan.specs):
+            if is_stored(spec, plan.specs):
                 return TreeResult(run_id)
             raise DraftChanged(f"the draft {run_id} was changed in the meantime: read it again")
         if not replace_draft_nodes(spec, plan.specs):

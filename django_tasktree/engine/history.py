@@ -1,4 +1,4 @@
-"""The history of a run: which actions were asked of it, by whom and when."""
+"""The history of a run: which actions were carried out, who requested them, and when."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ def record(
     Args:
         run_id: the run.
         action: the action.
-        by: the user who asked for it, or a text that names what did; None if nobody did.
+        by: the user who requested it, or a text that names the program; None if it was neither.
         node_id: the node, if the action affects a node instead of the whole run.
         nodes: how many nodes the action changed.
         note: additional information.

@@ -1,1 +1,1 @@
-"""Inside a worker: the attempt at a node, heartbeats, attempts that were lost. It knows no handles and no actions."""
+"""What happens in a worker: attempts at nodes, heartbeats, and lost attempts. Imports no handles and no actions."""

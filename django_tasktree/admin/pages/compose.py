@@ -115,7 +115,7 @@ class ComposePage(AdminPage):
             form.add_error(None, refusal_text(error))
             return None
         if is_new:
-            self._tell_of_saving(run, launches)
+            self._report_saving(run, launches)
         else:
             warn_submitted_before(request)
         return run
@@ -136,7 +136,7 @@ class ComposePage(AdminPage):
             "revision": _revision_of(self.request, form, draft),
         }
 
-    def _tell_of_saving(self, run: TreeRun, launches: bool) -> None:
+    def _report_saving(self, run: TreeRun, launches: bool) -> None:
         done = _("Launched") if launches else _("Saved as a draft")
         log = self.model_admin.log_addition if self.row is None else self.model_admin.log_change
         log(self.request, run, f"{done}.")

@@ -131,7 +131,7 @@ class LaunchDefinitionPage(AdminPage):
             form.add_launch_error(error)
             return None
         if is_new:
-            self._tell_of_launch(run, existed)
+            self._report_launch(run, existed)
         else:
             warn_submitted_before(self.request)
         return run
@@ -169,7 +169,7 @@ class LaunchDefinitionPage(AdminPage):
         text = _("This key belongs to the run “%(run)s”, which has another definition or other parameters.")
         return text % {"run": run_title(other)}
 
-    def _tell_of_launch(self, run: TreeRun, existed: bool) -> None:
+    def _report_launch(self, run: TreeRun, existed: bool) -> None:
         if existed:
             text = (
                 _("A run with the key “%(key)s” exists, so nothing new was launched; it is “%(run)s”.")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 #: The maximum number of rows of the tree whose states one request returns.
 MOST_ROWS = 100
-#: No row is indented further.
+#: The maximum depth of rows that a request may name; ``tree.row`` limits their indentation further.
 _DEEPEST = 50
 
 

@@ -216,7 +216,7 @@ def begin(run: TreeRun, action: Action, by: Any, node_id: UUID | None = None, no
     Args:
         run: the run; if it is CHANGING already, that change is aborted.
         action: the action.
-        by: who asked for it.
+        by: see :func:`django_tasktree.engine.history.record`.
         node_id: the node, if the action affects a node with its subtree.
         note: the note of the history entry.
     """

@@ -126,8 +126,8 @@ def announced(rows: Any) -> Iterator[None]:
         rows: the queryset of these rows; it is evaluated only if a signal has receivers.
     """
     model = rows.model
-    is_heard = pre_delete.has_listeners(model) or post_delete.has_listeners(model)
-    instances = list(rows) if is_heard else []
+    has_receivers = pre_delete.has_listeners(model) or post_delete.has_listeners(model)
+    instances = list(rows) if has_receivers else []
     for instance in instances:
         pre_delete.send(sender=model, instance=instance, using=rows.db, origin=rows)
     yield

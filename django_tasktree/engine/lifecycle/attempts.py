@@ -1,4 +1,4 @@
-"""Start another attempt at a started node: the task asked for a retry, or the attempt was lost or rejected."""
+"""Start another attempt at a started node: the task requested a retry, or the attempt was lost or rejected."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -42,7 +42,7 @@ class RunProblem(Enum):
     IDLE = auto()
 
 
-# What is asked of the nodes of each run.
+# The rules as conditions of queries.
 _RUNNABLE = IS_RUNNABLE.q()
 _STARTABLE = (IS_RUNNABLE & SUBTREE_LETS_START).q()
 _UNSETTLED = IS_UNSETTLED.q()

@@ -1,4 +1,4 @@
-"""The history of a run: the actions that people and programs asked for."""
+"""The history of a run: the actions that people and programs requested."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
