@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 #: The maximum number of rows of the tree whose states one request returns.
 MOST_ROWS = 100
-#: The maximum depth of rows that a request may name; ``tree.row`` limits their indentation further.
-_DEEPEST = 50
 
 
 class LiveAnswer(AdminPage):
@@ -134,7 +132,7 @@ class TreeRows(NodesAnswer):
     def get_content(self) -> dict[str, Any]:
         """Return the rows as HTML."""
         parent = self.parent()
-        page = rows_below(self.row, parent, max(self.number("page"), 1), min(self.number("depth"), _DEEPEST))
+        page = rows_below(self.row, parent, max(self.number("page"), 1), self.number("depth"))
         html = render_to_string(self.template_name, {"tree": page, "run": self.row}, self.request)
         return {"html": html, "next": page.next, "total": page.total, "last": page.last}
 

@@ -190,6 +190,15 @@ def test_rows_are_paged_and_indented(world, admin_client, monkeypatch):
     assert pages == [4, 4, 2]
 
 
+@pytest.mark.parametrize("depth", [1, 12, 60, 2_000])
+def test_rows_of_a_deep_tree_keep_their_depth(world, admin_client, depth):
+    """The script finds the parent and the children of a row by their depths; only the indentation is limited."""
+    result = fan(1)
+    html = get(admin_client, "rows", result, parent=result.children[0].id, depth=depth)["html"]
+    assert set(re.findall(r'data-depth="(\d+)"', html)) == {str(depth)}
+    assert set(re.findall(r"tasktree-depth-(\d+)", html)) == {str(min(depth, 12))}
+
+
 def test_the_graph_folds_wide_fans(world, admin_client):
     result = fan(100)
     drawn = get(admin_client, "graph", result)["nodes"]
