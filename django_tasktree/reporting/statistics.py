@@ -46,7 +46,7 @@ class Window:
         """Return the window that ends with the current hour.
 
         Args:
-            now: the current time, as an instant. Full hours are those of the current time zone.
+            now: the current time, in any form. Full hours are those of the current time zone.
         """
         this_hour = times.instant(times.local(now).replace(minute=0, second=0, microsecond=0))
         start = this_hour - timedelta(hours=HOURS - 1)

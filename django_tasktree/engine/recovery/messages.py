@@ -50,7 +50,7 @@ def waiting(scan: Scan, now: datetime) -> Iterator[list[Waiting]]:
     """
     for state in sorted(CLAIMABLE):
         for page in scan.pages(state, unsettled(state), "queued_at", "eta", "resend_count"):
-            late = [key for key, *times in page if _is_late(now, *times)]
+            late = [key for key, *moments in page if _is_late(now, *moments)]
             if late:
                 yield _read(late)
 

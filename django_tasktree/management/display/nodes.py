@@ -53,12 +53,12 @@ class NodeRow:
 
 
 def nodes_of(run_id: UUID) -> Any:
-    """Return the query set of a run's nodes, for :func:`read`."""
+    """Return the queryset of a run's nodes, for :func:`read`."""
     return NodeRun.objects.filter(run_id=run_id)
 
 
 def read(nodes: Any) -> list[NodeRow]:
-    """Return the nodes of a query set, with the shown columns only; one query."""
+    """Return the nodes of a queryset, with the shown columns only; one query."""
     rows = with_heads(nodes, "args", "kwargs", "error_message")
     return [
         NodeRow(*columns)
