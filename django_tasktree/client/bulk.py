@@ -1,6 +1,7 @@
 """Actions on many runs, or on many nodes with their subtrees, in this process or in the background."""
 
 import inspect
+import reprlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.db.models import QuerySet
+from django.db.models.manager import BaseManager
 
 from django_tasktree.builder.eligibility import ACT_IN_BACKGROUND
 from django_tasktree.client.node_result import NodeResult
@@ -18,6 +20,7 @@ from django_tasktree.client.tree_result import TreeResult
 from django_tasktree.control import operations
 from django_tasktree.control.actions import ACTIONS, node_actions, run_actions
 from django_tasktree.encoding.text import text_of
+from django_tasktree.engine.history import user_of
 from django_tasktree.engine.traversal import in_chunks
 from django_tasktree.engine.types import Effect
 from django_tasktree.exceptions import NotPossible, RunNotFound, StaleAttempt, TaskTreeError
@@ -54,10 +57,17 @@ class Bulk:
         queryset: a queryset of ``TreeRun`` or ``NodeRun``; each action evaluates it again.
 
     Raises:
-        TypeError: it is a queryset of another model.
+        TypeError: it is not a queryset, or one of another model.
+
+    All methods raise ValueError if the rows do not have the action: runs can't be completed, nodes can't be deleted.
     """
 
     def __init__(self, queryset: QuerySet[Any]) -> None:
+        if not isinstance(queryset, (QuerySet, BaseManager)):
+            raise TypeError(
+                f"bulk() takes a queryset of TreeRun or NodeRun, not {reprlib.repr(queryset)}: for single runs and "
+                "nodes use filter(pk__in=…), or the methods of their handles"
+            )
         if queryset.model not in (TreeRun, NodeRun):
             raise TypeError(f"bulk() takes a queryset of TreeRun or NodeRun, not of {queryset.model.__name__}")
         self._queryset = queryset
@@ -65,15 +75,15 @@ class Bulk:
 
     def pause(self, *, by: Any = None) -> BulkOutcome:
         """Pause each run or node; see :meth:`TreeResult.pause`."""
-        return self._each(lambda handle: handle.pause(by=by))
+        return self._each("pause", lambda handle: handle.pause(by=by))
 
     def resume(self, *, by: Any = None) -> BulkOutcome:
         """Resume each run or node; see :meth:`TreeResult.resume`."""
-        return self._each(lambda handle: handle.resume(by=by))
+        return self._each("resume", lambda handle: handle.resume(by=by))
 
     def revoke(self, *, terminate: bool = False, by: Any = None) -> BulkOutcome:
         """Revoke each run or node; see :meth:`TreeResult.revoke`."""
-        return self._each(lambda handle: handle.revoke(terminate=terminate, by=by))
+        return self._each("revoke", lambda handle: handle.revoke(terminate=terminate, by=by))
 
     def retry(self, *, by: Any = None) -> BulkOutcome:
         """Retry each run or node; see :meth:`TreeResult.retry`.
@@ -90,23 +100,23 @@ class Bulk:
 
     def launch(self, *, by: Any = None) -> BulkOutcome:
         """Launch each draft; see :meth:`TreeResult.launch`."""
-        return self._each(lambda handle: handle.launch(by=by))
+        return self._each("launch", lambda handle: handle.launch(by=by))
 
     def copy(self, *, by: Any = None) -> BulkOutcome:
         """Launch each run once more, as a new run; see :meth:`TreeResult.copy`."""
-        return self._each(lambda handle: _copy(handle, by))
+        return self._each("copy", lambda handle: _copy(handle, by))
 
     def delete(self, *, by: Any = None) -> BulkOutcome:
         """Delete each run that has ended or is a draft; see :meth:`TreeResult.delete`."""
-        return self._each(lambda handle: handle.delete(by=by))
+        return self._each("delete", lambda handle: handle.delete(by=by))
 
     def rerun(self, *, by: Any = None) -> BulkOutcome:
         """Run each node again; see :meth:`NodeResult.rerun`."""
-        return self._each(lambda handle: handle.rerun(by=by))
+        return self._each("rerun", lambda handle: handle.rerun(by=by))
 
     def complete(self, result: Any = None, *, by: Any = None) -> BulkOutcome:
         """Complete each node, all with the same result; see :meth:`NodeResult.complete`."""
-        return self._each(lambda handle: handle.complete(result, by=by))
+        return self._each("complete", lambda handle: handle.complete(result, by=by))
 
     def preview(self, action: str, **options: Any) -> BulkOutcome:
         """Return what an action would do to each run or node by itself, without doing it.
@@ -118,7 +128,7 @@ class Bulk:
         Raises:
             ValueError: there is no such action on these rows.
         """
-        return self._each(lambda handle: handle.preview(action, **options))
+        return self._each(action, lambda handle: handle.preview(action, **options))
 
     def in_background(self, action: str, *, by: Any = None, name: str = "", **options: Any) -> TreeResult:
         """Launch a run whose nodes carry out the action, 200 rows each; its pages show the progress.
@@ -196,7 +206,8 @@ class Bulk:
         # A queryset with joins may return the same row several times.
         return list(dict.fromkeys(self._queryset.values_list("pk", flat=True)))
 
-    def _each(self, act: Callable[[Any], Effect]) -> BulkOutcome:
+    def _each(self, action: str, act: Callable[[Any], Effect]) -> BulkOutcome:
+        _check_exists(self._queryset.model, action)
         outcome = BulkOutcome()
         # Read all keys first: the action on one row may change which other rows the queryset returns.
         for key in self._keys():
@@ -273,7 +284,7 @@ def act_in_background(
     while some := [str(key) for key in islice(rest, AT_A_TIME)]:
         tree.add_task(ACT_IN_BACKGROUND, [model._meta.model_name, action, some], given)
     tree.gather("django_tasktree.sum_up", run_when="always")
-    return tree.apply_async(launched_by=by, run_id=run_id)
+    return tree.apply_async(launched_by=user_of(by), run_id=run_id)
 
 
 def check_action(model: type[TreeRun] | type[NodeRun], action: str, options: dict[str, Any]) -> None:
@@ -283,13 +294,17 @@ def check_action(model: type[TreeRun] | type[NodeRun], action: str, options: dic
         ValueError: there is no such action on these rows.
         TypeError: the method does not take one of the options.
     """
-    known, kind = (run_actions(), "runs") if model is TreeRun else (node_actions(), "nodes")
-    if action not in known:
-        raise ValueError(f"there is no action {action!r} on {kind}: choose one of {', '.join(known)}")
+    _check_exists(model, action)
     try:
         inspect.signature(getattr(Bulk, action)).bind(None, by=None, **options)
     except TypeError as exc:
         raise TypeError(f"{action}: {exc}") from None
+
+
+def _check_exists(model: type[TreeRun] | type[NodeRun], action: str) -> None:
+    known, kind = (run_actions(), "runs") if model is TreeRun else (node_actions(), "nodes")
+    if not isinstance(action, str) or action not in known:
+        raise ValueError(f"there is no action {action!r} on {kind}: choose one of {', '.join(known)}")
 
 
 def permission_of(run: TreeRun) -> str | None:

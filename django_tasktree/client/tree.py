@@ -1,5 +1,6 @@
 """The class ``TaskTree``, which users build and launch."""
 
+import reprlib
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -8,10 +9,13 @@ from asgiref.sync import sync_to_async
 
 from django_tasktree.builder.schedule import end_time, start_time
 from django_tasktree.builder.tree import Tree
+from django_tasktree.client.handle_id import handle_id
 from django_tasktree.client.tree_result import TreeResult, join_tree
 from django_tasktree.dispatch.launch import launch_tree
 from django_tasktree.encoding.ids import new_id
+from django_tasktree.engine.history import is_user
 from django_tasktree.engine.types import RunSpec
+from django_tasktree.exceptions import InvalidOption
 from django_tasktree.states import OnFailure
 from django_tasktree.types import LaunchOptions
 
@@ -69,7 +73,7 @@ class TaskTree(Tree):
         Args:
             key: makes the launch idempotent: if a run with this key exists, its handle is returned.
             name: the name of this run; by default :attr:`run_name`.
-            launched_by: the user who launches it.
+            launched_by: the user who launches it; an anonymous one is not stored.
             draft: store the run, but do not start it until ``launch()`` of its handle is called.
             eta: the start time; a naive time is in the current time zone. Until then the run is a draft.
             countdown: the start time in seconds from now, instead of ``eta``.
@@ -85,23 +89,25 @@ class TaskTree(Tree):
             SerializationError: an argument can't be stored.
             BrokenReference: an argument refers to a node outside the tree, or to one that may not have finished when
                 the argument is needed.
-            InvalidOption: ``eta`` and ``countdown`` are both given, or a node with ``max_active`` is below another one.
+            InvalidOption: ``eta`` and ``countdown`` are both given, ``launched_by`` is not a user, or not saved, or a
+                node with ``max_active`` is below another one.
+            ValueError: ``copy_of`` or ``run_id`` is not a UUID.
             InvalidText: the key, the name, the definition or a parameter can't be stored, or is too long.
             KeyInUse: the key belongs to a run of another definition, other parameters or other root nodes.
         """
         spec = RunSpec(
-            id=run_id or new_id(),
+            id=new_id() if run_id is None else handle_id(run_id),
             name=name or self.run_name,
             definition=self.definition,
             params=self.params,
             key=key,
-            launched_by_id=getattr(launched_by, "pk", None),
+            launched_by_id=_user_key(launched_by),
             on_failure=OnFailure(self.on_failure),
             max_active=self.max_active,
-            draft=draft or eta is not None or countdown is not None,
+            draft=_flag("draft", draft) or eta is not None or countdown is not None,
             eta=start_time(eta, countdown),
             deadline=end_time(deadline),
-            copy_of_id=copy_of,
+            copy_of_id=None if copy_of is None else handle_id(copy_of),
         )
         run_id, keys = launch_tree(self, spec)
         return TreeResult(run_id, keys)
@@ -124,6 +130,30 @@ class TaskTree(Tree):
             WaitTimeout, NodeNotRun, Exception: see :meth:`NodeResult.get`.
         """
         return join_tree(self.apply_async(**options), timeout)
+
+
+def _user_key(launched_by: Any) -> Any:
+    """Return the primary key of the user who launches a run.
+
+    Raises:
+        InvalidOption: it is not a user, or one that has not been saved.
+    """
+    if launched_by is None:
+        return None
+    if not is_user(launched_by):
+        raise InvalidOption(
+            f"launched_by={reprlib.repr(launched_by)} is not a user: pass a user, such as request.user, or None; "
+            "a program or person without an account can be named in the name of the run"
+        )
+    if launched_by.is_authenticated and launched_by.pk is None:
+        raise InvalidOption(f"launched_by={reprlib.repr(launched_by)} has not been saved: save the user first")
+    return launched_by.pk
+
+
+def _flag(name: str, value: bool | None) -> bool:
+    if value is not None and not isinstance(value, bool):
+        raise InvalidOption(f"{name}={value!r} is not valid: it must be True or False")
+    return bool(value)
 
 
 def launch_callbacks(task: Any, args: Any, kwargs: Any, callbacks: list[Any], options: dict[str, Any]) -> Any:

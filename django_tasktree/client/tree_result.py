@@ -125,11 +125,11 @@ class TreeResult(ControlMixin, NodeGroup):
         Raises:
             NotPossible: nothing has failed or was revoked; or ``from_node`` has not run, or tasks are running among the
                 nodes that depend on it.
+            ValueError: ``from_node`` is the handle of a node of another run.
         """
         if from_node is None:
             return super().retry(by=by)
-        node = from_node if isinstance(from_node, NodeResult) else self[from_node]
-        return node.rerun(by=by)
+        return self._node_of_this(from_node).rerun(by=by)
 
     def preview(self, action: str, *, from_node: Any = None, **options: Any) -> Effect:
         """Return what an :term:`action` would do now, without changing anything.
@@ -141,12 +141,28 @@ class TreeResult(ControlMixin, NodeGroup):
 
         Raises:
             NotPossible: the action itself would raise it.
-            ValueError: there is no such action on runs.
+            ValueError: there is no such action on runs, or ``from_node`` is the handle of a node of another run.
         """
         if action == "retry" and from_node is not None:
-            node = from_node if isinstance(from_node, NodeResult) else self[from_node]
-            return node.preview("rerun")
+            return self._node_of_this(from_node).preview("rerun")
         return super().preview(action, **options)
+
+    def _node_of_this(self, node: Any) -> "NodeResult[Any]":
+        """Return the handle of a node of this run.
+
+        Args:
+            node: its handle, or the node that was built.
+
+        Raises:
+            ValueError: it is the handle of a node of another run.
+            KeyError: see :meth:`__getitem__`.
+        """
+        if not isinstance(node, NodeResult):
+            return self[node]
+        run_id = operations.run_of(node.id)
+        if run_id != self.id:
+            raise ValueError(f"node {node.id} belongs to run {run_id}, not to run {self.id}: use its own run's handle")
+        return node
 
     def copy(self, *, by: Any = None, **params: Any) -> "TreeResult":
         """Launch the same tree once more, as a new run. This run is not changed.

@@ -36,8 +36,7 @@ def wait_for(look: Callable[[], T | None], timeout: float | None, what: str) -> 
         WaitTimeout: the function returned only None until the timeout.
         RuntimeError: called inside a task, which Celery forbids (see ``celery.result.allow_join_result``).
     """
-    # Celery's rule: waiting for a task inside a task may exhaust the pool.
-    celery_result.assert_will_not_block()  # type: ignore[attr-defined]
+    _refuse_inside_tasks()
     started = time.monotonic()
     woken = threading.Event()
     _sleepers.add(woken)
@@ -49,12 +48,18 @@ def wait_for(look: Callable[[], T | None], timeout: float | None, what: str) -> 
 
 async def await_for(look: Callable[[], T | None], timeout: float | None, what: str) -> T:
     """Do the same as :func:`wait_for` without blocking the event loop, but by polling only."""
+    _refuse_inside_tasks()
     started = time.monotonic()
     look_async: Any = sync_to_async(look)
     while (value := await look_async()) is None:
         await asyncio.sleep(_pause(started, timeout, what))
     result: T = value
     return result
+
+
+def _refuse_inside_tasks() -> None:
+    # Celery's rule: waiting for a task inside a task may exhaust the pool.
+    celery_result.assert_will_not_block()  # type: ignore[attr-defined]
 
 
 def _pause(started: float, timeout: float | None, what: str) -> float:

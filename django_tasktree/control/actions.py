@@ -240,7 +240,7 @@ def preview(name: str, run_id: UUID, node_id: UUID | None = None) -> Effect:
         ValueError: there is no such action on runs, or on nodes.
     """
     known, what = (run_actions(), "runs") if node_id is None else (node_actions(), "nodes")
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise ValueError(f"there is no action {name!r} on {what}: choose one of {', '.join(known)}")
     find = known[name].find_effect
     return find(run_id) if node_id is None else find(run_id, node_id)

@@ -13,7 +13,7 @@ from django_tasktree.encoding import serialization
 from django_tasktree.encoding.ids import new_id
 from django_tasktree.encoding.nested import replace
 from django_tasktree.encoding.references import Reference
-from django_tasktree.engine.history import record
+from django_tasktree.engine.history import record, user_of
 from django_tasktree.engine.lifecycle.launch import launch
 from django_tasktree.engine.transitions import nodes, write_alias
 from django_tasktree.engine.traversal import in_batches, subtree
@@ -44,7 +44,9 @@ def copy_run(run: TreeRun, params: Mapping[str, Any], by: Any, run_id: UUID | No
     with transaction.atomic(using=write_alias()):
         key = run_id or new_id()
         if run.definition:
-            prepare(run.definition, {**run.params, **params}).apply_async(launched_by=by, copy_of=run.id, run_id=key)
+            prepare(run.definition, {**run.params, **params}).apply_async(
+                launched_by=user_of(by), copy_of=run.id, run_id=key
+            )
         else:
             _launch_nodes(run, by, key)
         record(run.id, Action.COPY, by, note=str(key))
@@ -56,7 +58,7 @@ def _launch_nodes(run: TreeRun, by: Any, key: UUID) -> None:
     spec = RunSpec(
         id=key,
         name=run.name,
-        launched_by_id=getattr(by, "pk", None),
+        launched_by_id=getattr(user_of(by), "pk", None),
         on_failure=OnFailure(run.on_failure),
         max_active=run.max_active,
         copy_of_id=run.id,

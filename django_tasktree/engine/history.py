@@ -29,11 +29,6 @@ class InBackground:
     node_id: UUID
     task_id: UUID
 
-    @property
-    def pk(self) -> Any:
-        """The primary key of the user; None if the user is a text."""
-        return getattr(self.user, "pk", None)
-
     def __str__(self) -> str:
         return text_of(self.user)
 
@@ -46,6 +41,17 @@ class InBackground:
         mine = transitions.nodes().filter(id=self.node_id, task_id=self.task_id, state=NodeState.STARTED)
         if mine.select_for_update().values_list("id", flat=True).first() is None:
             raise StaleAttempt.of(self.node_id, self.task_id)
+
+
+def is_user(given: Any) -> bool:
+    """Return whether an object is a user, in the sense of Django's authentication: possibly an anonymous one."""
+    return hasattr(given, "is_authenticated") and not isinstance(given, type)
+
+
+def user_of(by: Any) -> Any:
+    """Return the user who asked for an action; None if a text or another object names a program or person."""
+    user = by.user if isinstance(by, InBackground) else by
+    return user if is_user(user) else None
 
 
 def asked_before(node_id: UUID, keys: Collection[UUID], *, of_nodes: bool) -> dict[UUID, int]:
@@ -130,7 +136,7 @@ def _entry(run_id: UUID, action: Action, by: Any, **values: Any) -> HistoryEntry
     return HistoryEntry(
         run_id=run_id,
         action=action,
-        user_id=getattr(by, "pk", None),
+        user_id=getattr(user_of(by), "pk", None),
         actor="" if by is None else storable(text_of(by), LONG_NAME_LENGTH),
         cause=by.node_id if isinstance(by, InBackground) else None,
         **values,

@@ -218,3 +218,27 @@ def test_join_raises_a_failure_before_the_run_has_ended(waiting):
 def test_an_invalid_id_is_refused(handle, text):
     with pytest.raises(ValueError, match=r"is not the ID of a run or a node, which is a UUID"):
         handle(text)
+
+
+def test_a_retry_from_a_node_of_another_run_is_refused(finished, eager):
+    result, _ = finished
+    tree = TaskTree()
+    node = tree.add_task(echo, [1])
+    other = tree.apply_async()
+    with pytest.raises(ValueError, match=f"belongs to run {other.id}, not to run {result.id}"):
+        result.retry(from_node=other[node])
+    with pytest.raises(ValueError, match=f"belongs to run {other.id}, not to run {result.id}"):
+        result.preview("retry", from_node=other[node])
+    assert (other[node].node.attempts, other.history, result.history) == (1, [], [])
+    assert result.retry(from_node=result[0]).again == 2
+
+
+def test_async_waiting_inside_a_task_is_refused(eager):
+    @task_with_callbacks(name=f"tests.waits.{uuid.uuid4()}")
+    def waits(run_id):
+        handle = TreeResult(run_id)
+        return asyncio.run(handle.await_finished(timeout=1))
+
+    run_id = str(TaskTree().apply_async().id)
+    with pytest.raises(RuntimeError, match="within a task"):
+        waits.apply_async([run_id]).get()

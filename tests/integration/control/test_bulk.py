@@ -63,3 +63,33 @@ def test_a_preview_of_a_bulk_action(results):
 def test_a_queryset_of_another_model_is_refused():
     with pytest.raises(TypeError, match="TreeRun or NodeRun, not of HistoryEntry"):
         bulk(HistoryEntry.objects.all())
+
+
+@pytest.mark.parametrize("given", [None, [], "x", TreeRun], ids=repr)
+def test_what_is_no_queryset_is_refused(given):
+    with pytest.raises(TypeError, match="takes a queryset of TreeRun or NodeRun, not"):
+        bulk(given)
+
+
+def test_a_manager_is_accepted(results):
+    assert len(bulk(TreeRun.objects).preview("copy").done) == 3
+
+
+@pytest.mark.parametrize(
+    ("model", "action"),
+    [(TreeRun, "rerun"), (TreeRun, "complete"), (NodeRun, "launch"), (NodeRun, "copy"), (NodeRun, "delete")],
+)
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_an_action_that_the_rows_do_not_have_is_refused(results, model, action, is_empty):
+    rows = model.objects.none() if is_empty else model.objects.all()
+    with pytest.raises(ValueError, match=rf"there is no action '{action}' on .*: choose one of"):
+        getattr(bulk(rows), action)()
+    with pytest.raises(ValueError, match=rf"there is no action '{action}' on .*: choose one of"):
+        bulk(rows).preview(action)
+
+
+@pytest.mark.parametrize("action", ["nope", None, []])
+def test_an_action_that_does_not_exist_is_refused(results, action):
+    for act in (bulk(TreeRun.objects.none()).preview, bulk(TreeRun.objects.all()).in_background, results[0].preview):
+        with pytest.raises(ValueError, match="there is no action"):
+            act(action)

@@ -1,10 +1,14 @@
 """launch: all rows or none, messages on commit, one run per key."""
 
 import pytest
+from django.contrib.auth.models import AnonymousUser, Group
 from django.db import router, transaction
+from django.utils.functional import SimpleLazyObject
 
-from django_tasktree import TaskTree
+from django_tasktree import TaskTree, bulk
 from django_tasktree.dispatch import after_commit
+from django_tasktree.encoding.ids import new_id
+from django_tasktree.exceptions import InvalidOption
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import NodeState
 from tests.integration.engine.trees import insert_run, tree_of
@@ -93,3 +97,56 @@ def test_a_gather_node_without_siblings_starts_at_once(database):
     launched, _ = insert_run(tree)
     assert [d.task for d in launched.dispatches] == [echo.name]
     assert NodeRun.objects.get().state == NodeState.QUEUED
+
+
+@pytest.mark.parametrize(
+    "given", ["ann", 5, object(), TreeRun(name="a"), NodeRun], ids=lambda given: type(given).__name__
+)
+def test_what_is_no_user_can_not_launch(database, given):
+    with pytest.raises(InvalidOption, match=r"^launched_by=.* is not a user: pass a user"):
+        TaskTree().apply_async(launched_by=given)
+    assert not TreeRun.objects.exists()
+
+
+def test_a_user_who_was_not_saved_can_not_launch(database, django_user_model):
+    with pytest.raises(InvalidOption, match=r"has not been saved: save the user first"):
+        TaskTree().apply_async(launched_by=django_user_model(username="ann"))
+
+
+def test_users_launch_also_lazily_and_anonymously(database, django_user_model):
+    user = django_user_model.objects.create(username="ann")
+    for given, stored in [(SimpleLazyObject(lambda: user), user), (AnonymousUser(), None), (None, None)]:
+        assert TaskTree().apply_async(launched_by=given).run.launched_by == stored
+
+
+def test_another_row_with_the_key_of_a_user_is_not_recorded_as_that_user(database, django_user_model):
+    user = django_user_model.objects.create(username="ann")
+    group = Group(pk=user.pk, name="editors")
+    result = TaskTree().apply_async()
+    copied = result.copy(by=group)
+    background = bulk(TreeRun.objects.filter(pk=result.id)).in_background("copy", by=group)
+    assert {run.launched_by for run in TreeRun.objects.filter(pk__in=[copied.id, background.id])} == {None}
+    assert [(entry.user, entry.actor) for entry in result.history] == [(None, "editors")]
+
+
+@pytest.mark.parametrize("name", ["run_id", "copy_of"])
+def test_ids_may_be_texts(database, published, name):
+    first = TaskTree().apply_async()
+    tree = TaskTree()
+    tree.add_task(echo)
+    given = str(new_id() if name == "run_id" else first.id)
+    run = tree.apply_async(**{name: given}).run
+    assert str({"run_id": run.id, "copy_of": run.copy_of_id}[name]) == given
+
+
+@pytest.mark.parametrize("name", ["run_id", "copy_of"])
+@pytest.mark.parametrize("given", ["x", 5, ""])
+def test_what_is_no_id_writes_nothing(database, name, given):
+    with pytest.raises(ValueError, match="is not the ID of a run or a node"):
+        TaskTree().apply_async(**{name: given})
+    assert not TreeRun.objects.exists()
+
+
+def test_draft_is_true_or_false(database):
+    with pytest.raises(InvalidOption, match="draft='yes' is not valid: it must be True or False"):
+        TaskTree().apply_async(draft="yes")  # type: ignore[arg-type]
