@@ -6,7 +6,7 @@ types.
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
@@ -68,23 +68,68 @@ class Settings:
         """Read a setting that was not read before.
 
         Raises:
-            ImproperlyConfigured: if ``TASKTREE`` contains an unknown key.
+            ImproperlyConfigured: if ``TASKTREE`` is no dict, contains an unknown key, or this setting has a value of a
+                wrong type. Not all processes run the system checks, which report these and other faults.
         """
+        key = name.upper()
+        if key not in KEYS:
+            raise AttributeError(name)
         values = getattr(django_settings, "TASKTREE", {})
-        unknown = sorted(set(values) - _KEYS.keys())
+        if not isinstance(values, dict):
+            raise ImproperlyConfigured(f"TASKTREE is {values!r}: it must be a dict of settings")
+        unknown = [given for given in values if given not in KEYS]
         if unknown:
             raise ImproperlyConfigured(
-                f"TASKTREE has no setting {unknown[0]!r}; its settings are {', '.join(sorted(_KEYS))}"
+                f"TASKTREE has no setting {unknown[0]!r}; its settings are {', '.join(sorted(KEYS))}"
             )
-        try:
-            value = values.get(name.upper(), _KEYS[name.upper()])
-        except KeyError:
-            raise AttributeError(name) from None
+        value = values.get(key, KEYS[key])
+        if not has_right_type(key, value):
+            raise ImproperlyConfigured(f"TASKTREE[{key!r}] is {value!r}: it must be {valid_values(key)}")
         vars(self)[name] = value
         return value
 
 
-_KEYS: dict[str, Any] = {field.name.upper(): field.default for field in fields(Defaults)}
+#: key -> default.
+KEYS: dict[str, Any] = {field.name.upper(): field.default for field in fields(Defaults)}
+#: key -> the types that its values may have.
+_TYPES: dict[str, tuple[Any, ...]] = {
+    field.name.upper(): get_args(field.type) or (field.type,) for field in fields(Defaults)
+}
+#: Settings that may be 0.
+_FROM_ZERO = {"RETENTION", "DATABASE_RETRY_FOR"}
+
+
+def has_right_type(key: str, value: Any) -> bool:
+    """Return whether a value has the type of a setting."""
+    types = _TYPES[key]
+    if value is None:
+        return type(None) in types
+    if str in types:
+        return isinstance(value, str) or callable(value)
+    if isinstance(value, bool) or bool in types:
+        return isinstance(value, bool) and bool in types
+    return isinstance(value, int if int in types else (int, float))
+
+
+def is_in_range(key: str, value: Any) -> bool:
+    """Return whether a value of the right type is in the range of a setting; values other than numbers always are."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return True
+    return value > 0 or (value == 0 and key in _FROM_ZERO)
+
+
+def valid_values(key: str) -> str:
+    """Return a description of the valid values of a setting."""
+    types = _TYPES[key]
+    if str in types:
+        return "a function of a request and a run, or its dotted path"
+    if bool in types:
+        return "True or False"
+    least = "of at least 0" if key in _FROM_ZERO else "above 0"
+    optional = ", or None" if type(None) in types else ""
+    number = "number of days" if key == "RETENTION" else "whole number" if int in types else "number"
+    return f"a {number} {least}{optional}"
+
 
 #: Has what :class:`Defaults` has, of the same types; the values are the project's.
 settings: Defaults = cast("Defaults", Settings())

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +14,7 @@ from django_tasktree.client.decorators import task_with_callbacks
 from django_tasktree.control import operations
 from django_tasktree.control.purge import old_runs, purge_runs, retention
 from django_tasktree.definitions.launch import launch_definition
+from django_tasktree.encoding import times
 from django_tasktree.engine.deletion.purge import Purged
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.worker.context import current_node
@@ -68,7 +68,7 @@ def purge(days: float | None = None, keep_failed: bool = False, task_results: bo
     Raises:
         ValueError: if neither ``days`` nor the setting is given.
     """
-    age = retention() if days is None else timedelta(days=days)
+    age = retention() if days is None else times.duration_of(days=days)
     if age is None:
         raise ValueError("django_tasktree.purge needs days=…, or the setting TASKTREE['RETENTION']")
     runs = nodes = kept = 0

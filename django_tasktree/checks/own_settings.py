@@ -1,25 +1,18 @@
 """Checks of the setting ``TASKTREE``."""
 
 from collections.abc import Iterator
-from dataclasses import fields
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any
 
 from celery import current_app
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Info
 from django.utils.module_loading import import_string
 
-from django_tasktree.conf import Defaults, settings
+from django_tasktree.conf import KEYS, has_right_type, is_in_range, settings, valid_values
 
 UNREADABLE = "django_tasktree.E001"
-#: key -> the types that its values may have.
-_KEYS: dict[str, tuple[Any, ...]] = {
-    field.name.upper(): get_args(field.type) or (field.type,) for field in fields(Defaults)
-}
-#: Settings that may be 0.
-_FROM_ZERO = {"RETENTION", "DATABASE_RETRY_FOR"}
 
 
 def settings_can_be_read() -> Iterator[CheckMessage]:
@@ -29,12 +22,12 @@ def settings_can_be_read() -> Iterator[CheckMessage]:
         yield Error(f"TASKTREE is {values!r}, not a dict.", hint="See docs/settings.rst.", id=UNREADABLE)
         return
     for key, value in values.items():
-        if key not in _KEYS:
-            near = get_close_matches(str(key).upper(), _KEYS, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Its settings are {', '.join(sorted(_KEYS))}."
+        if key not in KEYS:
+            near = get_close_matches(str(key).upper(), KEYS, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Its settings are {', '.join(sorted(KEYS))}."
             yield Error(f"TASKTREE has no setting {key!r}.", hint=hint, id=UNREADABLE)
-        elif (expected := _expected(key, value)) is not None:
-            yield Error(f"TASKTREE[{key!r}] is {value!r}.", hint=f"It must be {expected}.", id=UNREADABLE)
+        elif not _is_valid(key, value):
+            yield Error(f"TASKTREE[{key!r}] is {value!r}.", hint=f"It must be {valid_values(key)}.", id=UNREADABLE)
 
 
 def worker_lost_after_exceeds_heartbeats() -> Iterator[CheckMessage]:
@@ -65,26 +58,13 @@ def results_outlive_their_runs() -> Iterator[CheckMessage]:
         )
 
 
-def _expected(key: str, value: Any) -> str | None:
-    """Return a description of a setting's valid values; None if the value is valid."""
-    kinds = _KEYS[key]
-    if str in kinds:
-        return None if _names_a_function(value) else "a function of a request and a run, or its dotted path"
-    if bool in kinds:
-        return None if isinstance(value, bool) else "True or False"
-    fits = value is None if type(None) in kinds else False
-    if isinstance(value, int if int in kinds else (int, float)) and not isinstance(value, bool):
-        fits = value > 0 or (value == 0 and key in _FROM_ZERO)
-    if fits:
-        return None
-    least = "of at least 0" if key in _FROM_ZERO else "above 0"
-    optional = ", or None" if type(None) in kinds else ""
-    return f"a {'whole number' if int in kinds else 'number'} {least}{optional}"
+def _is_valid(key: str, value: Any) -> bool:
+    if not has_right_type(key, value) or not is_in_range(key, value):
+        return False
+    return not isinstance(value, str) or _names_a_function(value)
 
 
-def _names_a_function(value: Any) -> bool:
-    if callable(value):
-        return True
+def _names_a_function(value: str) -> bool:
     try:
         return callable(import_string(value))
     except (ImportError, AttributeError):

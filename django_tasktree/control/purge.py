@@ -24,6 +24,8 @@ from django_tasktree.states import RUN_FINAL, RUN_OPEN, RunState
 
 HAS_NOT_ENDED = _("run %(run)s has not ended: revoke it first")
 CAN_NOT_BE_DELETED = _("run %(run)s can't be deleted: %(reason)s")
+#: Before all runs, and in the calendar's range in every time zone and database.
+_BEGINNING = datetime(1970, 1, 1, tzinfo=times.UTC)
 #: The name of the sweep's cursor that stores the position in old runs.
 _CURSOR = "purge"
 
@@ -36,9 +38,12 @@ def old_runs(age: timedelta, states: frozenset[RunState] = RUN_FINAL, *, keep_fa
         states: the states of the runs.
         keep_failed: whether to exclude runs that failed or were revoked.
     """
-    return AgeFilter(
-        times.after(times.now(), -age.total_seconds()), states & {RunState.SUCCESS} if keep_failed else states
-    )
+    try:
+        before = times.after(times.now(), -age.total_seconds())
+    except ValueError:
+        # No run is as old as that.
+        before = times.as_stored(_BEGINNING)
+    return AgeFilter(before, states & {RunState.SUCCESS} if keep_failed else states)
 
 
 def purge_runs(
@@ -168,7 +173,7 @@ def retention() -> timedelta | None:
         raise ImproperlyConfigured(
             f"TASKTREE['RETENTION'] is {days!r}: give a number of days, or None to keep all runs"
         )
-    return timedelta(days=days)
+    return times.duration_of(days=days)
 
 
 def _delete_task_results(task_ids: list[UUID]) -> None:

@@ -104,6 +104,14 @@ def after(moment: datetime, seconds: float) -> datetime:
         raise ValueError(f"{seconds!r} seconds after {moment} is out of the calendar's range") from exc
 
 
+def duration_of(**units: float) -> timedelta:
+    """Return a duration, or the longest possible one if it is longer; the arguments are those of ``timedelta``."""
+    try:
+        return timedelta(**units)
+    except OverflowError:
+        return timedelta.max
+
+
 def elapsed(start: datetime, end: datetime | None = None) -> timedelta:
     """Return the duration between two points in time.
 

@@ -8,6 +8,8 @@ import math
 import re
 from datetime import timedelta
 
+from django_tasktree.encoding.times import duration_of
+
 
 def positive_int(text: str) -> int:
     """Parse a whole number of at least 1."""
@@ -37,7 +39,7 @@ def age(text: str) -> timedelta:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a duration: give a number with its unit, for example 30d, 12h or 90m"
         )
-    return timedelta(**{_UNITS[match[2]]: float(match[1])})
+    return duration_of(**{_UNITS[match[2]]: float(match[1])})
 
 
 def comma_separated(text: str) -> list[str]:

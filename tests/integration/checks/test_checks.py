@@ -9,12 +9,13 @@ import pytest
 from celery import shared_task
 from django.core.checks import Error, Info
 from django.core.checks import Warning as Warned
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import connections, router
 from django.db.backends.dummy.base import DatabaseWrapper
 
-from django_tasktree import TaskTree, checks, register_tree
+from django_tasktree import TaskTree, checks, conf, register_tree
 from django_tasktree.checks import check_all, databases
 from django_tasktree.engine.transitions import write_alias
 from django_tasktree.models import NodeRun
@@ -78,6 +79,26 @@ def test_e001_invalid_settings(settings, values, text, hint):
     assert isinstance(message, Error)
     assert text in message.msg
     assert hint in str(message.hint)
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "text"),
+    [
+        (None, "batch_size", "TASKTREE is None: it must be a dict"),
+        ([], "batch_size", r"TASKTREE is \[\]: it must be a dict"),
+        ({1: 1, "A": 1}, "batch_size", "TASKTREE has no setting 1; its settings are BATCH_SIZE"),
+        ({"BATCH_SIZE": "500"}, "batch_size", r"TASKTREE\['BATCH_SIZE'\] is '500': it must be a whole number above 0"),
+        ({"WAIT_INTERVAL": None}, "wait_interval", r"\['WAIT_INTERVAL'\] is None: it must be a number above 0$"),
+        ({"MAX_ARGS_SIZE": 2.5}, "max_args_size", "is 2.5: it must be a whole number above 0, or None"),
+        ({"SWEEP": "no"}, "sweep", "is 'no': it must be True or False"),
+        ({"RETENTION": "30"}, "retention", "is '30': it must be a number of days of at least 0, or None"),
+        ({"MAY_VIEW_RUN": 5}, "may_view_run", "is 5: it must be a function of a request and a run"),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_an_error_in_processes_that_run_no_checks(settings, values, name, text):
+    settings.TASKTREE = values
+    with pytest.raises(ImproperlyConfigured, match=text):
+        getattr(conf.settings, name)
 
 
 def test_valid_settings(settings):

@@ -213,6 +213,12 @@ class TestCommand:
         assert "Deleted 1 run" in purge_command("--older-than", "30d", "--state", "failure")
         assert TreeRun.objects.get().state == "SUCCESS"
 
+    @pytest.mark.parametrize("age", ["1000000d", "99999999999999w"])
+    def test_no_run_is_older_than_the_calendar(self, database, eager, age):
+        make_run()
+        assert "Deleted 0 runs" in purge_command("--older-than", age)
+        assert "No runs match" in purge_command("--older-than", age, "--dry-run")
+
     def test_an_age_is_required(self, database):
         with pytest.raises(CommandError, match="--older-than 30d, or set TASKTREE"):
             purge_command()
@@ -240,6 +246,15 @@ class TestRetention:
     def test_without_a_retention_nothing_is_deleted(self, database, eager):
         make_run()
         assert sweep().purged == 0
+
+    @pytest.mark.parametrize("value", [1_000_000, 1e300])
+    def test_a_retention_longer_than_the_calendar_keeps_all_runs(self, database, eager, settings, value):
+        settings.TASKTREE = {"RETENTION": value}
+        make_run()
+        found = sweep()
+        assert (found.errors, found.purged) == (0, 0)
+        assert purge_task(days=value)["runs"] == 0
+        assert "Deleted 0 runs" in purge_command()
 
     @pytest.mark.parametrize("value", ["30d", -1, True])
     def test_an_invalid_retention_is_an_error(self, database, settings, value, caplog):
