@@ -1,8 +1,10 @@
 """The registry of definitions: functions that build trees, from the module ``trees`` of each app."""
 
 import inspect
+import reprlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, overload
 
@@ -17,11 +19,31 @@ if TYPE_CHECKING:
     from django_tasktree.client.tree import TaskTree
 
 
+@dataclass(eq=False)
+class _Layer:
+    """Some definitions by name, which replace others of the same names in the layers below.
+
+    Attributes:
+        only: whether to hide all definitions in the layers below.
+    """
+
+    definitions: dict[str, Definition[Any]]
+    only: bool = False
+
+
 class Registry:
     """A registry of definitions by name."""
 
     def __init__(self) -> None:
-        self._definitions: dict[str, Definition[Any]] = {}
+        #: The definitions of the project, then those of each open block of :meth:`changed`.
+        self._layers: list[_Layer] = [_Layer({})]
+
+    @property
+    def _definitions(self) -> dict[str, Definition[Any]]:
+        found: dict[str, Definition[Any]] = {}
+        for layer in self._layers:
+            found = layer.definitions if layer.only else found | layer.definitions
+        return found
 
     def add(self, function: Callable[P, Any], name: str | None = None, description: str | None = None) -> Definition[P]:
         """Register a function.
@@ -37,6 +59,11 @@ class Registry:
         """
         if isinstance(function, Definition):
             function = function.function
+        if not all(hasattr(function, each) for each in ("__call__", "__module__", "__name__", "__qualname__")):
+            raise InvalidDefinition(
+                f"{reprlib.repr(function)} can't define a tree: it must be a function, made with def, "
+                "that returns a tree"
+            )
         name = check_storable("the name of the definition", name or function.__name__.replace("_", "-"), NAME_LENGTH)
         definition: Definition[P] = Definition(name, function, inspect.cleandoc(description or function.__doc__ or ""))
         known = self._definitions.get(name)
@@ -46,7 +73,7 @@ class Registry:
                 f"two functions define tree {name!r}, {known.place} and {definition.place}: "
                 'give one of them another name, @register_tree("…")'
             )
-        self._definitions[name] = definition
+        self._layers[-1].definitions[name] = definition
         return definition
 
     def get(self, name: str) -> Definition[Any]:
@@ -55,10 +82,11 @@ class Registry:
         Raises:
             UnknownDefinition: there is no definition of this name.
         """
-        if name not in self._definitions:
-            near = get_close_matches(name, self._definitions, n=1)
-            raise UnknownDefinition.of(name, near, any_registered=bool(self._definitions))
-        return self._definitions[name]
+        known = self._definitions
+        if not isinstance(name, str) or name not in known:
+            near = get_close_matches(str(name), known, n=1)
+            raise UnknownDefinition.of(name, near, any_registered=bool(known))
+        return known[name]
 
     def all(self) -> list[Definition[Any]]:
         """Return all definitions, sorted by name."""
@@ -68,18 +96,19 @@ class Registry:
     def changed(self, added: Iterable[Definition[Any]], *, only: bool) -> Iterator[None]:
         """Return a context manager that adds definitions temporarily.
 
-        At its end, all definitions that were registered since are removed, too.
+        At its end, all definitions that were registered since are removed, too. Blocks may overlap, as in threads, or
+        if they are not closed in the reverse order: each removes only its own definitions.
 
         Args:
             added: the definitions to add; they replace others of the same names.
             only: whether to remove all other definitions temporarily.
         """
-        before = self._definitions
-        self._definitions = ({} if only else before) | {definition.name: definition for definition in added}
+        layer = _Layer({definition.name: definition for definition in added}, only)
+        self._layers.append(layer)
         try:
             yield
         finally:
-            self._definitions = before
+            self._layers = [each for each in self._layers if each is not layer]
 
     def validate(self) -> None:
         """Check the signature of every definition.

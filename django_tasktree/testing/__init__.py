@@ -1,22 +1,26 @@
 """Tools for the tests of projects: run a tree in this process, without a broker or a worker; register definitions."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, contextmanager
+from functools import wraps
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
     from django_tasktree.client.tree import TaskTree
     from django_tasktree.client.tree_result import TreeResult
     from django_tasktree.definitions.definition import Definition
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+
 __all__ = ["registered", "run_tree"]
 
 
-@contextmanager
-def registered(*functions: Callable[..., Any], only: bool = False) -> "Iterator[tuple[Definition[Any], ...]]":
+def registered(*functions: Callable[..., Any], only: bool = False) -> "Registered":
     """Register definitions during a ``with`` block, or during the calls of a function that this decorates.
 
-    At the end, other definitions that were registered in the block are removed too.
+    The function may be a coroutine function. At the end, other definitions that were registered in the block are
+    removed too.
 
     Args:
         functions: functions that build trees, each registered under its own name with dashes instead of underscores; or
@@ -24,12 +28,61 @@ def registered(*functions: Callable[..., Any], only: bool = False) -> "Iterator[
             names.
         only: whether to hide the other definitions of the project.
 
-    Yields:
-        The definitions, in the order of the functions.
+    Returns:
+        A context manager that returns the definitions, in the order of the functions. It can be used several times.
 
     Raises:
-        InvalidDefinition: two of the functions have the same name.
+        InvalidDefinition: two of the functions have the same name, or one is not a function; raised when the block
+            begins.
+        TypeError: it decorates a class or a generator function, which no block could surround.
     """
+    return Registered(functions, only)
+
+
+class Registered(AbstractContextManager["tuple[Definition[Any], ...]"]):
+    """The context manager and decorator that :func:`registered` returns."""
+
+    def __init__(self, functions: tuple[Callable[..., Any], ...], only: bool) -> None:
+        self._functions = functions
+        self._only = only
+        self._open: list[AbstractContextManager[tuple[Definition[Any], ...]]] = []
+
+    def __enter__(self) -> "tuple[Definition[Any], ...]":
+        block = _registered(self._functions, only=self._only)
+        definitions = block.__enter__()
+        self._open.append(block)
+        return definitions
+
+    def __exit__(self, *error: Any) -> None:
+        self._open.pop().__exit__(*error)
+
+    def __call__(self, function: "Function") -> "Function":
+        """Return a function that calls the given one with the definitions registered."""
+        if isinstance(function, type) or isgeneratorfunction(function) or isasyncgenfunction(function):
+            raise TypeError(
+                f"registered() can't decorate {function!r}: decorate its test functions, or use "
+                "`with registered(…):` inside"
+            )
+        call: Any = function
+        if iscoroutinefunction(function):
+
+            @wraps(function)
+            async def acall(*args: Any, **kwargs: Any) -> Any:
+                with _registered(self._functions, only=self._only):
+                    return await call(*args, **kwargs)
+
+            return cast("Function", acall)
+
+        @wraps(function)
+        def call_within(*args: Any, **kwargs: Any) -> Any:
+            with _registered(self._functions, only=self._only):
+                return call(*args, **kwargs)
+
+        return cast("Function", call_within)
+
+
+@contextmanager
+def _registered(functions: tuple[Callable[..., Any], ...], *, only: bool) -> "Iterator[tuple[Definition[Any], ...]]":
     from django_tasktree.definitions.definition import Definition
     from django_tasktree.definitions.registry import Registry, registry
 

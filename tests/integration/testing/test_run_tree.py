@@ -1,8 +1,10 @@
 """``run_tree`` runs the engine in the process of a test, inside a transaction or not; ``registered``."""
 
+import asyncio
 import logging
 import subprocess
 import sys
+from functools import partial
 from typing import ClassVar
 
 import pytest
@@ -374,3 +376,64 @@ def test_definitions_are_unregistered_after_an_error():
 @registered(hello)
 def test_a_decorated_function_is_accepted(run_tree):
     assert run_tree("hello", {"word": "again"}).join() == ["again"]
+
+
+def one_word(word: str = "a"):
+    tree = TaskTree()
+    tree.add_task(echo, [word])
+    return tree
+
+
+class TestRegistered:
+    def test_a_coroutine_function_is_decorated(self):
+        @registered(one_word)
+        async def names():
+            await asyncio.sleep(0)
+            return get_definition("one-word").name
+
+        assert asyncio.run(names()) == "one-word"
+        assert names.__name__ == "names"
+        with pytest.raises(UnknownDefinition):
+            get_definition("one-word")
+
+    def test_what_no_block_can_surround_is_refused(self):
+        def generator():
+            yield
+
+        async def async_generator():
+            yield
+
+        for given in (TestCase, generator, async_generator):
+            with pytest.raises(
+                TypeError, match=r"registered\(\) can't decorate .*: decorate its test functions"
+            ):
+                registered(one_word)(given)
+
+    def test_it_can_be_used_again_and_within_itself(self):
+        block = registered(one_word)
+        for _ in range(2):
+            with block, block:
+                assert get_definition("one-word")
+            with pytest.raises(UnknownDefinition):
+                get_definition("one-word")
+
+    def test_overlapping_blocks_remove_only_their_own(self):
+        before = all_definitions()
+        first, second = registered(Definition("first", one_word)), registered(Definition("second", one_word))
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert get_definition("second")
+        with pytest.raises(UnknownDefinition):
+            get_definition("first")
+        second.__exit__(None, None, None)
+        assert all_definitions() == before
+
+    @pytest.mark.parametrize("given", [None, 5, "daily-orders", partial(one_word), TaskTree(), [one_word]], ids=repr)
+    def test_what_is_no_function_can_not_define_a_tree(self, given):
+        before = all_definitions()
+        with pytest.raises(InvalidDefinition, match=r"can't define a tree: it must be a function"), registered(given):
+            pass
+        with pytest.raises(InvalidDefinition, match=r"can't define a tree: it must be a function"):
+            register_tree("name")(given)
+        assert all_definitions() == before
