@@ -36,6 +36,8 @@ Page = TypeVar("Page", bound=AdminPage)
 
 #: The maximum number of rows that a list counts and pages through, because deep offsets are slow.
 MOST_LISTED = 10_000
+#: The modules of the model admins of this app, whose pages link to each other.
+_OWN = frozenset({"django_tasktree.admin.runs", "django_tasktree.admin.nodes"})
 #: Exceptions of databases and their drivers for values that no row can have.
 _UNFIT = (ValueError, OverflowError, DataError)
 
@@ -107,7 +109,41 @@ class ReadOnlyAdmin(Admin):
 
     def get_urls(self) -> list[URLPattern]:
         """Return the URLs: those of ``pages`` before those of single rows, which match any path."""
+        self._check_pages()
         return [*(self._url(name, page) for name, page in self.pages.items() if page.route), *super().get_urls()]
+
+    def _check_pages(self) -> None:
+        """Check that ``pages`` has all pages of this app, and pages only.
+
+        Raises:
+            ImproperlyConfigured: a page is missing, or not a page, or has no route or an unknown permission.
+        """
+        where = f"{type(self).__qualname__}.pages"
+        if not isinstance(self.pages, Mapping):
+            raise ImproperlyConfigured(f"{where} is {self.pages!r}: it must be a dict of page classes by name")
+        # Other pages link to them.
+        required = {
+            name for cls in type(self).__mro__ if cls.__module__ in _OWN for name in cls.__dict__.get("pages", ())
+        }
+        missing = sorted(required - self.pages.keys())
+        if missing:
+            raise ImproperlyConfigured(
+                f"{where} has no page {missing[0]!r}, to which other pages link: extend the dict of the base class, "
+                "and to withhold a page from users, override the hook of its permission"
+            )
+        for name, page in self.pages.items():
+            if not (isinstance(page, type) and issubclass(page, AdminPage)):
+                raise ImproperlyConfigured(f'{where}["{name}"] is {page!r}: it must be a subclass of AdminPage')
+            if not isinstance(getattr(page, "route", None), str):
+                raise ImproperlyConfigured(
+                    f'{where}["{name}"], {page.__qualname__}, has no route: set it to the address of the page, '
+                    "relative to that of the list"
+                )
+            if not hasattr(self, f"has_{page.permission}_permission"):
+                raise ImproperlyConfigured(
+                    f'{where}["{name}"], {page.__qualname__}, has the permission {page.permission!r}, but '
+                    f"{type(self).__qualname__} has no hook has_{page.permission}_permission(request, row)"
+                )
 
     def _url(self, name: str, page: type[AdminPage]) -> URLPattern:
         view = self.admin_site.admin_view(page.as_view(model_admin=self), cacheable=page.is_cacheable)

@@ -88,8 +88,8 @@ class TreeRunAdmin(ReadOnlyAdmin):
     fields = ["name"]
 
     def has_view_nodes_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return whether the user may see the nodes of a run. A hook, like Django's own."""
-        return request.user.has_perm("django_tasktree.view_noderun")
+        """Return whether the user may see the nodes of a run, which have pages. A hook, like Django's own."""
+        return self.admin_site.is_registered(NodeRun) and request.user.has_perm("django_tasktree.view_noderun")
 
     def has_view_workers_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may see workers. A hook, like Django's own."""

@@ -27,12 +27,14 @@ class NodePage(RowPage):
     def get_context_data(self) -> dict[str, Any]:
         """Return the context of the template."""
         node, request, site = self.row, self.request, self.model_admin.admin_site
+        # The tree links to the page of the run.
+        runs_have_pages = site.is_registered(TreeRun)
         return {
             "node": node,
             "run": node.run,
             "run_title": rendering.run_title(node.run),
             "may_see_run": may_view(site, request, TreeRun, node.run),
-            "place": place_in_tree(node, site.name),
+            "place": place_in_tree(node, site.name) if runs_have_pages else "",
             "waits_for": waiting_for(node, site.name),
             "badge": rendering.node_badge(node, node.run),
             "buttons": self.model_admin.page("control", ControlPage, request, node).buttons(request, node),
@@ -40,7 +42,7 @@ class NodePage(RowPage):
             "times": _times(node),
             "values": values_of(node),
             "attempts": attempts_of(node, request, site),
-            "tree": tree_page(node.run, node) if node.child_count else None,
+            "tree": tree_page(node.run, node) if node.child_count and runs_have_pages else None,
         }
 
 

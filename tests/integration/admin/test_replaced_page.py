@@ -7,11 +7,11 @@ from django.http import HttpResponse
 from django.urls import path, reverse
 
 from django_tasktree import TaskTree
-from django_tasktree.admin import TreeRunAdmin
+from django_tasktree.admin import NodeRunAdmin, TreeRunAdmin
 from django_tasktree.admin.pages.base import AdminPage
 from django_tasktree.admin.pages.launch import LaunchPage
 from django_tasktree.definitions.registry import register_tree
-from django_tasktree.models import TreeRun
+from django_tasktree.models import NodeRun, TreeRun
 from tests import documents
 from tests.integration.admin.control import launch
 from tests.integration.admin.pages import change_page
@@ -127,3 +127,49 @@ def test_a_page_of_the_wrong_class_is_reported(project, settings, monkeypatch, a
     assert str(raised.value) == (
         f'WrongAdmin.pages["change"] is {LaunchPage}: it must be django_tasktree.admin.pages.base.RowPage or a subclass'
     )
+
+
+class NoAddress(AdminPage):
+    """A page without a route."""
+
+
+class NoHook(CostsPage):
+    """A page whose permission has no hook."""
+
+    permission = "costs"
+
+
+@pytest.mark.parametrize(
+    ("pages", "text"),
+    [
+        ([CostsPage], r"Own.pages is \[.*\]: it must be a dict of page classes by name"),
+        ({}, "Own.pages has no page 'change', to which other pages link: extend the dict of the base class"),
+        ({**TreeRunAdmin.pages, "costs": None}, r'Own.pages\["costs"\] is None: it must be a subclass of AdminPage'),
+        ({**TreeRunAdmin.pages, "costs": NoAddress}, r'\["costs"\], NoAddress, has no route: set it to the address'),
+        (
+            {**TreeRunAdmin.pages, "costs": NoHook},
+            r"NoHook, has the permission 'costs', but Own has no hook has_costs_permission\(request, row\)",
+        ),
+    ],
+)
+def test_faults_in_the_dict_of_pages_are_reported(pages, text):
+    own = type("Own", (TreeRunAdmin,), {"pages": pages})
+    with pytest.raises(ImproperlyConfigured, match=text):
+        own(TreeRun, admin.AdminSite("faults")).get_urls()
+
+
+@pytest.mark.parametrize("model", [TreeRun, NodeRun])
+def test_a_site_may_have_runs_or_nodes_alone(settings, monkeypatch, admin_client, eager, model):
+    """The pages of the one do not link to those of the other."""
+    site = admin.AdminSite(f"only-{model.__name__}")
+    site.register(model, {TreeRun: TreeRunAdmin, NodeRun: NodeRunAdmin}[model])
+    monkeypatch.setattr(f"{__name__}.urlpatterns", [path("admin/", site.urls)])
+    settings.ROOT_URLCONF = __name__
+    tree = TaskTree("both")
+    tree.add_task(echo).add_task(echo)
+    result = tree.apply_async()
+    row = result.run if model is TreeRun else result.children[0].node
+    label = f"admin:django_tasktree_{model._meta.model_name}"
+    assert admin_client.get(reverse(f"{label}_change", args=[row.pk])).status_code == 200
+    assert admin_client.get(reverse(f"{label}_changelist")).status_code == 200
+    assert admin_client.get("/admin/django_tasktree/").status_code == 200

@@ -404,9 +404,7 @@ class TestRegistered:
             yield
 
         for given in (TestCase, generator, async_generator):
-            with pytest.raises(
-                TypeError, match=r"registered\(\) can't decorate .*: decorate its test functions"
-            ):
+            with pytest.raises(TypeError, match=r"registered\(\) can't decorate .*: decorate its test functions"):
                 registered(one_word)(given)
 
     def test_it_can_be_used_again_and_within_itself(self):
