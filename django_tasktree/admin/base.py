@@ -122,9 +122,8 @@ class ReadOnlyAdmin(Admin):
         if not isinstance(self.pages, Mapping):
             raise ImproperlyConfigured(f"{where} is {self.pages!r}: it must be a dict of page classes by name")
         # Other pages link to them.
-        required = {
-            name for cls in type(self).__mro__ if cls.__module__ in _OWN for name in cls.__dict__.get("pages", ())
-        }
+        own = [cls for cls in type(self).__mro__ if cls.__module__ in _OWN]
+        required = {name for cls in own for name in vars(cls).get("pages", ())}
         missing = sorted(required - self.pages.keys())
         if missing:
             raise ImproperlyConfigured(

@@ -84,11 +84,14 @@ def call(task: Any, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None
     """
     if isinstance(args, (str, bytes)) or not (args is None or isinstance(args, Sequence)):
         raise TypeError(f"args must be a list or tuple of positional arguments, not {args!r}")
+    if not (kwargs is None or isinstance(kwargs, Mapping)):
+        raise TypeError(f"kwargs must be a dict of keyword arguments, not {kwargs!r}")
     if isinstance(task, Signature) or (isinstance(task, dict) and "task" in task):
         signature = _single(task)
-        args = (*signature.args, *(args or ()))
-        kwargs = {**signature.kwargs, **(kwargs or {})}
-        options = {**signature.options, **options}
+        # A dict may lack them.
+        args = (*(signature.args or ()), *(args or ()))
+        kwargs = {**(signature.kwargs or {}), **(kwargs or {})}
+        options = {**(signature.options or {}), **options}
         task = signature.task
     instance = find_task(task)
     kwargs, callbacks = split_callbacks(kwargs)

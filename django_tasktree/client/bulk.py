@@ -62,7 +62,7 @@ class Bulk:
     All methods raise ValueError if the rows do not have the action: runs can't be completed, nodes can't be deleted.
     """
 
-    def __init__(self, queryset: QuerySet[Any]) -> None:
+    def __init__(self, queryset: QuerySet[Any] | BaseManager[Any]) -> None:
         if not isinstance(queryset, (QuerySet, BaseManager)):
             raise TypeError(
                 f"bulk() takes a queryset of TreeRun or NodeRun, not {reprlib.repr(queryset)}: for single runs and "
@@ -70,7 +70,7 @@ class Bulk:
             )
         if queryset.model not in (TreeRun, NodeRun):
             raise TypeError(f"bulk() takes a queryset of TreeRun or NodeRun, not of {queryset.model.__name__}")
-        self._queryset = queryset
+        self._queryset: QuerySet[Any] = queryset.all()
         self._handle: type[TreeResult] | type[NodeResult] = TreeResult if queryset.model is TreeRun else NodeResult
 
     def pause(self, *, by: Any = None) -> BulkOutcome:
@@ -319,7 +319,7 @@ def _copy(handle: TreeResult, by: Any) -> Effect:
     return Effect()
 
 
-def bulk(queryset: QuerySet[Any]) -> Bulk:
+def bulk(queryset: QuerySet[Any] | BaseManager[Any]) -> Bulk:
     """Return an object whose methods act on all runs, or nodes, of a queryset.
 
     Example::

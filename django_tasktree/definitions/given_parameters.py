@@ -1,5 +1,6 @@
 """Read the parameters that are given for a launch of a definition."""
 
+import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -23,6 +24,10 @@ def read_parameters(
     Raises:
         InvalidParameter: parameters are missing, unknown or have invalid values; the error names all of them.
     """
+    if not isinstance(values, Mapping):
+        raise InvalidParameter(
+            f"the parameters of tree {tree!r} must be a dict of values by name, not {reprlib.repr(values)}", {}
+        )
     faults = _Faults(tree, parameters)
     faults.note_unknown(values)
     params = {}
@@ -63,7 +68,7 @@ class _Faults:
         takes = f"it takes {', '.join(names)}" if names else "it takes none"
         for name in given:
             if name not in names:
-                near = get_close_matches(name, names, n=1)
+                near = get_close_matches(str(name), names, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else takes
                 self.meant.update(near)
                 self.errors[name] = f"no such parameter: {hint}"

@@ -119,14 +119,17 @@ def run_tree(
         The handle of the run, which has ended. A failed node raises no exception; its row has the error.
 
     Raises:
-        TypeError: if ``params`` are passed with a tree instead of a name.
+        TypeError: if ``tree`` is neither a tree nor a name, or ``params`` are passed with a tree instead of a name.
         Exception: any exception of the launch; see :func:`django_tasktree.definitions.launch.launch_definition` and
             :meth:`TaskTree.apply_async`.
     """
     # pytest imports plugins, and with them this module, before Django's settings are configured.
+    from django_tasktree.builder.tree import Tree
     from django_tasktree.definitions.launch import launch_definition
     from django_tasktree.dispatch import eager
 
+    if not isinstance(tree, (str, Tree)):
+        raise TypeError(f"run_tree() takes a tree or the name of a definition, not {tree!r}")
     if params is not None and not isinstance(tree, str):
         raise TypeError("params are those of a definition: pass its name instead of a tree, or leave params out")
     with eager.in_process():

@@ -1,5 +1,7 @@
 """launch: all rows or none, messages on commit, one run per key."""
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group
 from django.db import router, transaction
@@ -135,7 +137,8 @@ def test_ids_may_be_texts(database, published, name):
     tree = TaskTree()
     tree.add_task(echo)
     given = str(new_id() if name == "run_id" else first.id)
-    run = tree.apply_async(**{name: given}).run
+    options: dict[str, Any] = {name: given}
+    run = tree.apply_async(**options).run
     assert str({"run_id": run.id, "copy_of": run.copy_of_id}[name]) == given
 
 

@@ -15,7 +15,7 @@ import django_tasktree.signals
 from django_tasktree import TreeResult
 from django_tasktree.admin import NodeRunAdmin, TreeRunAdmin
 from django_tasktree.builder.calls import OPTIONS
-from django_tasktree.conf import _KEYS
+from django_tasktree.conf import KEYS
 from django_tasktree.management.commands.tasktree import SUBCOMMANDS
 from django_tasktree.models import TreeRun
 from django_tasktree.states import (
@@ -116,7 +116,7 @@ def test_the_initial_states_of_nodes_and_runs():
 def test_the_table_of_settings():
     rows = documents.table(documents.DOCS / "settings.rst", "settings")
     documented = [(documents.literals(key)[0], ast.literal_eval(default.strip("`"))) for key, default, _ in rows]
-    assert documented == list(_KEYS.items())
+    assert documented == list(KEYS.items())
 
 
 def test_every_public_name_is_on_the_page_of_the_api():

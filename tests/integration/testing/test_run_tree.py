@@ -15,7 +15,7 @@ from django.test import TestCase, TransactionTestCase
 from django_tasktree import TaskTree, TreeResult, current_node, register_tree, task_with_callbacks
 from django_tasktree.definitions.definition import Definition
 from django_tasktree.definitions.registry import all_definitions, get_definition
-from django_tasktree.exceptions import InvalidDefinition, UnknownDefinition
+from django_tasktree.exceptions import InvalidDefinition, InvalidParameter, UnknownDefinition
 from django_tasktree.models import NodeAttempt, NodeRun, TreeRun
 from django_tasktree.testing import registered, run_tree
 from tests.patience import PATIENCE
@@ -435,3 +435,23 @@ class TestRegistered:
         with pytest.raises(InvalidDefinition, match=r"can't define a tree: it must be a function"):
             register_tree("name")(given)
         assert all_definitions() == before
+
+
+@pytest.mark.parametrize("given", [None, 5, echo, Definition("one", one_word)], ids=lambda given: type(given).__name__)
+def test_what_is_neither_a_tree_nor_a_name_is_refused(given):
+    with pytest.raises(TypeError, match=r"run_tree\(\) takes a tree or the name of a definition, not"):
+        run_tree(given)
+
+
+@pytest.mark.parametrize("given", [[1], "word=a", 5], ids=repr)
+def test_parameters_that_are_no_dict_are_refused(given):
+    with (
+        registered(one_word),
+        pytest.raises(InvalidParameter, match=r"of tree 'one-word' must be a dict of values by name, not"),
+    ):
+        run_tree("one-word", given)
+
+
+def test_a_parameter_whose_name_is_no_text_is_refused():
+    with registered(one_word), pytest.raises(InvalidParameter, match="has no parameter 5: it takes word"):
+        run_tree("one-word", {5: 5})  # type: ignore[dict-item]

@@ -198,3 +198,15 @@ def test_invalid_limits_are_refused(limit, reason):
     for make in (lambda: TaskTree(max_active=limit), lambda: TaskTree().add_task(echo, max_active=limit)):
         with pytest.raises(InvalidOption, match=reason):
             make()
+
+
+@pytest.mark.parametrize("given", [5, "value=1", [("value", 1)]], ids=repr)
+def test_kwargs_that_are_no_dict_are_refused(given):
+    with pytest.raises(TypeError, match=r"kwargs must be a dict of keyword arguments, not"):
+        TaskTree().add_task(echo, kwargs=given)
+
+
+def test_the_dict_of_a_signature_may_have_only_the_task():
+    assert TaskTree().add_task({"task": echo.name}).task == echo.name  # type: ignore[arg-type]
+    with pytest.raises(UnknownTask, match=r"no task is registered as 'tests\.nope'"):
+        TaskTree().add_task({"task": "tests.nope"})  # type: ignore[arg-type]

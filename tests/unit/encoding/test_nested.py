@@ -20,7 +20,7 @@ def list_in_itself(*others):
 
 
 def dict_in_itself(*others):
-    cyclic = dict(enumerate(others))
+    cyclic: dict[object, object] = dict(enumerate(others))
     cyclic["self"] = cyclic
     return cyclic
 
