@@ -126,6 +126,9 @@ def pytest_configure():
 
 @pytest.hookimpl(trylast=True)  # after the order is shuffled
 def pytest_collection_modifyitems(items):
+    for item in items:
+        if " at 0x" in item.nodeid:
+            raise pytest.UsageError(f"{item.nodeid}: the ID contains an address, which differs in each process")
     items[:] = scheduling.long_tests_first(items)
     for item in items:
         names = set(getattr(item, "fixturenames", ()))

@@ -427,7 +427,11 @@ class TestRegistered:
         second.__exit__(None, None, None)
         assert all_definitions() == before
 
-    @pytest.mark.parametrize("given", [None, 5, "daily-orders", partial(one_word), TaskTree(), [one_word]], ids=repr)
+    @pytest.mark.parametrize(
+        "given",
+        [None, 5, "daily-orders", partial(one_word), TaskTree(), [one_word]],
+        ids=["nothing", "number", "text", "partial", "tree", "list"],
+    )
     def test_what_is_no_function_can_not_define_a_tree(self, given):
         before = all_definitions()
         with pytest.raises(InvalidDefinition, match=r"can't define a tree: it must be a function"), registered(given):
