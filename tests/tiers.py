@@ -16,7 +16,7 @@ QUICK = [
     "tests/integration/recovery/test_repair.py",
     "tests/integration/checks/test_checks.py",
     "tests/integration/engine/test_exact_texts.py",
-    "tests/integration/management/test_find_run.py",
+    "tests/integration/management/test_lookup_by_id.py",
     "tests/integration/definitions/test_launch_task.py",
     "tests/integration/engine/test_read_replica.py",
     "tests/integration/client/test_signals.py",

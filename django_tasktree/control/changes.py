@@ -13,8 +13,8 @@ from django_tasktree.engine.control.pause import pause_subtree, resume_subtree
 from django_tasktree.engine.control.refusals import ABORTED
 from django_tasktree.engine.control.rerun import rerun
 from django_tasktree.engine.control.retry import find_failed, retry_failed
+from django_tasktree.engine.database_retries import retry_transient
 from django_tasktree.engine.lifecycle.stop import revoke_waiting, stop_subtree
-from django_tasktree.engine.retrying import retry_transient
 from django_tasktree.engine.transitions import write_alias
 from django_tasktree.engine.types import Effect
 from django_tasktree.exceptions import NotPossible

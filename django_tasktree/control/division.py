@@ -12,8 +12,8 @@ from django_tasktree.conf import settings
 from django_tasktree.control.changes import carry_out
 from django_tasktree.engine.control.change import Change, begin, may_commit
 from django_tasktree.engine.control.reset import lock_run
+from django_tasktree.engine.database_retries import retry_deadlocks
 from django_tasktree.engine.history import record
-from django_tasktree.engine.retrying import retry_deadlocks
 from django_tasktree.engine.transitions import write_alias
 from django_tasktree.engine.traversal import is_larger
 from django_tasktree.engine.types import Effect

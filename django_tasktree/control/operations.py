@@ -35,10 +35,10 @@ from django_tasktree.engine.control.refusals import HAS_ENDED, NO_DRAFT, NOT_GOI
 from django_tasktree.engine.control.reset import lock_run, reopen
 from django_tasktree.engine.control.retry import find_failed, retry_failed, still_failed
 from django_tasktree.engine.control.retry import retry_leaves as engine_retry_leaves
+from django_tasktree.engine.database_retries import retry_deadlocks
 from django_tasktree.engine.history import record, record_each
 from django_tasktree.engine.lifecycle.launch import start
 from django_tasktree.engine.lifecycle.stop import stop_run, stop_subtree
-from django_tasktree.engine.retrying import retry_deadlocks
 from django_tasktree.engine.steps import AT_ONCE
 from django_tasktree.engine.transitions import nodes, runs, write_alias
 from django_tasktree.engine.traversal import is_larger

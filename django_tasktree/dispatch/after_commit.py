@@ -19,11 +19,11 @@ from django_tasktree.dispatch.message import ref_of
 from django_tasktree.dispatch.open_transactions import rolled_back_after
 from django_tasktree.dispatch.publisher import publish
 from django_tasktree.encoding.errors import describe
+from django_tasktree.engine.database_retries import retry_transient, retry_transient_flagged
 from django_tasktree.engine.lifecycle.advance import advance
 from django_tasktree.engine.lifecycle.finish import finish
 from django_tasktree.engine.lifecycle.settle import finished_but_unsettled, settle
 from django_tasktree.engine.lifecycle.stop import stop_late_children
-from django_tasktree.engine.retrying import retry_transient, retry_transient_flagged
 from django_tasktree.engine.transitions import write_alias
 from django_tasktree.engine.types import Dispatch, Launched, NodeRef, Outcome
 from django_tasktree.exceptions import StaleAttempt

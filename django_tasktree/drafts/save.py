@@ -9,7 +9,7 @@ from django.utils.translation import gettext_noop as _
 from django_tasktree.builder.plan import plan_run
 from django_tasktree.client.tree import TaskTree
 from django_tasktree.client.tree_result import TreeResult
-from django_tasktree.drafts.same import is_stored
+from django_tasktree.drafts.comparison import is_stored
 from django_tasktree.engine.control.replace_draft import replace_draft_nodes
 from django_tasktree.engine.history import record
 from django_tasktree.engine.transitions import runs, write_alias

@@ -6,7 +6,7 @@ A transaction that a task leaves open can keep row locks indefinitely, and a ser
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django_tasktree.engine import retrying
+from django_tasktree.engine import database_retries
 from django_tasktree.engine.backends import backend
 
 
@@ -17,5 +17,5 @@ def limited_statements() -> Iterator[None]:
     Do not use the block inside a transaction. On MySQL and MariaDB the connection keeps the limits after the block;
     SQLite has no limits.
     """
-    with backend().limited_statements(), retrying.no_retries():
+    with backend().limited_statements(), database_retries.no_retries():
         yield

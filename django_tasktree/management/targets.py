@@ -11,7 +11,8 @@ from django_tasktree.client.node_result import NodeResult
 from django_tasktree.client.tree_result import TreeResult
 from django_tasktree.encoding.text import check_storable
 from django_tasktree.management.display.labels import printable
-from django_tasktree.management.errors import find_run_or_node, usage_error, usage_errors
+from django_tasktree.management.errors import usage_error, usage_errors
+from django_tasktree.management.lookup_by_id import find_run_or_node
 from django_tasktree.management.run_states import run_state_argument
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import RunState

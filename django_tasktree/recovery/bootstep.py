@@ -9,7 +9,7 @@ from django_tasktree.engine.heartbeats import WorkerSpec
 from django_tasktree.recovery.sweep import sweep_if_due
 from django_tasktree.worker import identity
 from django_tasktree.worker.heartbeat import HeartbeatThreads
-from django_tasktree.worker.held import held_for_row
+from django_tasktree.worker.held_requests import held_for_row
 
 
 def connect() -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 
 from django.db import InterfaceError, OperationalError
 
-from django_tasktree.engine.retrying import is_timeout
+from django_tasktree.engine.database_retries import is_timeout
 from django_tasktree.exceptions import StaleAttempt
 
 logger = logging.getLogger(__name__)

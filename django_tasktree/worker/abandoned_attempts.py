@@ -17,7 +17,7 @@ from django_tasktree.engine.recovery.scan import unsettled
 from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch
 from django_tasktree.exceptions import StaleAttempt
 from django_tasktree.states import NodeState
-from django_tasktree.worker.held import has_exited, held_task_ids
+from django_tasktree.worker.held_requests import has_exited, held_task_ids
 from django_tasktree.worker.lost_attempts import requeue_or_fail
 
 logger = logging.getLogger(__name__)

@@ -24,9 +24,9 @@ from django_tasktree.encoding.errors import Presentable, describe, presentable
 from django_tasktree.encoding.node_error import NodeError
 from django_tasktree.encoding.stand_ins import are_in, plain
 from django_tasktree.encoding.text import text_of
+from django_tasktree.engine.database_retries import is_transient, may_go_away, retry_transient
 from django_tasktree.engine.lifecycle import attempts
 from django_tasktree.engine.lifecycle.claim import claim, defer_claim
-from django_tasktree.engine.retrying import is_transient, may_go_away, retry_transient
 from django_tasktree.engine.scopes import place_below
 from django_tasktree.engine.types import NodeRef, NodeSpec, Outcome
 from django_tasktree.exceptions import StaleAttempt, StopPropagation

@@ -13,7 +13,7 @@ from celery.worker.request import Request
 
 from django_tasktree.dispatch.message import HEADER
 from django_tasktree.worker.fork_safety import parent_connections
-from django_tasktree.worker.held import hold, restore_entry
+from django_tasktree.worker.held_requests import hold, restore_entry
 from django_tasktree.worker.identity import stamp_request
 from django_tasktree.worker.lost_attempts import attempt_broken, attempt_lost, attempt_timed_out
 

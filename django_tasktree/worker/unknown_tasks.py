@@ -10,7 +10,7 @@ from typing import Any
 from django_tasktree.conf import settings
 from django_tasktree.dispatch.message import HEADER
 from django_tasktree.worker import lost_attempts
-from django_tasktree.worker.held import hold
+from django_tasktree.worker.held_requests import hold
 
 logger = logging.getLogger(__name__)
 

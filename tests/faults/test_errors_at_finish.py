@@ -8,8 +8,8 @@ from django.db import InternalError, OperationalError, connections
 from psycopg import errors
 
 from django_tasktree import TaskTree
-from django_tasktree.engine import retrying
-from django_tasktree.engine.retrying import may_go_away
+from django_tasktree.engine import database_retries
+from django_tasktree.engine.database_retries import may_go_away
 from tests import simulation
 from tests.databases import active_alias
 from tests.sample.atomic_tasks import effect
@@ -71,7 +71,7 @@ def database_error(cause):
 @pytest.fixture
 def world(database, app, settings, monkeypatch):
     settings.TASKTREE = {"STORE_TASK_RESULTS": False}
-    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(database_retries, "FIRST_PAUSE", 0.001)
     with simulation.simulated(app, "finish") as world:
         world.start_worker("w")
         yield world

@@ -13,8 +13,8 @@ from django.db import InterfaceError, OperationalError, connections, transaction
 from django_celery_results.backends.database import DatabaseBackend
 
 from django_tasktree import TaskTree
-from django_tasktree.engine import retrying
-from django_tasktree.engine.retrying import is_transient, retry_transient
+from django_tasktree.engine import database_retries
+from django_tasktree.engine.database_retries import is_transient, retry_transient
 from django_tasktree.engine.transitions import write_alias
 from django_tasktree.models import NodeRun, TreeRun
 from tests import simulation
@@ -29,7 +29,7 @@ def world(database, app, settings, monkeypatch):
     # Celery's own result backend has no such retries, and before 5.6 it writes a retry even if results are ignored.
     settings.TASKTREE = {"STORE_TASK_RESULTS": False}
     monkeypatch.setattr(DatabaseBackend, "_store_result", lambda *args, **options: None)
-    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(database_retries, "FIRST_PAUSE", 0.001)
     with simulation.simulated(app, "transient") as world:
         world.start_worker("w")
         yield world

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 from django_tasktree.admin.pages.base import AdminPage
 from django_tasktree.admin.pages.buttons import Button
 from django_tasktree.admin.pages.compose_form import NodeFormSet, RunForm, node_formset, summary
-from django_tasktree.admin.pages.once import launched_once, new_token, run_id_of, warn_submitted_before
+from django_tasktree.admin.pages.submitted_once import launched_once, new_token, run_id_of, warn_submitted_before
 from django_tasktree.admin.rendering import run_title
 from django_tasktree.builder.eligibility import ACT_IN_BACKGROUND, eligible_tasks
 from django_tasktree.client.tree import TaskTree

@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 from django_tasktree.admin.addresses import page_address
 from django_tasktree.admin.pages.base import AdminPage, may_view
 from django_tasktree.admin.pages.buttons import Button
-from django_tasktree.admin.pages.once import launched_once, new_token, run_id_of, warn_submitted_before
+from django_tasktree.admin.pages.submitted_once import launched_once, new_token, run_id_of, warn_submitted_before
 from django_tasktree.client.bulk import act_in_background, permission_of
 from django_tasktree.client.node_result import NodeResult
 from django_tasktree.client.tree_result import TreeResult

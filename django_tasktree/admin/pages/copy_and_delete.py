@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext_noop, ngettext
 
 from django_tasktree.admin.pages.control import ControlPage
-from django_tasktree.admin.pages.once import launched_once, run_id_of, warn_submitted_before
+from django_tasktree.admin.pages.submitted_once import launched_once, run_id_of, warn_submitted_before
 from django_tasktree.control.actions import ACTIONS, ActionType
 from django_tasktree.control.forms import ControlForm
 from django_tasktree.control.purge import what_goes_with

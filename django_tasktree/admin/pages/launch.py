@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from django_tasktree.admin.pages.base import AdminPage
 from django_tasktree.admin.pages.launch_form import LaunchForm
-from django_tasktree.admin.pages.once import launched_once, new_token, run_id_of, warn_submitted_before
+from django_tasktree.admin.pages.submitted_once import launched_once, new_token, run_id_of, warn_submitted_before
 from django_tasktree.admin.rendering import run_title
 from django_tasktree.admin.widgets.row_choices import RowChoices, RowSelect, can_be_searched
 from django_tasktree.builder.atomicity import atomic_with_runs

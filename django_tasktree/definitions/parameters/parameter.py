@@ -13,7 +13,7 @@ from django.db.models import Model
 
 from django_tasktree.definitions.parameters.choice import Choice
 from django_tasktree.definitions.parameters.codec import Codec, Kind, UnfitError
-from django_tasktree.definitions.parameters.listing import List
+from django_tasktree.definitions.parameters.lists import List
 from django_tasktree.definitions.parameters.row import Row
 from django_tasktree.definitions.parameters.scalars import SCALARS
 from django_tasktree.definitions.parameters.showing import shown

@@ -17,9 +17,9 @@ from django.db.models import F, Q
 from django_tasktree.encoding import times
 from django_tasktree.engine.control.refusals import ABORTED
 from django_tasktree.engine.control.reset import reopen
+from django_tasktree.engine.database_retries import retry_transient
 from django_tasktree.engine.history import open_entries, record
 from django_tasktree.engine.lifecycle.stop import revoke
-from django_tasktree.engine.retrying import retry_transient
 from django_tasktree.engine.steps import Steps
 from django_tasktree.engine.transitions import move, nodes, runs, write_alias
 from django_tasktree.engine.traversal import in_batches

@@ -15,9 +15,9 @@ from django.db import transaction
 from django.db.models import Count, F, ProtectedError, Q, QuerySet, RestrictedError
 
 from django_tasktree.conf import settings
+from django_tasktree.engine.database_retries import is_timeout, may_go_away, retry_transient
 from django_tasktree.engine.deletion.dependents import OF_RUNS, Dependents
 from django_tasktree.engine.deletion.rows import BatchHook, delete_runs, kept_by
-from django_tasktree.engine.retrying import is_timeout, may_go_away, retry_transient
 from django_tasktree.engine.transitions import nodes, runs, write_alias
 from django_tasktree.engine.traversal import in_batches
 from django_tasktree.models import TreeRun

@@ -13,8 +13,8 @@ from django_tasktree.encoding import times
 from django_tasktree.encoding.ids import new_task_id
 from django_tasktree.encoding.node_error import NodeError
 from django_tasktree.engine.attempt_log import log_attempt
+from django_tasktree.engine.database_retries import retry_transient
 from django_tasktree.engine.lifecycle.finish import error_values
-from django_tasktree.engine.retrying import retry_transient
 from django_tasktree.engine.transitions import move, nodes, write_alias
 from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch, NodeRef
 from django_tasktree.exceptions import StaleAttempt

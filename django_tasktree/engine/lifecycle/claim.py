@@ -13,9 +13,9 @@ from django.db.models import Exists, OuterRef, Q
 from django_tasktree.encoding import times
 from django_tasktree.encoding.text import LONG_NAME_LENGTH, storable
 from django_tasktree.engine.backends import backend
+from django_tasktree.engine.database_retries import retry_transient_flagged
 from django_tasktree.engine.lifecycle.advance import advance
 from django_tasktree.engine.lifecycle.stop import COUNTS
-from django_tasktree.engine.retrying import retry_transient_flagged
 from django_tasktree.engine.transitions import move, nodes, runs
 from django_tasktree.engine.types import Dispatch, NodeRef
 from django_tasktree.states import CLAIMABLE, RUN_FINAL, RUN_HELD, Hold, NodeState

@@ -8,7 +8,7 @@ from django.db.models import Exists, Q
 
 from django_tasktree.conf import settings
 from django_tasktree.encoding import times
-from django_tasktree.engine.retrying import retry_transient
+from django_tasktree.engine.database_retries import retry_transient
 from django_tasktree.engine.rules import FOLLOWING, MAY_START, RUN_LETS_START
 from django_tasktree.engine.transitions import move, nodes, runs
 from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch, NodeRef, Outcome, Released

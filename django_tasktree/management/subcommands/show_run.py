@@ -17,7 +17,7 @@ from django_tasktree.management.display.summary import Summary, summary_of
 from django_tasktree.management.display.summary_lines import summary_lines
 from django_tasktree.management.display.tree_lines import tree_lines
 from django_tasktree.management.display.tree_page import top_page
-from django_tasktree.management.errors import find_run
+from django_tasktree.management.lookup_by_id import find_run
 from django_tasktree.management.output_format import add_format_option
 
 #: At most this many nodes are shown, whatever --depth and --limit are.

@@ -6,8 +6,9 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from django_tasktree.exceptions import RunNotFound, WaitTimeout
 from django_tasktree.management.arguments import seconds
-from django_tasktree.management.errors import find_run, usage_error
+from django_tasktree.management.errors import usage_error
 from django_tasktree.management.follow import follow
+from django_tasktree.management.lookup_by_id import find_run
 from django_tasktree.management.output_format import add_format_option
 from django_tasktree.management.run_report import Outcome
 from django_tasktree.models import TreeRun

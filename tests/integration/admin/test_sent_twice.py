@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from django_tasktree import TaskTree
-from django_tasktree.admin.pages import control, once
+from django_tasktree.admin.pages import control, submitted_once
 from django_tasktree.models import TreeRun
 from django_tasktree.testing import registered
 from tests.integration.admin.control import ask, bulk, control_page, launch, messages_of
@@ -117,13 +117,13 @@ def test_without_a_valid_token_each_request_launches(admin_client, launch_page, 
 def test_another_request_commits_in_the_meantime(admin_client, launch_page, monkeypatch):
     data = {"param-n": "1", "once": token(admin_client.get(launch_page))}
     admin_client.post(launch_page, data, follow=True)
-    find, calls = once.find_run, []
+    find, calls = submitted_once.find_run, []
 
     def find_late(run_id):
         calls.append(run_id)
         return find(run_id) if len(calls) > 1 else None
 
-    monkeypatch.setattr(once, "find_run", find_late)
+    monkeypatch.setattr(submitted_once, "find_run", find_late)
     assert messages_of(admin_client.post(launch_page, data, follow=True)) == [ALREADY_SENT]
     assert (len(calls), TreeRun.objects.count()) == (2, 1)
 
@@ -133,7 +133,7 @@ def test_other_errors_of_the_database_are_raised(world):
         raise IntegrityError("of the project")
 
     with pytest.raises(IntegrityError, match="of the project"):
-        once.launched_once(None, refuse)
+        submitted_once.launched_once(None, refuse)
 
 
 def test_the_token_alone_does_not_determine_the_id_of_the_run(admin_client, launch_page):

@@ -15,11 +15,11 @@ from django_tasktree.control.purge import delete_run
 from django_tasktree.dispatch.after_commit import advance_and_settle_now
 from django_tasktree.encoding import times
 from django_tasktree.engine.control.change import Change
+from django_tasktree.engine.database_retries import retry_transient
 from django_tasktree.engine.history import open_entries
 from django_tasktree.engine.lifecycle.claim import claim, defer_claim
 from django_tasktree.engine.lifecycle.stop import stop_run
 from django_tasktree.engine.recovery.runs import abandoned
-from django_tasktree.engine.retrying import retry_transient
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.management.display.history import entry_json, history_lines
 from django_tasktree.models import HistoryEntry, NodeRun, TreeRun

@@ -11,7 +11,7 @@ from django_tasktree import TaskTree
 from django_tasktree.engine.lifecycle.claim import claim
 from django_tasktree.models import NodeAttempt
 from django_tasktree.worker.abandoned_attempts import AbandonedAttempts
-from django_tasktree.worker.held import has_exited, hold
+from django_tasktree.worker.held_requests import has_exited, hold
 from tests import simulation
 from tests.integration.engine.trees import ref
 from tests.patience import until

@@ -3,7 +3,7 @@
 from django_tasktree import TaskTree
 from django_tasktree.management.display.summary import summary_of
 from django_tasktree.management.display.tree_page import top_page
-from django_tasktree.management.errors import find_run
+from django_tasktree.management.lookup_by_id import find_run
 from tests.sample import tasks
 
 

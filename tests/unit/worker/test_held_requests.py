@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from celery.worker import state
 
-from django_tasktree.worker import held
+from django_tasktree.worker import held_requests
 from tests.patience import until
 
 
@@ -23,7 +23,7 @@ def requests(monkeypatch):
         )
         for name, pid, limit in (("runs", os.getpid(), None), ("waits", None, None), ("limited", None, "1/m"))
     ]
-    monkeypatch.setattr(held, "held_requests", lambda: kept)
+    monkeypatch.setattr(held_requests, "held_requests", lambda: kept)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def requests(monkeypatch):
 )
 def test_which_messages_are_reported(requests, monkeypatch, others, processes, expected):
     monkeypatch.setattr(state, "active_requests", [SimpleNamespace(worker_pid=None) for _ in range(others)])
-    assert held.held_for_row(processes) == expected
+    assert held_requests.held_for_row(processes) == expected
 
 
 def test_a_message_that_has_just_arrived_is_reported(monkeypatch, settings):
@@ -55,9 +55,9 @@ def test_a_message_that_has_just_arrived_is_reported(monkeypatch, settings):
         )
         for name, age in ages.items()
     ]
-    monkeypatch.setattr(held, "held_requests", lambda: kept)
+    monkeypatch.setattr(held_requests, "held_requests", lambda: kept)
     monkeypatch.setattr(state, "active_requests", [])
-    assert held.held_for_row(2) == ["new", "still new"]
+    assert held_requests.held_for_row(2) == ["new", "still new"]
 
 
 def test_the_number_of_reported_messages_is_limited(monkeypatch):
@@ -69,18 +69,18 @@ def test_the_number_of_reported_messages_is_limited(monkeypatch):
             received_at=-math.inf,
             task=SimpleNamespace(rate_limit=None),
         )
-        for number in range(held.MOST_HELD + 5)
+        for number in range(held_requests.MOST_HELD + 5)
     ]
-    monkeypatch.setattr(held, "held_requests", lambda: kept)
-    reported = held.held_for_row(1)
-    assert (len(reported), reported[0]) == (held.MOST_HELD, "0")
+    monkeypatch.setattr(held_requests, "held_requests", lambda: kept)
+    reported = held_requests.held_for_row(1)
+    assert (len(reported), reported[0]) == (held_requests.MOST_HELD, "0")
 
 
 @pytest.fixture
 def exited():
     """Yield a child process that has exited and was not waited for."""
     child = subprocess.Popen([sys.executable, "-c", ""])
-    until(lambda: held.has_exited(child.pid))
+    until(lambda: held_requests.has_exited(child.pid))
     yield child
     child.wait()
 
@@ -88,14 +88,14 @@ def exited():
 def test_has_exited_is_true_for_a_zombie(exited):
     assert exited.returncode is None
     assert exited.wait() == 0
-    assert held.has_exited(exited.pid)
+    assert held_requests.has_exited(exited.pid)
 
 
 def test_has_exited_is_false_for_a_running_process():
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    assert not held.has_exited(child.pid)
+    assert not held_requests.has_exited(child.pid)
     child.communicate(b"\n")
-    assert not held.has_exited(os.getpid())
+    assert not held_requests.has_exited(os.getpid())
 
 
 def test_a_task_whose_process_has_exited_is_not_reported(exited, monkeypatch):
@@ -106,10 +106,10 @@ def test_a_task_whose_process_has_exited_is_not_reported(exited, monkeypatch):
         )
         for name, pid in (("gone", exited.pid), ("waits", None))
     ]
-    monkeypatch.setattr(held, "held_requests", lambda: kept)
-    assert held.held_task_ids() == {"waits"}
+    monkeypatch.setattr(held_requests, "held_requests", lambda: kept)
+    assert held_requests.held_task_ids() == {"waits"}
     monkeypatch.setattr(state, "active_requests", [kept[0]])
-    assert held.held_for_row(1) == []
+    assert held_requests.held_for_row(1) == []
 
 
 def test_a_concurrent_change_of_celerys_set_is_retried(monkeypatch):
@@ -123,6 +123,6 @@ def test_a_concurrent_change_of_celerys_set_is_retried(monkeypatch):
                 raise RuntimeError("Set changed size during iteration")
 
     monkeypatch.setattr(state, "active_requests", Changing())
-    monkeypatch.setattr(held, "held_requests", list)
-    assert held.held_for_row(1) == []
+    monkeypatch.setattr(held_requests, "held_requests", list)
+    assert held_requests.held_for_row(1) == []
     assert Changing.iterations == 2
