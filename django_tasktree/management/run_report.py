@@ -25,7 +25,7 @@ INTERRUPTED = 130
 _DEPTH, _PER_PARENT, _SHARE_OF_SCREEN = 4, 6, 0.6
 
 
-class Outcome:
+class RunReport:
     """Report on one run, as text or as JSON, and keep the exit code.
 
     Args:

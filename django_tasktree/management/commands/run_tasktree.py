@@ -21,7 +21,7 @@ from django_tasktree.management.errors import unrecognized, usage_error, usage_e
 from django_tasktree.management.follow import follow, why_nothing_starts
 from django_tasktree.management.output_format import add_format_option
 from django_tasktree.management.parameters import read_json, read_pairs
-from django_tasktree.management.run_report import INTERRUPTED, Outcome
+from django_tasktree.management.run_report import INTERRUPTED, RunReport
 from django_tasktree.models import TreeRun
 from django_tasktree.worker.embedded import EmbeddedWorker, WorkerDied, embedded_worker
 
@@ -96,43 +96,43 @@ class Command(TreeCommand):
         self._run(tree, options)
 
     def _run(self, tree: TaskTree, options: dict[str, Any]) -> None:
-        outcome = Outcome(self, options)
+        report = RunReport(self, options)
         try:
             with ExitStack() as stack:
                 # Before the launch: if the worker can't start, no run may be left behind.
                 worker = stack.enter_context(self._worker(options)) if self._needs_worker(options) else None
-                result = self._launch(tree, options["key"], outcome)
+                result = self._launch(tree, options["key"], report)
                 if not options["no_wait"]:
-                    stack.callback(self._note_stopping, worker, outcome)
-                    self._follow(result, worker, options, outcome)
+                    stack.callback(self._note_stopping, worker, report)
+                    self._follow(result, worker, options, report)
         except WorkerDied as exc:
             raise CommandError(str(exc)) from exc
         except KeyboardInterrupt:
             # The second Ctrl-C, while the worker stops.
             self._exit_at_once(INTERRUPTED)
-        outcome.leave()
+        report.leave()
 
-    def _launch(self, tree: TaskTree, key: str | None, outcome: Outcome) -> TreeResult:
+    def _launch(self, tree: TaskTree, key: str | None, report: RunReport) -> TreeResult:
         existing = key is not None and TreeRun.objects.filter(key=key).exists()
         result = tree.apply_async(key=key)
-        outcome.launched(result.run, existing=existing)
+        report.launched(result.run, existing=existing)
         return result
 
     def _follow(
-        self, result: TreeResult, worker: EmbeddedWorker | None, options: dict[str, Any], outcome: Outcome
+        self, result: TreeResult, worker: EmbeddedWorker | None, options: dict[str, Any], report: RunReport
     ) -> None:
         hint = None if worker is not None or current_app.conf.task_always_eager else why_nothing_starts
         check = (lambda: None) if worker is None else worker.raise_if_dead
         try:
-            run = follow(outcome.view(result.id), timeout=options["timeout"], hint=hint, check=check)
+            run = follow(report.view(result.id), timeout=options["timeout"], hint=hint, check=check)
         except WaitTimeout as exc:
-            outcome.timed_out(exc)
+            report.timed_out(exc)
             if worker is not None:
-                self._stop_in_time(worker, outcome)
+                self._stop_in_time(worker, report)
         except KeyboardInterrupt:
-            outcome.detached()
+            report.detached()
         else:
-            outcome.ended(run)
+            report.ended(run)
 
     def _needs_worker(self, options: dict[str, Any]) -> bool:
         return bool(options["worker"]) and not current_app.conf.task_always_eager
@@ -143,15 +143,15 @@ class Command(TreeCommand):
         pool = "threads" if threads > 1 else "solo"
         return embedded_worker(app._get_current_object(), pool=pool, concurrency=threads, queues=options["queues"])
 
-    def _stop_in_time(self, worker: EmbeddedWorker, outcome: Outcome) -> None:
+    def _stop_in_time(self, worker: EmbeddedWorker, report: RunReport) -> None:
         """Stop the worker; exit at once if a task is still running after the grace period."""
         worker.stop(timeout=GRACE)
         if worker.alive:
-            outcome.note(
+            report.note(
                 f"A task was still running {GRACE} s later and is killed: its attempt is lost. "
                 "Another worker will repeat or fail it, depending on its option on_worker_lost."
             )
-            self._exit_at_once(outcome.exit_code)
+            self._exit_at_once(report.exit_code)
 
     def _exit_at_once(self, exit_code: int) -> NoReturn:
         """End the process without waiting for threads of the worker, as a normal exit would."""
@@ -159,9 +159,9 @@ class Command(TreeCommand):
         self.stderr.flush()
         os._exit(exit_code)
 
-    def _note_stopping(self, worker: EmbeddedWorker | None, outcome: Outcome) -> None:
-        if worker is not None and worker.alive and outcome.is_detached:
-            outcome.note("The worker stops when the running task has ended. Press Ctrl-C again to exit at once.")
+    def _note_stopping(self, worker: EmbeddedWorker | None, report: RunReport) -> None:
+        if worker is not None and worker.alive and report.is_detached:
+            report.note("The worker stops when the running task has ended. Press Ctrl-C again to exit at once.")
 
 
 def _param_hint(name: str | None, rest: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from django_tasktree.management.errors import usage_error
 from django_tasktree.management.follow import follow
 from django_tasktree.management.lookup_by_id import find_run
 from django_tasktree.management.output_format import add_format_option
-from django_tasktree.management.run_report import Outcome
+from django_tasktree.management.run_report import RunReport
 from django_tasktree.models import TreeRun
 from django_tasktree.states import RUN_OPEN
 
@@ -30,19 +30,19 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     Exit codes: 0: it succeeded; 1: it failed, or had not ended in time; 130: Ctrl-C, the run continues.
     """
     run = _newest() if options["id"] is None else find_run(options["id"])
-    outcome = Outcome(command, {**options, "no_wait": False, "worker": False})
-    outcome.follows(run)
+    report = RunReport(command, {**options, "no_wait": False, "worker": False})
+    report.follows(run)
     try:
-        run = follow(outcome.view(run.id), timeout=options["timeout"], check=lambda: None)
+        run = follow(report.view(run.id), timeout=options["timeout"], check=lambda: None)
     except RunNotFound as exc:
         raise usage_error(str(exc)) from exc
     except WaitTimeout as exc:
-        outcome.timed_out(exc)
+        report.timed_out(exc)
     except KeyboardInterrupt:
-        outcome.detached()
+        report.detached()
     else:
-        outcome.ended(run)
-    outcome.leave()
+        report.ended(run)
+    report.leave()
 
 
 def _newest() -> TreeRun:
