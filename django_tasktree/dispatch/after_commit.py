@@ -15,7 +15,6 @@ from uuid import UUID
 from django.db import transaction
 from django.dispatch import Signal
 
-from django_tasktree.dispatch.message import ref_of
 from django_tasktree.dispatch.open_transactions import rolled_back_after
 from django_tasktree.dispatch.publisher import publish
 from django_tasktree.encoding.errors import describe
@@ -188,7 +187,7 @@ def _settle(run_id: UUID, node_id: UUID | None) -> Iterator[_FollowUp]:
 def _fail(dispatch: Dispatch, error: Exception) -> _FollowUp:
     """Fail a node whose message can't be created."""
     try:
-        return _finish(ref_of(dispatch), Outcome(NodeState.FAILURE, error=describe(error)), [NodeState.QUEUED])
+        return _finish(NodeRef.of(dispatch), Outcome(NodeState.FAILURE, error=describe(error)), [NodeState.QUEUED])
     except StaleAttempt:
         logger.info("node %s is no longer queued: the message that could not be created is not needed", dispatch.id)
         return _FollowUp()

@@ -36,11 +36,6 @@ def _scopes(dispatch: Dispatch) -> dict[str, Any]:
     return {name: value for name, value in scopes.items() if value is not None}
 
 
-def ref_of(dispatch: Dispatch) -> NodeRef:
-    """Return the reference to the attempt that a dispatch is for."""
-    return NodeRef.of(dispatch)
-
-
 def read_header(headers: Any, task_id: str) -> NodeRef | None:
     """Return the attempt that a message is for.
 

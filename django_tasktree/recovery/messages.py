@@ -14,7 +14,6 @@ from typing import Any
 
 from django_tasktree.conf import settings
 from django_tasktree.dispatch.after_commit import publish_now
-from django_tasktree.dispatch.message import ref_of
 from django_tasktree.dispatch.publisher import unreachable
 from django_tasktree.encoding import serialization, times
 from django_tasktree.engine.heartbeats import Holdings, holdings
@@ -28,7 +27,7 @@ from django_tasktree.engine.recovery.messages import (
     waiting,
 )
 from django_tasktree.engine.recovery.scan import Scan
-from django_tasktree.engine.types import Dispatch
+from django_tasktree.engine.types import Dispatch, NodeRef
 from django_tasktree.recovery.departures import Departures
 from django_tasktree.recovery.queues import Queues, Target, target_of
 from django_tasktree.recovery.report import SweepReport, repairing
@@ -55,7 +54,7 @@ def resend_lost(app: Any, scan: Scan, now: datetime, report: SweepReport) -> Non
 def _put_back(waiting_nodes: Iterable[Waiting], report: SweepReport) -> None:
     for dispatch in [node.dispatch for node in waiting_nodes]:
         with repairing(f"node {dispatch.id}", report):
-            deferred = defer_claim(ref_of(dispatch))
+            deferred = defer_claim(NodeRef.of(dispatch))
             publish_now(dispatch.run_id, deferred.dispatches)
             report.deferred += 1
 

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from django_tasktree.dispatch.after_commit import settle_now
-from django_tasktree.dispatch.message import ref_of
 from django_tasktree.encoding import times
 from django_tasktree.encoding.node_error import NodeError
 from django_tasktree.engine.recovery.nodes import Orphan, finished_unsettled_nodes, orphans
 from django_tasktree.engine.recovery.scan import Scan
+from django_tasktree.engine.types import NodeRef
 from django_tasktree.recovery.report import SweepReport, repairing
 from django_tasktree.worker.lost_attempts import requeue_or_fail
 
@@ -28,7 +28,7 @@ def recover_orphans(app: Any, scan: Scan, now: datetime, report: SweepReport) ->
 def _recover(app: Any, orphan: Orphan, report: SweepReport) -> None:
     dispatch = orphan.dispatch
     reason = f"worker {orphan.worker} {_end_of(orphan)}"
-    is_requeued = requeue_or_fail(ref_of(dispatch), app.tasks.get(dispatch.task), NodeError(_ERROR, reason))
+    is_requeued = requeue_or_fail(NodeRef.of(dispatch), app.tasks.get(dispatch.task), NodeError(_ERROR, reason))
     action = "queued again" if is_requeued else "failed"
     logger.warning("node %s (%s) was %s: %s", dispatch.id, dispatch.task, action, reason)
     if is_requeued:

@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from django_tasktree.dispatch.message import ref_of
 from django_tasktree.encoding.node_error import NodeError
 from django_tasktree.engine.recovery.scan import unsettled
-from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch
+from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch, NodeRef
 from django_tasktree.exceptions import StaleAttempt
 from django_tasktree.states import NodeState
 from django_tasktree.worker.held_requests import has_exited, held_task_ids
@@ -59,7 +58,7 @@ class AbandonedAttempts:
     def _requeue_or_fail(self, dispatch: Dispatch, worker: str) -> None:
         error = NodeError("celery.exceptions.WorkerLostError", _REASON.format(worker))
         try:
-            is_requeued = requeue_or_fail(ref_of(dispatch), self._app.tasks.get(dispatch.task), error)
+            is_requeued = requeue_or_fail(NodeRef.of(dispatch), self._app.tasks.get(dispatch.task), error)
         except StaleAttempt:
             logger.debug("the attempt %s at node %s has already ended", dispatch.task_id, dispatch.id)
         else:

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 
 from django_tasktree import TaskTree
 from django_tasktree.builder.nodes import NodeParent
-from django_tasktree.dispatch.message import ref_of
 from django_tasktree.engine.lifecycle.claim import claim
 from django_tasktree.engine.lifecycle.finish import finish
 from django_tasktree.engine.lifecycle.settle import finished_but_unsettled, settle
-from django_tasktree.engine.types import Outcome
+from django_tasktree.engine.types import NodeRef, Outcome
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import NodeState
 from tests.integration.engine.trees import insert_run
@@ -63,7 +62,7 @@ def execute(top, seed):
     model = Model(top)
     queue, rng = list(launched.dispatches), random.Random(seed)
     while queue:
-        message = ref_of(queue.pop(rng.randrange(len(queue))))
+        message = NodeRef.of(queue.pop(rng.randrange(len(queue))))
         shape = shape_of[message.id]
         assert claim(message, "w") == (shape.state == "QUEUED")
         if shape.state == "QUEUED":
