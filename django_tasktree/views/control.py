@@ -17,15 +17,13 @@ from django_tasktree.control.actions import ActionType, Done, node_actions, run_
 from django_tasktree.control.descriptions import describe_effect
 from django_tasktree.control.forms import ControlForm
 from django_tasktree.encoding.strict_json import read_json
+from django_tasktree.encoding.yes_no import is_yes
 from django_tasktree.exceptions import NotPossible, SerializationError
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.reporting.refusals import refusal_text
 from django_tasktree.views.access import may_act, visible_run
 from django_tasktree.views.answers import answer, error, with_json_errors
 from django_tasktree.views.status import status_json
-
-#: The texts for yes and no, in a form or in JSON.
-_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
 
 @with_json_errors
@@ -108,16 +106,17 @@ def _yes_or_no(action: ActionType) -> list[str]:
 
 
 def _is_yes(name: str, value: Any) -> bool:
-    """Return the value of a boolean option; False if it is not given.
+    """Return the value of a boolean option; False if it is not given or empty.
 
     Raises:
         ValueError: the text is neither yes nor no. The action must not be carried out then.
     """
     word = "" if value is None else str(value).strip().lower()
-    if word not in (*_YES, *_NO):
+    try:
+        return bool(word) and is_yes(word)
+    except ValueError as exc:
         text = _("“%(value)s” is neither yes nor no: “%(name)s” takes true or false.")
-        raise ValueError(text % {"value": word, "name": name})
-    return word in _YES
+        raise ValueError(text % {"value": word, "name": name}) from exc
 
 
 def _values(request: HttpRequest) -> dict[str, Any]:

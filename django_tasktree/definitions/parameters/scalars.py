@@ -14,8 +14,7 @@ from django.utils.dateparse import parse_datetime
 from django_tasktree.definitions.parameters.codec import Kind, UnfitError
 from django_tasktree.definitions.parameters.showing import quoted
 from django_tasktree.encoding import times
-
-_BOOL_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+from django_tasktree.encoding.yes_no import is_yes
 
 
 def _unchanged(value: Any) -> Any:
@@ -64,13 +63,6 @@ class _Scalar:
             raise UnfitError(f"{quoted(value)} is not {self.noun}") from error
 
 
-def _bool(value: Any) -> bool:
-    word = str(value).strip().lower()
-    if word not in _BOOL_WORDS:
-        raise ValueError(value)
-    return _BOOL_WORDS[word]
-
-
 def _float_from_json(value: Any) -> float:
     """Accept a text only for the numbers that JSON can't represent."""
     if isinstance(value, str) and value not in ("nan", "inf", "-inf"):
@@ -115,7 +107,7 @@ SCALARS: dict[Kind, _Scalar] = {
     "text": _Scalar("a text", (str,), _unchanged),
     "int": _Scalar("a whole number", (int,), int),
     "float": _Scalar("a number", (float, int, str), float, _float_to_json, take=_float_from_json),
-    "bool": _Scalar("a truth value (expected true or false)", (bool,), _bool, unlike=()),
+    "bool": _Scalar("a truth value (expected true or false)", (bool,), is_yes, unlike=()),
     "decimal": _Scalar("a decimal number", (Decimal, int, float, str), _decimal, str),
     "date": _Scalar(_DATE, (date, str), _date, date.isoformat, unlike=(datetime,)),
     "datetime": _Scalar(_DATETIME, (datetime, str), _datetime, datetime.isoformat),
