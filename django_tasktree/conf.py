@@ -51,8 +51,8 @@ class Defaults:
     #: start.
     unknown_task_retry_for: float = 300
     #: Who may see a run in views, and who may control it: functions of the request and the run, or their dotted paths.
-    may_view_run: str | Callable[..., bool] = "django_tasktree.views.access.default_can_view_run"
-    may_control_run: str | Callable[..., bool] = "django_tasktree.views.access.may_control"
+    may_view_run: str | Callable[..., bool] = "django_tasktree.views.access.default_may_view_run"
+    may_control_run: str | Callable[..., bool] = "django_tasktree.views.access.default_may_control_run"
     #: How long a signed link to a run's progress is valid, in seconds.
     progress_link_max_age: float = 7 * 86_400
 

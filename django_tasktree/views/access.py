@@ -14,7 +14,7 @@ from django_tasktree.control.actions import ActionType
 from django_tasktree.models import TreeRun
 
 
-def default_can_view_run(request: HttpRequest, run: TreeRun) -> bool:
+def default_may_view_run(request: HttpRequest, run: TreeRun) -> bool:
     """Return whether the user launched the run or has the permission ``view_treerun``."""
     user: Any = request.user
     if not user.is_authenticated:
@@ -22,7 +22,7 @@ def default_can_view_run(request: HttpRequest, run: TreeRun) -> bool:
     return bool(run.launched_by_id == user.pk or user.has_perm("django_tasktree.view_treerun"))
 
 
-def may_control(request: HttpRequest, _run: TreeRun) -> bool:
+def default_may_control_run(request: HttpRequest, _run: TreeRun) -> bool:
     """Return whether the user has the permission ``control_treerun``."""
     return request.user.has_perm("django_tasktree.control_treerun")
 
