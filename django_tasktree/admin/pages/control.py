@@ -143,13 +143,17 @@ class ControlPage(AdminPage):
         Raises:
             PermissionDenied: the user may not do this to the row.
         """
-        if not self._may(self.request, self.action, self.row):
+        if not self.may_view_and_act(self.request, self.action, self.row):
             raise PermissionDenied
 
     def has_action_permission(self, request: HttpRequest, action: ActionType, obj: Any = None) -> bool:
         """Return whether the model admin's hook grants the permission that an action needs."""
         hook = getattr(self.model_admin, f"has_{action.permission}_permission")
         return bool(hook(request, obj))
+
+    def may_view_and_act(self, request: HttpRequest, action: ActionType, row: Any) -> bool:
+        """Return whether the user may see a row and carry out an action on it."""
+        return self.model_admin.has_view_permission(request, row) and self._may_act(request, action, row)
 
     def known_actions(self) -> dict[str, ActionType]:
         """Return all actions on rows of this model, by name."""
@@ -214,7 +218,7 @@ class ControlPage(AdminPage):
         if confirmed and form.is_valid():
             keys = []
             for row in queryset.iterator(chunk_size=2_000):
-                if not self._may(request, action, row):
+                if not self.may_view_and_act(request, action, row):
                     raise PermissionDenied
                 keys.append(row.pk)
             return self.do_later(request, action, keys, form)
@@ -242,14 +246,23 @@ class ControlPage(AdminPage):
             return HttpResponseRedirect(self._list_page())
         return HttpResponseRedirect(page_address(site.name, "treerun_change", run.pk))
 
+    def warn_of_missing(self, request: HttpRequest, rows: Sequence[Any]) -> None:
+        """Show a message with the number of selected rows that no longer exist or match the filter."""
+        chosen = set(request.POST.getlist(helpers.ACTION_CHECKBOX_NAME))
+        missing = len(chosen - {str(row.pk) for row in rows})
+        if missing:
+            text = ngettext(
+                "%(number)s of the selected rows no longer exists, or no longer matches the filter.",
+                "%(number)s of the selected rows no longer exist, or no longer match the filter.",
+                missing,
+            )
+            messages.warning(request, text % {"number": missing})
+
     def _previews(self, action: ActionType, rows: Sequence[Any]) -> list[ActionPreview]:
         return [self._preview(action, row) for row in rows]
 
     def _asking(self, request: HttpRequest, page: Confirmation) -> HttpResponse:
         return self.render(self._context(request, page))
-
-    def _may(self, request: HttpRequest, action: ActionType, row: Any) -> bool:
-        return self.model_admin.has_view_permission(request, row) and self._may_act(request, action, row)
 
     def _may_act(self, request: HttpRequest, action: ActionType, row: Any) -> bool:
         """Return whether the user may act; a run that acts on others also needs the permission for its action."""
@@ -317,18 +330,6 @@ class ControlPage(AdminPage):
         done = [f"{action.label}: {self._counted(len(effects))}", *describe_effect(action.name, total(effects))]
         messages.success(request, "; ".join(done) + ".")
 
-    def _warn_of_missing(self, request: HttpRequest, rows: Sequence[Any]) -> None:
-        """Show a message with the number of selected rows that no longer exist or match the filter."""
-        chosen = set(request.POST.getlist(helpers.ACTION_CHECKBOX_NAME))
-        missing = len(chosen - {str(row.pk) for row in rows})
-        if missing:
-            text = ngettext(
-                "%(number)s of the selected rows no longer exists, or no longer matches the filter.",
-                "%(number)s of the selected rows no longer exist, or no longer match the filter.",
-                missing,
-            )
-            messages.warning(request, text % {"number": missing})
-
     def _counted(self, number: int) -> str:
         if self.model_admin.model is NodeRun:
             return ngettext("%(number)s node", "%(number)s nodes", number) % {"number": number_text(number)}
@@ -367,9 +368,9 @@ def bulk_action(action: ActionType) -> Any:
             some = chosen[:1] if across[0][1] == "1" else chosen
             hidden = [("action", act.__name__), *across, *((helpers.ACTION_CHECKBOX_NAME, key) for key in some)]
             return page.confirm_many(request, action, queryset, hidden)
-        if not all(page._may(request, action, row) for row in rows):
+        if not all(page.may_view_and_act(request, action, row) for row in rows):
             raise PermissionDenied
-        page._warn_of_missing(request, rows)
+        page.warn_of_missing(request, rows)
         if not rows:
             return None
         hidden = [
