@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 #: The maximum number of rows that are shown with a preview and handled in the request; more are handled by a worker.
 MOST = 200
 #: Slow actions that affect more nodes than this are handled by a worker.
-AT_ONCE = 10_000
+MAX_NODES_AT_ONCE = 10_000
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Confirmation:
     def is_large(self) -> bool:
         """Whether a worker carries out the action, instead of the request."""
         effects = [one.effect for one in self.asked if one.effect is not None]
-        return bool(self.number) or (self.action.is_slow and total(effects).moved > AT_ONCE)
+        return bool(self.number) or (self.action.is_slow and total(effects).moved > MAX_NODES_AT_ONCE)
 
     @property
     def texts(self) -> list[str]:

@@ -204,7 +204,7 @@ def test_a_draft_can_be_deleted(world, admin_client):
 
 
 def test_a_large_run_is_deleted_by_a_worker(world, admin_client, monkeypatch):
-    monkeypatch.setattr(control, "AT_ONCE", 1)
+    monkeypatch.setattr(control, "MAX_NODES_AT_ONCE", 1)
     result = launch()
     result.revoke()
     world.receive_all()

@@ -70,7 +70,7 @@ def test_many_nodes_are_handled_in_the_background(world, admin_client, monkeypat
 
 
 def test_an_action_on_a_large_run_is_done_by_a_worker(world, admin_client, monkeypatch):
-    monkeypatch.setattr(control, "AT_ONCE", 1)
+    monkeypatch.setattr(control, "MAX_NODES_AT_ONCE", 1)
     result = launch(task=fail)
     world.deliver_all("w")
     page = control_page(result, "retry")
@@ -87,7 +87,7 @@ def test_an_action_on_a_large_run_is_done_by_a_worker(world, admin_client, monke
 
 
 def test_revoking_does_not_wait_for_a_worker(world, admin_client, monkeypatch):
-    monkeypatch.setattr(control, "AT_ONCE", 1)
+    monkeypatch.setattr(control, "MAX_NODES_AT_ONCE", 1)
     result = launch()
     assert (
         "A worker does this in the background" not in admin_client.get(control_page(result, "revoke")).content.decode()

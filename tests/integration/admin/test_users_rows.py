@@ -36,7 +36,7 @@ def test_it_shows_the_related_rows_that_are_deleted(transactional_db, eager, adm
 
 @pytest.mark.parametrize("at_once", [1, 20_000])
 def test_a_protected_run_is_refused(transactional_db, eager, admin_client, monkeypatch, at_once):
-    monkeypatch.setattr(control, "AT_ONCE", at_once)
+    monkeypatch.setattr(control, "MAX_NODES_AT_ONCE", at_once)
     run = make_run()
     Invoice.objects.create(order=Order.objects.create(node=last_node(run)))
     before = all_rows()
