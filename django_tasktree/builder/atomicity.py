@@ -1,11 +1,8 @@
-"""Transactions that include the rows of runs and rows of the project."""
+"""Whether a task function runs in one transaction with the outcome of its node."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import transaction
 
 from django_tasktree.engine.transitions import write_alias
 
@@ -30,20 +27,3 @@ def atomic_alias(task: Any) -> str | None:
         f"transaction can't span two databases: set atomic=True and write to {alias!r} in the task, or remove atomic "
         "and make the task idempotent"
     )
-
-
-@contextmanager
-def atomic_with_runs(alias: str) -> Iterator[None]:
-    """Write rows of the project and launch a run in one transaction, or in two if they are in different databases.
-
-    With two databases, an error in the block rolls back both transactions. The project's is committed first. Messages
-    are sent after both commits, so no task looks for rows that are not committed yet. A crash between the two commits
-    leaves the project's rows without a run.
-
-    Args:
-        alias: the database of the project's rows.
-    """
-    with ExitStack() as stack:
-        for database in dict.fromkeys((write_alias(), alias)):
-            stack.enter_context(transaction.atomic(using=database))
-        yield

@@ -4,6 +4,8 @@ A timer's message starts a run at its ``eta``, or stops it at its ``deadline``.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -46,6 +48,23 @@ def launch_tree(tree: NodeParent, run_spec: RunSpec) -> tuple[UUID, dict[object,
     if launched.created:
         _schedule_timers(run_spec)
     return launched.run_id, dict(plan.keys) if launched.created else {}
+
+
+@contextmanager
+def atomic_with_runs(alias: str) -> Iterator[None]:
+    """Write rows of the project and launch a run in one transaction, or in two if they are in different databases.
+
+    With two databases, an error in the block rolls back both transactions. The project's is committed first. Messages
+    are sent after both commits, so no task looks for rows that are not committed yet. A crash between the two commits
+    leaves the project's rows without a run.
+
+    Args:
+        alias: the database of the project's rows.
+    """
+    with ExitStack() as stack:
+        for database in dict.fromkeys((write_alias(), alias)):
+            stack.enter_context(transaction.atomic(using=database))
+        yield
 
 
 def _schedule_timers(run: RunSpec) -> None:

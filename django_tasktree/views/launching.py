@@ -7,12 +7,12 @@ from django.db import DEFAULT_DB_ALIAS, router
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from django_tasktree.builder.atomicity import atomic_with_runs
 from django_tasktree.client.tree import TaskTree
 from django_tasktree.client.tree_result import TreeResult
 from django_tasktree.definitions.form_errors import show_reasons
 from django_tasktree.definitions.launch import prepare
 from django_tasktree.definitions.registry import get_definition
+from django_tasktree.dispatch.launch import atomic_with_runs
 from django_tasktree.exceptions import InvalidParameter, InvalidText, KeyInUse
 from django_tasktree.models import TreeRun
 from django_tasktree.views.shared_links import progress_link

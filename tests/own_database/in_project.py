@@ -11,10 +11,10 @@ from django.urls import reverse
 from django_celery_results.models import TaskResult
 
 from django_tasktree import TaskTree, TreeResult
-from django_tasktree.builder.atomicity import atomic_with_runs
 from django_tasktree.checks import check_all
 from django_tasktree.definitions.launch import launch_definition
 from django_tasktree.dispatch import after_commit
+from django_tasktree.dispatch.launch import atomic_with_runs
 from django_tasktree.models import HistoryEntry, NodeRun, TreeRun
 from tests import services, simulation, workers
 from tests.patience import PATIENCE

@@ -19,11 +19,11 @@ from django_tasktree.admin.pages.launch_form import LaunchForm
 from django_tasktree.admin.pages.submitted_once import launched_once, new_token, run_id_of, warn_submitted_before
 from django_tasktree.admin.rendering import run_title
 from django_tasktree.admin.widgets.row_choices import RowChoices, RowSelect, can_be_searched
-from django_tasktree.builder.atomicity import atomic_with_runs
 from django_tasktree.definitions.definition import Definition
 from django_tasktree.definitions.launch import prepare
 from django_tasktree.definitions.parameters import Parameter
 from django_tasktree.definitions.registry import all_definitions, get_definition
+from django_tasktree.dispatch.launch import atomic_with_runs
 from django_tasktree.encoding import times
 from django_tasktree.encoding.ids import as_uuid
 from django_tasktree.exceptions import InvalidParameter, KeyInUse, UnknownDefinition
