@@ -27,17 +27,17 @@ class DashboardPage(LiveAnswer):
 
     def get_content(self) -> dict[str, Any]:
         """Return the dashboard as HTML."""
-        return {"html": self.html(look=True)}
+        return {"html": self.html(text=False)}
 
-    def html(self, *, look: bool = False) -> str:
+    def html(self, *, text: bool = True) -> str:
         """Return the HTML.
 
         Args:
-            look: whether to leave out the text of durations that the browser updates, for a live update.
+            text: whether durations include their text while the browser updates them; see :func:`rendering.lasting`.
         """
-        return render_to_string(self.template_name, self.get_context_data(look=look), self.request)
+        return render_to_string(self.template_name, self.get_context_data(text=text), self.request)
 
-    def get_context_data(self, *, look: bool) -> dict[str, Any]:
+    def get_context_data(self, *, text: bool) -> dict[str, Any]:
         """Return the context of the template, limited to what the user may see."""
         window = Window.until(times.now())
         context = {
@@ -46,19 +46,19 @@ class DashboardPage(LiveAnswer):
             "runs": _chart(statistics.runs_per_hour(window), RunState),
         }
         if self.model_admin.has_view_nodes_permission(self.request):
-            context |= self._nodes(window, look)
+            context |= self._nodes(window, text)
         if self.model_admin.has_view_workers_permission(self.request):
-            context |= {"sees_workers": True, "workers": [_worker(each, look) for each in listed_workers()]}
+            context |= {"sees_workers": True, "workers": [_worker(each, text) for each in listed_workers()]}
         return context
 
-    def _nodes(self, window: Window, look: bool) -> dict[str, Any]:
+    def _nodes(self, window: Window, text: bool) -> dict[str, Any]:
         tasks = statistics.task_numbers(window)
         return {
             "sees_nodes": True,
             "most_nodes": number_text(statistics.MAX_NODES) if window.is_cut else "",
             "node_states": _states(statistics.open_nodes(), NodeState),
             "nodes": _chart(statistics.nodes_per_hour(window), NodeState),
-            "waiting": [_waiting(node, look) for node in statistics.longest_waiting()],
+            "waiting": [_waiting(node, text) for node in statistics.longest_waiting()],
             "slowest": [_task(each) for each in statistics.slowest(tasks)],
             "failing": [_task(each) for each in statistics.most_failing(tasks)],
         }
@@ -94,23 +94,23 @@ def _task(numbers: TaskNumbers) -> dict[str, Any]:
     }
 
 
-def _waiting(node: Any, look: bool) -> dict[str, Any]:
+def _waiting(node: Any, text: bool) -> dict[str, Any]:
     since = statistics.waits_since(node)
     return {
         "node": node,
         "name": short_name(node.task),
         "run": run_title(node.run),
         "since": moment(since),
-        "waited": growing(since, times.elapsed(since), text=not look),
+        "waited": growing(since, times.elapsed(since), text=text),
     }
 
 
-def _worker(listed: Any, look: bool) -> dict[str, Any]:
+def _worker(listed: Any, text: bool) -> dict[str, Any]:
     state, label = ("success", _("alive")) if listed.is_alive else ("failure", _("lost"))
     return {
         "row": listed.row,
         "badge": badge(state, label),
         "running": listed.running,
-        "silent": growing(listed.row.last_seen, listed.silent_for, text=not look),
+        "silent": growing(listed.row.last_seen, listed.silent_for, text=text),
         "started": moment(listed.row.started_at),
     }

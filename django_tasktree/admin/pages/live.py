@@ -77,7 +77,7 @@ class RunLive(LiveAnswer):
     def get_content(self) -> dict[str, Any]:
         """Return the parts of the page as HTML, and the states of the rows as data."""
         run = self.row
-        context = self.model_admin.page("change", RunPage, self.request, run).live_context(look=True)
+        context = self.model_admin.page("change", RunPage, self.request, run).live_context(text=False)
         html, history = (
             render_to_string(f"admin/django_tasktree/includes/{part}.html", context, self.request)
             for part in ("run_live", "history")
@@ -163,7 +163,7 @@ def _row_state(request: HttpRequest, row: TreeRow) -> dict[str, Any]:
     return {
         "badge": row.badge,
         "attempts": row.node.attempts,
-        "duration": row.duration_at_a_look,
+        "duration": row.live_duration,
         "children": row.node.child_count,
         "cell": render_to_string(template, {"row": row, "run": row.run}, request) if row.node.child_count else "",
     }

@@ -40,17 +40,17 @@ class RunPage(RowPage):
             )
         return context
 
-    def live_context(self, *, look: bool = False) -> dict[str, Any]:
+    def live_context(self, *, text: bool = True) -> dict[str, Any]:
         """Return the context of the part of the page that live updates replace.
 
         Args:
-            look: whether to leave out the text of durations that the browser updates, for a live update.
+            text: whether durations include their text while the browser updates them; see :func:`rendering.lasting`.
         """
         run, request, admin = self.row, self.request, self.model_admin
         control = admin.page("control", ControlPage, request, run)
         may_see_nodes = admin.has_view_nodes_permission(request, run)
         return {
-            **run_summary(run, look=look),
+            **run_summary(run, text=text),
             "buttons": [*control.buttons(request, run), *compose_buttons(admin, request, run)],
             "history": history_of(run, shows_nodes=may_see_nodes),
             "may_see_nodes": may_see_nodes,

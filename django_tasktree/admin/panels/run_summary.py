@@ -12,12 +12,12 @@ from django_tasktree.reporting.progress_bar import progress_bar
 from django_tasktree.states import NodeState
 
 
-def run_summary(run: TreeRun, *, look: bool) -> dict[str, Any]:
+def run_summary(run: TreeRun, *, text: bool) -> dict[str, Any]:
     """Return the context of the template.
 
     Args:
         run: the run.
-        look: whether to leave out the text of durations that the browser updates, for a live update.
+        text: whether durations include their text while the browser updates them; see :func:`rendering.lasting`.
     """
     progress = recent_progress_of(run)
     labels = {"unreached": _("not reached")} if run.is_over else {}
@@ -33,7 +33,7 @@ def run_summary(run: TreeRun, *, look: bool) -> dict[str, Any]:
             *([(_("deadline"), rendering.moment(run.deadline))] if run.deadline else []),
             (_("started"), rendering.moment(run.started_at)),
             (_("finished"), rendering.moment(run.finished_at)),
-            (_("duration"), rendering.lasting(run, text=not look)),
+            (_("duration"), rendering.lasting(run, text=text)),
         ],
         "params": readable_json(run.params, indent=2) if run.params else "",
     }

@@ -67,7 +67,7 @@ class TreeRow:
         return rendering.lasting(self.node)
 
     @property
-    def duration_at_a_look(self) -> SafeString | str:
+    def live_duration(self) -> SafeString | str:
         """The duration without its text if the browser updates it; see :func:`rendering.lasting`."""
         return rendering.lasting(self.node, text=False)
 
