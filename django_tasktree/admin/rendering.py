@@ -12,6 +12,7 @@ from django_tasktree.encoding import times
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.reporting import titles
 from django_tasktree.reporting.durations import duration_text
+from django_tasktree.reporting.not_reached import is_not_reached
 from django_tasktree.states import NodeState, RunState
 
 #: Shown if there is no value, as in Django's admin.
@@ -37,10 +38,15 @@ def run_badge(run: TreeRun) -> SafeString:
 
 
 def node_badge(node: NodeRun, run: TreeRun) -> SafeString:
-    """Return the state of a node as a coloured label: "not reached" if it is PENDING although the run has ended."""
-    if node.state == NodeState.PENDING and run.is_over:
+    """Return the state of a node as a coloured label; see :func:`node_state_badge`."""
+    return node_state_badge(node.state, run)
+
+
+def node_state_badge(state: str, run: TreeRun) -> SafeString:
+    """Return a state of nodes as a coloured label, which is "not reached" if that is what it means in the run."""
+    if is_not_reached(state, run.state):
         return badge("unreached", _("not reached"))
-    return badge(node.state, NodeState(node.state).label)
+    return badge(state, NodeState(state).label)
 
 
 def moment(value: datetime | None) -> SafeString | str:

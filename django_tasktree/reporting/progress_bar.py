@@ -6,9 +6,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 
+from django_tasktree.reporting.not_reached import is_not_reached
 from django_tasktree.reporting.numbers import number_text
 from django_tasktree.reporting.progress import Progress
-from django_tasktree.states import RUN_FINAL, NodeState
+from django_tasktree.states import NodeState
 
 #: The parts of a bar from left to right: the name of the colour, and the states that it represents.
 _PARTS = (
@@ -60,8 +61,7 @@ def segments(progress: Progress) -> list[dict[str, Any]]:
     parts, left = [], 0.0
     for name, states in _PARTS:
         number = sum(progress.by_state.get(state, 0) for state in states)
-        if name == "skipped" and progress.state in RUN_FINAL:
-            # The nodes that the run did not reach.
+        if name == "skipped" and is_not_reached(NodeState.PENDING, progress.state):
             number += progress.by_state.get(NodeState.PENDING, 0)
         width = 100 * number / max(progress.total, 1)
         parts.append({"name": name, "x": round(left, 2), "width": round(width, 2)})

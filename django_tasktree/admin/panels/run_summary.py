@@ -20,13 +20,16 @@ def run_summary(run: TreeRun, *, text: bool) -> dict[str, Any]:
         text: whether durations include their text while the browser updates them; see :func:`rendering.lasting`.
     """
     progress = recent_progress_of(run)
-    labels = {"unreached": _("not reached")} if run.is_over else {}
     return {
         "subtitle": rendering.run_title(run),
         "run": run,
         "badge": rendering.run_badge(run),
         "bar": progress_bar(progress),
-        "counts": [_count(state, progress.by_state, labels) for state in NodeState if progress.by_state.get(state)],
+        "counts": [
+            {"state": state, "badge": rendering.node_state_badge(state, run), "number": progress.by_state[state]}
+            for state in NodeState
+            if progress.by_state.get(state)
+        ],
         "times": [
             (_("created"), rendering.moment(run.created_at)),
             *([(_("due"), rendering.moment(run.eta))] if run.eta else []),
@@ -37,10 +40,3 @@ def run_summary(run: TreeRun, *, text: bool) -> dict[str, Any]:
         ],
         "params": readable_json(run.params, indent=2) if run.params else "",
     }
-
-
-def _count(state: NodeState, by_state: dict[str, int], labels: dict[str, Any]) -> dict[str, Any]:
-    """Return the number of nodes in a state; PENDING is labelled "not reached" if the run has ended."""
-    if state == NodeState.PENDING and labels:
-        return {"state": state, "badge": rendering.badge("unreached", labels["unreached"]), "number": by_state[state]}
-    return {"state": state, "badge": rendering.badge(state, state.label), "number": by_state[state]}

@@ -17,8 +17,8 @@ from django_tasktree.encoding.ids import as_uuid
 from django_tasktree.encoding.text import short_name
 from django_tasktree.engine.traversal import ancestors
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.reporting.not_reached import is_not_reached
 from django_tasktree.reporting.numbers import whole_number
-from django_tasktree.states import NodeState
 
 #: Limits on levels, children of a node and nodes in total. Failures, gather nodes and opened bundles may exceed the
 #: last two.
@@ -184,12 +184,11 @@ def _below(
 
 
 def _described(node: Any, run: TreeRun, site: str, leads: set[UUID]) -> dict[str, Any]:
-    unreached = node.state == NodeState.PENDING and run.is_over
     return {
         "id": node.id.hex,
         "parent": node.parent_id.hex if node.parent_id else run.id.hex,
         "name": short_name(node.task),
-        "state": "unreached" if unreached else node.state.lower(),
+        "state": "unreached" if is_not_reached(node.state, run.state) else node.state.lower(),
         "gather": node.is_gather,
         "children": node.child_count,
         "leads": node.id in leads,

@@ -14,6 +14,7 @@ from django_tasktree.admin.tree.row import TreeRow, node_rows
 from django_tasktree.encoding.ids import as_uuid
 from django_tasktree.encoding.text import is_storable
 from django_tasktree.models import TreeRun
+from django_tasktree.reporting.not_reached import is_not_reached
 from django_tasktree.states import NODE_FINAL, NodeState
 
 #: A choice in addition to the states.
@@ -72,8 +73,7 @@ class TreeSearch:
         if not self.state:
             return Q()
         if self.state == NOT_REACHED:
-            # Only nodes of a run that has ended can be "not reached"; before that, a pending node may still run.
-            return Q(state=NodeState.PENDING) if run.is_over else Q(pk__in=[])
+            return Q(state__in=[state for state in NodeState if is_not_reached(state, run.state)])
         return Q(state=self.state)
 
     def _text(self) -> Q:

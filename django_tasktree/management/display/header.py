@@ -8,8 +8,9 @@ from rich.text import Text
 from django_tasktree.management.display.labels import counted, duration_label, printable
 from django_tasktree.management.display.symbols import COUNTED, node_style, run_state
 from django_tasktree.models import TreeRun
+from django_tasktree.reporting.not_reached import is_not_reached
 from django_tasktree.reporting.progress import Progress
-from django_tasktree.states import RUN_FINAL, NodeState
+from django_tasktree.states import NodeState
 
 #: How many lines :func:`header` takes.
 HEIGHT = 3
@@ -34,8 +35,7 @@ def counts(progress: Progress) -> Text:
 
 
 def _word(state: NodeState, progress: Progress) -> str:
-    """Return the word for a state; nodes that are pending after the end of the run were not reached."""
-    return "not reached" if state == NodeState.PENDING and progress.state in RUN_FINAL else state.lower()
+    return "not reached" if is_not_reached(state, progress.state) else state.lower()
 
 
 def header(run: TreeRun, progress: Progress) -> RenderableType:
