@@ -113,14 +113,14 @@ NOT_STARTED = frozenset({_N.PENDING, _N.QUEUED, _N.RETRY})
 NODE_FINAL = frozenset({_N.SUCCESS, _N.FAILURE, _N.REVOKED, _N.SKIPPED})
 #: The final states of nodes that have failed.
 NODE_FAILED = frozenset({_N.FAILURE, _N.REVOKED})
-#: The states of finished runs.
+#: The states of runs that have ended.
 RUN_FINAL = frozenset({RunState.SUCCESS, RunState.FAILURE, RunState.REVOKED})
 #: The states of runs that continue by themselves, or when they are resumed.
 RUN_GOING = frozenset({RunState.STARTED, RunState.PAUSED})
-#: The states of launched runs that have not finished. A run is CHANGING while an action on many of its nodes is carried
+#: The states of launched runs that have not ended. A run is CHANGING while an action on many of its nodes is carried
 #: out; afterwards it continues or has finished.
 RUN_OPEN = RUN_GOING | {RunState.CHANGING}
 #: States of a run in which no node starts; a node whose message arrives becomes runnable.
 RUN_HELD = frozenset({RunState.PAUSED, RunState.CHANGING})
-#: The states of runs that have not finished, including drafts.
+#: The states of runs that have not ended, including drafts.
 RUN_STOPPABLE = RUN_OPEN | {RunState.DRAFT}

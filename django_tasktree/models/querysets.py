@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class TreeRunQuerySet(models.QuerySet["TreeRun"]):
     """A queryset of runs."""
 
-    def open(self) -> "TreeRunQuerySet":
-        """Return the runs that have not ended."""
+    def not_ended(self) -> "TreeRunQuerySet":
+        """Return the runs that have not ended, including drafts."""
         return self.exclude(state__in=RUN_FINAL)
 
 

@@ -63,7 +63,7 @@ class Storm:
             run.id = launched and launched.id
             if run.controlled and launched:
                 self.actions.release(run.id)
-        until(lambda: not TreeRun.objects.open().exists(), self._what_is_open)
+        until(lambda: not TreeRun.objects.not_ended().exists(), self._what_is_open)
 
     def violations(self):
         """Return the violations that the oracle finds in any run."""
@@ -103,7 +103,7 @@ class Storm:
     def _open(self):
         with self._outages("queries"):
             # Controlled runs may be paused for a long time.
-            return TreeRun.objects.open().exclude(key__in=[run.key for run in self.runs if run.controlled]).count()
+            return TreeRun.objects.not_ended().exclude(key__in=[run.key for run in self.runs if run.controlled]).count()
         return _OPEN
 
     def _act(self):
@@ -148,7 +148,7 @@ class Storm:
                 run.state,
                 list(NodeRun.objects.filter(run=run).order_by().values_list("state").annotate(n=Count("*"))),
             )
-            for run in TreeRun.objects.open()
+            for run in TreeRun.objects.not_ended()
         ]
 
 
