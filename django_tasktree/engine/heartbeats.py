@@ -1,4 +1,4 @@
-"""The rows of workers: their heartbeats, and which workers are alive.
+"""The rows of workers: their heartbeats, and which workers are lost.
 
 A worker is considered lost only if another worker had heartbeats without a gap in the meantime. Otherwise, after an
 outage of the database, a change of its clock or a suspended machine, the first worker that returns would consider all
@@ -121,8 +121,10 @@ def sign_off(worker_id: UUID) -> None:
     workers().filter(id=worker_id).delete()
 
 
-def alive(now: datetime) -> WorkerQuerySet:
+def recently_seen(now: datetime) -> WorkerQuerySet:
     """Return the workers whose last heartbeat is at most ``WORKER_LOST_AFTER`` seconds old.
+
+    The others are not necessarily lost: see :func:`not_lost`.
 
     Args:
         now: the database's time.
@@ -132,12 +134,12 @@ def alive(now: datetime) -> WorkerQuerySet:
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """The messages that live workers hold.
+    """The messages that recently seen workers hold.
 
     Attributes:
         task_ids: the task ids of the messages that they have received and not completed.
         oldest_heartbeat: the time at which the last of them has recorded its messages, as an instant; None if no
-            worker is alive.
+            worker was seen recently.
     """
 
     task_ids: frozenset[str]
@@ -145,19 +147,19 @@ class Holdings:
 
 
 def holdings(now: datetime) -> Holdings:
-    """Return the messages that live workers hold.
+    """Return the messages that recently seen workers hold.
 
     Args:
         now: the database's time.
     """
-    rows = list(alive(now).values_list("last_seen", "holds"))
+    rows = list(recently_seen(now).values_list("last_seen", "holds"))
     return Holdings(
         frozenset(task_id for _, holds in rows for task_id in holds),
         min((times.instant(last_seen) for last_seen, _ in rows), default=None),
     )
 
 
-def living(now: datetime) -> set[UUID]:
+def not_lost(now: datetime) -> set[UUID]:
     """Return the keys of the workers that must not be considered lost.
 
     A worker is lost if another worker had heartbeats without a gap for ``WORKER_LOST_AFTER`` seconds after its last

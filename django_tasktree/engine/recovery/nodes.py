@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django_tasktree.conf import settings
 from django_tasktree.encoding import times
-from django_tasktree.engine.heartbeats import living, workers
+from django_tasktree.engine.heartbeats import not_lost, workers
 from django_tasktree.engine.lifecycle.settle import nothing_left_below
 from django_tasktree.engine.recovery.scan import Scan, unsettled
 from django_tasktree.engine.transitions import nodes
@@ -45,13 +45,11 @@ def orphans(scan: Scan, now: datetime) -> Iterator[Orphan]:
         scan: the extent of the pass.
         now: the database's time.
     """
-    alive = living(now)
+    kept = not_lost(now)
     grace = timedelta(seconds=settings.worker_lost_after)
     for page in scan.pages("STARTED", unsettled(NodeState.STARTED), "worker_id", "started_at"):
         lost = [
-            key
-            for key, worker_id, at in page
-            if worker_id and worker_id not in alive and times.elapsed(at, now) > grace
+            key for key, worker_id, at in page if worker_id and worker_id not in kept and times.elapsed(at, now) > grace
         ]
         if lost:
             yield from _read(lost)

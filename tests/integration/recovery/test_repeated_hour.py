@@ -7,7 +7,7 @@ import pytest
 from django_tasktree import TaskTree
 from django_tasktree.encoding import times
 from django_tasktree.encoding.ids import new_id
-from django_tasktree.engine.heartbeats import forget, living, workers
+from django_tasktree.engine.heartbeats import forget, not_lost, workers
 from django_tasktree.engine.recovery.runs import RunProblem, abandoned, runs_without_progress
 from django_tasktree.engine.recovery.scan import Scan
 from django_tasktree.models import HistoryEntry, NodeRun
@@ -67,7 +67,7 @@ def worker(now, seconds):
 @MOMENTS
 def test_a_worker_is_lost_after_30_seconds(now):
     alive, late, lost = worker(now, 2), worker(now, 20), worker(now, 60)
-    found = living(now)
+    found = not_lost(now)
     assert {alive, late} <= found
     assert lost not in found
 
