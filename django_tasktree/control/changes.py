@@ -99,7 +99,7 @@ def carry_out_while(change: Change, may_continue: Callable[[], bool]) -> None:
     try:
         carry_out(change)
     except Interrupted:
-        change.abandon()
+        change.interrupt()
         raise
 
 

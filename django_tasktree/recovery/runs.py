@@ -1,4 +1,4 @@
-"""Continue runs: those that are stuck, due or overdue, and those with an unfinished action."""
+"""Continue runs: those that are stuck, due or overdue, and those with an interrupted change."""
 
 import logging
 from datetime import datetime
@@ -9,8 +9,8 @@ from django_tasktree.control.changes import Interrupted, continue_change
 from django_tasktree.dispatch.after_commit import advance_and_settle_now, advance_now, settle_now
 from django_tasktree.engine.recovery.runs import (
     RunProblem,
-    abandoned,
     due_drafts,
+    interrupted_changes,
     overdue_runs,
     release_overlooked,
     runs_without_progress,
@@ -57,8 +57,8 @@ def enforce_schedule(_app: Any, scan: Scan, now: datetime, report: SweepReport) 
 
 
 def continue_changes(_app: Any, scan: Scan, now: datetime, report: SweepReport) -> None:
-    """Continue the abandoned actions as long as there is time; the next pass continues the rest."""
-    for entry in abandoned(now):
+    """Continue the interrupted changes as long as there is time; the next pass continues the rest."""
+    for entry in interrupted_changes(now):
         if not scan.may_continue():
             return
         with repairing(f"the {entry.action} of run {entry.run_id}", report):

@@ -163,7 +163,7 @@ class Change(Steps):
         """Return how many nodes were changed by all processes together."""
         return int(self._entries().values_list("nodes", flat=True).first() or 0)
 
-    def abandon(self) -> None:
+    def interrupt(self) -> None:
         """Let the next sweep continue the change, without the usual delay."""
         a_day_ago = times.after(times.now(), -86_400)
         open_entries(pk=self._entry_id).update(last_batch_at=a_day_ago)

@@ -1,4 +1,4 @@
-"""Find runs that make no progress, are due or overdue, or in which an action is unfinished; release their nodes."""
+"""Find runs that make no progress, are due or overdue, or in which a change was interrupted; release their nodes."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -48,10 +48,10 @@ _STARTABLE = (IS_RUNNABLE & SUBTREE_LETS_START).q()
 _UNSETTLED = IS_UNSETTLED.q()
 _WAITING_GATHER = IS_WAITING_GATHER.q()
 
-#: Seconds without a committed batch after which the process of an action is considered lost. If it is not, two
-#: processes work on one action, which is safe.
-_ABANDONED_AFTER = 30
-#: The maximum number of actions that one pass continues.
+#: Seconds without a committed batch after which a change counts as interrupted. If its process is not lost, two
+#: processes work on one change, which is safe.
+_INTERRUPTED_AFTER = 30
+#: The maximum number of changes that one pass continues.
 _MOST = 100
 
 
@@ -131,13 +131,13 @@ def overdue_runs(scan: Scan, now: datetime) -> Iterator[UUID]:
         yield from (key for (key,) in page)
 
 
-def abandoned(now: datetime) -> list[HistoryEntry]:
-    """Return the history entries of actions that no process continues, the oldest first.
+def interrupted_changes(now: datetime) -> list[HistoryEntry]:
+    """Return the history entries of the changes that no process carries out any more, the oldest first.
 
     Args:
         now: the database's time.
     """
-    earliest, latest = times.after(now, -_ABANDONED_AFTER), times.after(now, _ABANDONED_AFTER)
+    earliest, latest = times.after(now, -_INTERRUPTED_AFTER), times.after(now, _INTERRUPTED_AFTER)
     # The process wrote the time of its own clock, which may differ from the database's in both directions.
     wrong = Q(last_batch_at__lt=earliest) | Q(last_batch_at__gt=latest)
     return list(open_entries().filter(wrong).order_by("last_batch_at")[:_MOST])

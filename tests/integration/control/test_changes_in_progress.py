@@ -19,7 +19,7 @@ from django_tasktree.engine.database_retries import retry_transient
 from django_tasktree.engine.history import open_entries
 from django_tasktree.engine.lifecycle.claim import claim, defer_claim
 from django_tasktree.engine.lifecycle.stop import stop_run
-from django_tasktree.engine.recovery.runs import abandoned
+from django_tasktree.engine.recovery.runs import interrupted_changes
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.management.display.history import entry_json, history_lines
 from django_tasktree.models import HistoryEntry, NodeRun, TreeRun
@@ -181,7 +181,7 @@ def test_a_sweep_without_time_leaves_the_rest_of_an_action_to_the_next(database,
         answers = iter([True] * 2)
         with suppress(changing.Interrupted):
             changing.continue_change(open_entries().get(), partial(next, answers, False))
-        assert len(abandoned(times.now())) == open_entries().count(), "the next pass continues it at once"
+        assert len(interrupted_changes(times.now())) == open_entries().count(), "the next pass continues it at once"
     assert passes > 1
     assert snapshot_without_keys(result.id) == snapshot_without_keys(expected.id)
 

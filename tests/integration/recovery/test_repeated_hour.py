@@ -8,7 +8,7 @@ from django_tasktree import TaskTree
 from django_tasktree.encoding import times
 from django_tasktree.encoding.ids import new_id
 from django_tasktree.engine.heartbeats import forget, not_lost, workers
-from django_tasktree.engine.recovery.runs import RunProblem, abandoned, runs_without_progress
+from django_tasktree.engine.recovery.runs import RunProblem, interrupted_changes, runs_without_progress
 from django_tasktree.engine.recovery.scan import Scan
 from django_tasktree.models import HistoryEntry, NodeRun
 from django_tasktree.models.history_entry import Action
@@ -37,12 +37,12 @@ def before(now, seconds):
 
 
 @MOMENTS
-def test_an_action_is_abandoned_after_30_seconds(now):
+def test_a_change_counts_as_interrupted_after_30_seconds(now):
     run = TaskTree().apply_async()
     entry = HistoryEntry.objects.create(run_id=run.id, action=Action.PAUSE)
-    for age, is_abandoned in [(5, False), (40, True), (-5, False), (-40, True)]:
+    for age, is_interrupted in [(5, False), (40, True), (-5, False), (-40, True)]:
         HistoryEntry.objects.filter(pk=entry.pk).update(last_batch_at=before(now, age))
-        assert bool(abandoned(now)) is is_abandoned, f"{age} seconds ago"
+        assert bool(interrupted_changes(now)) is is_interrupted, f"{age} seconds ago"
 
 
 @MOMENTS
