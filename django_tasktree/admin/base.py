@@ -35,7 +35,7 @@ else:
 Page = TypeVar("Page", bound=AdminPage)
 
 #: The maximum number of rows that a list counts and pages through, because deep offsets are slow.
-MOST_LISTED = 10_000
+MAX_LISTED = 10_000
 #: The modules of the model admins of this app, whose pages link to each other.
 _OWN = frozenset({"django_tasktree.admin.runs", "django_tasktree.admin.nodes"})
 #: Exceptions of databases and their drivers for values that no row can have.
@@ -43,22 +43,22 @@ _UNFIT = (ValueError, OverflowError, DataError)
 
 
 class BoundedPaginator(Pages):
-    """Paginator of the first ``MOST_LISTED`` rows, which also limits the count to them."""
+    """Paginator of the first ``MAX_LISTED`` rows, which also limits the count to them."""
 
     @cached_property
     def count(self) -> int:
         """The number of rows that the pages contain."""
-        return min(self._counted, MOST_LISTED)
+        return min(self._counted, MAX_LISTED)
 
     @property
     def is_cut(self) -> bool:
         """Whether there are more rows than the pages contain."""
-        return self._counted > MOST_LISTED
+        return self._counted > MAX_LISTED
 
     @cached_property
     def _counted(self) -> int:
         rows: Any = self.object_list
-        return int(rows.order_by()[: MOST_LISTED + 1].count())
+        return int(rows.order_by()[: MAX_LISTED + 1].count())
 
 
 class CheckedList(ChangeList):

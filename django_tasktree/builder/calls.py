@@ -20,7 +20,7 @@ from django_tasktree.exceptions import InvalidOption, TaskNotSupported
 from django_tasktree.states import OnWorkerLost
 
 #: The largest ``max_active`` that every database can store.
-MOST_ACTIVE = 2_147_483_647
+MAX_STORABLE = 2_147_483_647
 #: The options of a node that are not options of its message: what happens if its worker is lost.
 LOSS_OPTIONS = frozenset({"max_deliveries", "on_worker_lost"})
 #: The options that a node may have: those above, and options of ``apply_async``.
@@ -154,15 +154,15 @@ def check_limit(max_active: int | None) -> None:
     """Check a limit on active nodes; None means no limit.
 
     Raises:
-        InvalidOption: it is not a whole number of at least 1, or is larger than :data:`MOST_ACTIVE`.
+        InvalidOption: it is not a whole number of at least 1, or is larger than :data:`MAX_STORABLE`.
     """
     if max_active is not None and (not isinstance(max_active, int) or max_active < 1):
         raise InvalidOption(
             f"max_active={max_active!r} is not valid: give a whole number of at least 1, or None for no limit"
         )
-    if max_active is not None and max_active > MOST_ACTIVE:
+    if max_active is not None and max_active > MAX_STORABLE:
         raise InvalidOption(
-            f"max_active={max_active!r} is too large: at most {MOST_ACTIVE:,} can be stored; give None for no limit"
+            f"max_active={max_active!r} is too large: at most {MAX_STORABLE:,} can be stored; give None for no limit"
         )
 
 

@@ -23,7 +23,7 @@ from django_tasktree.worker.context import current_node
 logger = logging.getLogger(__name__)
 
 #: How many reasons of refusals a summary contains, and the maximum length of each in characters.
-_MOST_REASONS, _LONGEST_REASON = 20, 300
+_MAX_REASONS, _MAX_REASON_LENGTH = 20, 300
 _MODELS: dict[str, type[TreeRun] | type[NodeRun]] = {"treerun": TreeRun, "noderun": NodeRun}
 
 
@@ -142,4 +142,4 @@ def sum_of(run_id: UUID) -> BulkSummary:
 
 
 def _first(reasons: Iterable[tuple[str, str]]) -> dict[str, str]:
-    return {key: cut_in_the_middle(reason, _LONGEST_REASON) for key, reason in list(reasons)[:_MOST_REASONS]}
+    return {key: cut_in_the_middle(reason, _MAX_REASON_LENGTH) for key, reason in list(reasons)[:_MAX_REASONS]}

@@ -5,12 +5,12 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 #: The time limit of an operation on the connection, in seconds.
-LONGEST = 5
+MAX_SECONDS = 5
 
 #: The options of the transports, by the type of their driver.
 OPTIONS: dict[str, dict[str, Any]] = {
-    "redis": {"socket_timeout": LONGEST, "socket_connect_timeout": LONGEST},
-    "amqp": {"read_timeout": LONGEST, "write_timeout": LONGEST},
+    "redis": {"socket_timeout": MAX_SECONDS, "socket_connect_timeout": MAX_SECONDS},
+    "amqp": {"read_timeout": MAX_SECONDS, "write_timeout": MAX_SECONDS},
 }
 
 
@@ -27,8 +27,8 @@ def timed_connection(app: Any) -> Iterator[Any]:
         OperationalError: if the broker can't be reached.
     """
     kind = app.connection_for_write().transport.driver_type
-    with app.connection_for_write(transport_options=OPTIONS.get(kind, {}), connect_timeout=LONGEST) as connection:
-        connection.ensure_connection(max_retries=1, interval_start=0, timeout=LONGEST)
+    with app.connection_for_write(transport_options=OPTIONS.get(kind, {}), connect_timeout=MAX_SECONDS) as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0, timeout=MAX_SECONDS)
         yield connection
 
 

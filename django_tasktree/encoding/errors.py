@@ -18,7 +18,7 @@ from django_tasktree.exceptions import NodeFailed
 _CALLERS = ("django_tasktree.client.task", "django_tasktree.worker.")
 #: The maximum number of characters of messages and tracebacks. Longer ones are cut in the middle, because the beginning
 #: and the end name the cause and the place.
-_LONGEST = 100_000
+_MAX_LENGTH = 100_000
 _MAX_FRAMES = 100
 #: Exceptions that Celery interprets as the end of a process: it stops the worker, or records the task as lost or
 #: revoked.
@@ -58,9 +58,9 @@ def describe(error: BaseException) -> NodeError:
         return error.described
     return NodeError(
         type=type_name(type(error)),
-        message=cut_in_the_middle(text_of(error), _LONGEST),
+        message=cut_in_the_middle(text_of(error), _MAX_LENGTH),
         args=_arguments(error),
-        traceback=cut_in_the_middle(_traceback(error), _LONGEST),
+        traceback=cut_in_the_middle(_traceback(error), _MAX_LENGTH),
     )
 
 
@@ -165,4 +165,4 @@ def _arguments(error: BaseException) -> str:
         text = serialization.dumps(list(error.args))
     except BaseException:  # noqa: BLE001  the arguments may be anything, and are only needed to rebuild the exception
         return ""
-    return text if len(text) <= _LONGEST else ""
+    return text if len(text) <= _MAX_LENGTH else ""

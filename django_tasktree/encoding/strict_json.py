@@ -40,7 +40,7 @@ def _whole(text: str) -> int:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"
 
 
-_LONGEST = 20
+_MAX_LENGTH = 20

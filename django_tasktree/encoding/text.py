@@ -18,7 +18,7 @@ NAME_LENGTH = 200
 LONG_NAME_LENGTH = 255
 
 #: The maximum number of levels of JSON. MariaDB refuses more than 32.
-_DEEPEST = 30
+_MAX_DEPTH = 30
 #: The characters that a supported database refuses.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -85,8 +85,8 @@ def check_json(field: str, value: Any) -> None:
             refuses.
     """
     for depth, text in _texts(value):
-        if depth > _DEEPEST:
-            raise InvalidText(f"{field}: JSON that is nested deeper than {_DEEPEST} levels can't be stored")
+        if depth > _MAX_DEPTH:
+            raise InvalidText(f"{field}: JSON that is nested deeper than {_MAX_DEPTH} levels can't be stored")
         check_storable(field, text)
     try:
         json.dumps(value, allow_nan=False)
@@ -136,7 +136,7 @@ def _texts(value: Any) -> Iterator[tuple[int, str]]:
     while stack:
         depth, item = stack.pop()
         yield depth, item if isinstance(item, str) else ""
-        if depth > _DEEPEST:
+        if depth > _MAX_DEPTH:
             continue
         if isinstance(item, dict):
             stack.extend((depth + 1, part) for pair in item.items() for part in pair)

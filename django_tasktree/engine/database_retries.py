@@ -21,7 +21,7 @@ _Given = ParamSpec("_Given")
 
 #: The first and the longest pause between two tries, in seconds.
 FIRST_PAUSE = 0.05
-_LONGEST_PAUSE = 2.0
+_MAX_PAUSE = 2.0
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: serialization failure, deadlock, lock not available,
 # too many connections, server shutting down or starting, session timeouts. Class 08 (connection) is transient too.
@@ -188,7 +188,7 @@ def retry_transient_flagged(
                 connection.close()
         again = True
         time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  jitter is no secret
-        pause = min(2 * pause, _LONGEST_PAUSE)
+        pause = min(2 * pause, _MAX_PAUSE)
 
 
 @contextmanager

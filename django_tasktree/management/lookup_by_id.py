@@ -8,7 +8,7 @@ from django_tasktree.models import NodeRun, TreeRun
 
 _LOWEST = "00000000000070008000000000000000"
 _HIGHEST = "ffffffffffff7fffbfffffffffffffff"
-_SHOWN = 5
+_MAX_SHOWN = 5
 _Row = TypeVar("_Row", TreeRun, NodeRun)
 
 
@@ -51,11 +51,13 @@ def _beginning_with(model: Any, typed: str) -> list[Any]:
     # Bounds instead of LIKE, which native UUID columns do not support. The bounds have the version and variant of all
     # our IDs, because MariaDB sorts UUIDs of different versions differently.
     low, high = (UUID(hex=digits + bound[len(digits) :]) for bound in (_LOWEST, _HIGHEST))
-    return list(model.objects.filter(id__gte=low, id__lte=high)[: _SHOWN + 1])
+    return list(model.objects.filter(id__gte=low, id__lte=high)[: _MAX_SHOWN + 1])
 
 
 def _only(rows: list[_Row], what: str, typed: str) -> _Row:
     if len(rows) == 1:
         return rows[0]
-    ids = ", ".join(str(row.id) for row in rows[:_SHOWN])
-    raise usage_error(f"several {what} have an ID that begins with {typed!r}: {ids}{', …' if rows[_SHOWN:] else ''}")
+    ids = ", ".join(str(row.id) for row in rows[:_MAX_SHOWN])
+    raise usage_error(
+        f"several {what} have an ID that begins with {typed!r}: {ids}{', …' if rows[_MAX_SHOWN:] else ''}"
+    )

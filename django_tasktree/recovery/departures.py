@@ -16,7 +16,7 @@ from django_tasktree.engine.recovery.scan import Scan
 _CURSOR = "departures"
 #: The maximum number of observations that are kept: texts of the time before which messages are accounted for, the time
 #: of a newer observation, and when that was made. Without one, a message counts as lost much later.
-MOST_KEPT = 1000
+MAX_KEPT = 1000
 _KEPT_FOR = timedelta(hours=1)
 
 
@@ -52,7 +52,7 @@ class Departures:
             known = newer
         if known == newer < left_until:
             newer, observed_at = left_until, times.instant(database_now())
-        if newer > LONG_AGO and (key in self._kept or len(self._kept) < MOST_KEPT):
+        if newer > LONG_AGO and (key in self._kept or len(self._kept) < MAX_KEPT):
             self._kept[key] = [moment.isoformat() for moment in (known, newer, observed_at)]
         return known
 

@@ -10,7 +10,7 @@ from django_tasktree.encoding.stand_ins import stand_in_text
 from django_tasktree.encoding.text import readable_json, short_name
 
 #: The maximum number of characters of a value. Longer ones are cut in the middle: siblings often differ at the end.
-_LONGEST = 60
+_MAX_LENGTH = 60
 #: Private-use character that marks text to print without quotes.
 _BARE = "\ue000"
 #: The keys with which kombu writes values that JSON has no type for.
@@ -100,7 +100,7 @@ def _after_blank(text: str, at: int) -> int:
 def _cut_off(text: str) -> str:
     """Return the beginning of a value whose end is missing, without stored forms, which are unreadable for people."""
     match = _STORED_FORM.search(text)
-    return f"{text[: _LONGEST if match is None else min(_LONGEST, match.start())]}…"
+    return f"{text[: _MAX_LENGTH if match is None else min(_MAX_LENGTH, match.start())]}…"
 
 
 def _shown(value: dict[str, Any]) -> Any:
@@ -127,9 +127,9 @@ def _line(value: Any, *, quotes: bool = True) -> str:
     """Return a value on one line, with marked texts without quotes."""
     text = value if isinstance(value, str) and not quotes else readable_json(value)
     text = re.sub(f'"?{_BARE}(.*?){_BARE}"?', lambda match: _unescaped(match[1]), text)
-    if len(text) <= _LONGEST:
+    if len(text) <= _MAX_LENGTH:
         return text
-    half = _LONGEST // 2
+    half = _MAX_LENGTH // 2
     return f"{text[: half - 1]}…{text[-half:]}"
 
 

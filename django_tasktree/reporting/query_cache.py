@@ -14,9 +14,9 @@ from typing import Any
 CHEAP = 0.02
 _WORTH = 20
 #: Seconds: no value is reused for longer.
-_LONGEST = 15
+_MAX_SECONDS = 15
 #: The number of values in the cache, at most.
-MOST = 1_000
+MAX_ANSWERS = 1_000
 
 _kept: OrderedDict[Hashable, tuple[float, Any]] = OrderedDict()
 _lock = Lock()
@@ -38,9 +38,9 @@ def recent(key: Hashable, find: Callable[[], Any]) -> Any:
     took = monotonic() - start
     if took >= CHEAP:
         with _lock:
-            _kept[key] = (monotonic() + min(_WORTH * took, _LONGEST), answer)
+            _kept[key] = (monotonic() + min(_WORTH * took, _MAX_SECONDS), answer)
             _kept.move_to_end(key)
-            while len(_kept) > MOST:
+            while len(_kept) > MAX_ANSWERS:
                 _kept.popitem(last=False)
     return answer
 

@@ -24,7 +24,7 @@ MAX_NODES = 100_000
 #: The number of the oldest waiting nodes that are read.
 _OLDEST = 500
 #: The length of the lists.
-FEW = 8
+MAX_LISTED = 8
 
 
 @dataclass(frozen=True)
@@ -140,18 +140,18 @@ def task_numbers(window: Window) -> list[TaskNumbers]:
 
 
 def slowest(tasks: list[TaskNumbers]) -> list[TaskNumbers]:
-    """Return the tasks with the longest mean duration, at most ``FEW``."""
-    return sorted(tasks, key=lambda each: each.mean, reverse=True)[:FEW]
+    """Return the tasks with the longest mean duration, at most ``MAX_LISTED``."""
+    return sorted(tasks, key=lambda each: each.mean, reverse=True)[:MAX_LISTED]
 
 
 def most_failing(tasks: list[TaskNumbers]) -> list[TaskNumbers]:
-    """Return the tasks with the most failed nodes, at most ``FEW``."""
+    """Return the tasks with the most failed nodes, at most ``MAX_LISTED``."""
     failing = [each for each in tasks if each.failed]
-    return sorted(failing, key=lambda each: (each.failed, each.failed_percent), reverse=True)[:FEW]
+    return sorted(failing, key=lambda each: (each.failed, each.failed_percent), reverse=True)[:MAX_LISTED]
 
 
 def longest_waiting() -> list[Any]:
-    """Return the queued nodes that have waited longest for a worker, at most ``FEW``.
+    """Return the queued nodes that have waited longest for a worker, at most ``MAX_LISTED``.
 
     Only the oldest queued nodes are read; those that wait for their ``eta`` or ``countdown`` do not count.
     """
@@ -161,7 +161,7 @@ def longest_waiting() -> list[Any]:
     now = times.instant_now()
     # Nodes of a paused run do not wait for a worker.
     late = [node for node in oldest if node.run.state == RunState.STARTED and not _waits_for_its_time(node, now)]
-    return sorted(late, key=waits_since)[:FEW]
+    return sorted(late, key=waits_since)[:MAX_LISTED]
 
 
 def _waits_for_its_time(node: Any, now: datetime) -> bool:

@@ -19,7 +19,7 @@ from django_tasktree.views.access import visible_run
 from django_tasktree.views.answers import answer, error, with_json_errors
 
 #: The default and the maximum number of nodes of a page.
-PAGE, MOST = 100, 1000
+PAGE, MAX_PAGE = 100, 1000
 _TIMES = ("queued_at", "started_at", "finished_at")
 _COLUMNS = (
     "id",
@@ -46,7 +46,7 @@ def children(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """
     run = visible_run(request, run_id)
     try:
-        after, limit = _whole(request, "after", -1, -1), min(_whole(request, "limit", PAGE, 1), MOST)
+        after, limit = _whole(request, "after", -1, -1), min(_whole(request, "limit", PAGE, 1), MAX_PAGE)
     except ValueError as exc:
         return error(400, str(exc))
     parent = _parent(request, run)

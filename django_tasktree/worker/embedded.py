@@ -24,7 +24,7 @@ START_TIMEOUT = 20
 #: How long to wait until a worker that did not become ready has stopped, in seconds.
 _STOP_TIMEOUT = 5
 #: The interval at which the worker checks whether it must stop, in seconds.
-_LONGEST_POLL = 0.1
+_MAX_POLL = 0.1
 #: The same interval if Celery has an event loop. Without a timer it sleeps for up to a second; Celery 5.5 does so even
 #: if a thread has just become free for the next message.
 _TICK = 0.02
@@ -247,7 +247,7 @@ def _listen_briefly(connection: Any) -> None:
     drain = connection.drain_events
 
     def drain_briefly(timeout: float | None = None, **options: Any) -> Any:
-        return drain(timeout=_LONGEST_POLL if timeout is None else min(timeout, _LONGEST_POLL), **options)
+        return drain(timeout=_MAX_POLL if timeout is None else min(timeout, _MAX_POLL), **options)
 
     connection.drain_events = drain_briefly
 

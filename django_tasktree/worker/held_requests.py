@@ -19,7 +19,7 @@ from celery.worker.request import Request
 from django_tasktree.conf import settings
 
 #: The maximum number of task IDs in a worker's row.
-MOST_HELD = 1000
+MAX_HELD = 1000
 
 _lock = Lock()
 _numbers = count()
@@ -64,7 +64,7 @@ def held_for_row(processes: int) -> list[str]:
         processes: how many tasks the pool runs at the same time.
 
     Returns:
-        At most ``MOST_HELD`` task IDs.
+        At most ``MAX_HELD`` task IDs.
     """
     held = _living_requests()
     # Celery's set also has the tasks that are not nodes, but Celery clears it when the connection to the broker breaks.
@@ -72,7 +72,7 @@ def held_for_row(processes: int) -> list[str]:
     running = {id(request) for request in (*others, *filter(_has_started, held))}
     is_busy = len(running) >= processes
     listed = (request.id for request in held if is_busy or _has_started(request) or _has_reason_to_wait(request))
-    return list(islice(dict.fromkeys(listed), MOST_HELD))
+    return list(islice(dict.fromkeys(listed), MAX_HELD))
 
 
 def _active_requests() -> list[Any]:

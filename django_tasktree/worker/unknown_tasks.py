@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 _SINCE = "unknown_since"
 #: The limits of the delay before a message is sent back, in seconds. The delay grows with the message's age.
 _FIRST_PAUSE = 1.0
-_LONGEST_PAUSE = 20.0
+_MAX_PAUSE = 20.0
 
 
 class GivenBack:
@@ -79,7 +79,7 @@ def give_back(consumer: Any, message: Any, name: str, task_id: str) -> None:
     if elapsed >= settings.unknown_task_retry_for:
         lost_attempts.task_unknown(message.headers, task_id, name, consumer.hostname)
         return
-    pause = min(max(elapsed, _FIRST_PAUSE), _LONGEST_PAUSE)
+    pause = min(max(elapsed, _FIRST_PAUSE), _MAX_PAUSE)
     given_back = GivenBack(consumer, message, name, task_id, since)
     hold(given_back)
     logger.warning(

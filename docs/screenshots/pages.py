@@ -22,7 +22,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "-narrow": {"color_scheme": "light", "viewport": {"width": 420, "height": 800}, "has_touch": True},
 }
 #: The maximum height of a screenshot in pixels.
-_LONGEST = 1500
+_MAX_HEIGHT = 1500
 
 
 def take(address: str, shown: dict[str, Any], target: Path, chromium: str, wanted: list[str]) -> None:
@@ -70,7 +70,7 @@ def session_cookie(address: str) -> Any:
 def _save(picture: bytes, target: Path) -> None:
     """Store a screenshot with a palette of 256 colours: a third of the size, without a visible difference."""
     with Image.open(BytesIO(picture)) as image:
-        cut = image.convert("RGB").crop((0, 0, image.width, min(image.height, _LONGEST)))
+        cut = image.convert("RGB").crop((0, 0, image.width, min(image.height, _MAX_HEIGHT)))
         cut.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(target, optimize=True)
 
 

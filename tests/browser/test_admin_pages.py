@@ -105,7 +105,7 @@ def test_several_runs_are_revoked(stack, user, visitor):
 @pytest.fixture
 def greeting(monkeypatch):
     """Register a definition with a parameter that names a row of a large table."""
-    monkeypatch.setattr(launch_fields, "MOST_ROWS", 0)
+    monkeypatch.setattr(launch_fields, "MAX_ROWS", 0)
     with registered(greet, only=True):
         yield
 

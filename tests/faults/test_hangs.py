@@ -71,7 +71,7 @@ def short_timeouts(monkeypatch):
     for options in timed_broker.OPTIONS.values():
         for name in options:
             monkeypatch.setitem(options, name, 1)
-    monkeypatch.setattr(timed_broker, "LONGEST", 1)
+    monkeypatch.setattr(timed_broker, "MAX_SECONDS", 1)
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])

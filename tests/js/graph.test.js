@@ -3,7 +3,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { boundsOf, edgePath, gatherPairs, gatherPath, isBundle, keyOf, layOut } from "#js/graph_drawing/layout.js";
-import { centred, fitted, kept, LEAST, MOST, moved, showsAll, stepInto, zoomed } from "#js/graph_drawing/view.js";
+import {
+    centred,
+    fitted,
+    kept,
+    MAX_SCALE,
+    MIN_SCALE,
+    moved,
+    showsAll,
+    stepInto,
+    zoomed,
+} from "#js/graph_drawing/view.js";
 
 const NODES = [
     { id: "top", top: true },
@@ -70,7 +80,7 @@ test("a small graph is shown whole, in the middle", () => {
 
 test("a large one is shown from its root on, and can be read", () => {
     const view = fitted(LARGE, 100, SIZE);
-    assert.deepEqual(view, { x: 0, y: 100 - 400 / LEAST / 2, scale: LEAST });
+    assert.deepEqual(view, { x: 0, y: 100 - 400 / MIN_SCALE / 2, scale: MIN_SCALE });
     assert.ok(!showsAll(view, LARGE, SIZE));
 });
 
@@ -86,8 +96,8 @@ test("what is enlarged stays under the pointer, within limits", () => {
     const larger = zoomed(view, 2, SIZE, { x: 0.25, y: 0.5 });
     assert.equal(larger.scale, 2);
     assert.deepEqual([larger.x + 200 / 2, larger.y + 200 / 2], [200, 200]);
-    assert.equal(zoomed(view, 100, SIZE).scale, MOST);
-    assert.equal(zoomed(view, 0.01, SIZE).scale, LEAST);
+    assert.equal(zoomed(view, 100, SIZE).scale, MAX_SCALE);
+    assert.equal(zoomed(view, 0.01, SIZE).scale, MIN_SCALE);
 });
 
 test("it is moved by pixels, whatever its size", () => {

@@ -8,7 +8,7 @@ from django.contrib.admin import widgets
 from django.utils.translation import gettext_lazy as _
 from kombu.utils import json as kombu_json
 
-from django_tasktree.builder.calls import MOST_ACTIVE
+from django_tasktree.builder.calls import MAX_STORABLE
 from django_tasktree.client.tree import TaskTree
 from django_tasktree.control.json_field import JsonField
 from django_tasktree.drafts import MAX_NODES, InvalidDraft, NodeRow, build
@@ -74,7 +74,7 @@ class RunForm(forms.Form):
     max_active = forms.IntegerField(
         label=_("At most active"),
         min_value=1,
-        max_value=MOST_ACTIVE,
+        max_value=MAX_STORABLE,
         required=False,
         widget=widgets.AdminIntegerFieldWidget,
         help_text=_("How many of its nodes may be queued or running."),

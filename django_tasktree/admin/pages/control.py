@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from django_tasktree.admin.runs import TreeRunAdmin
 
 #: The maximum number of rows that are shown with a preview and handled in the request; more are handled by a worker.
-MOST = 200
+MAX_ROWS = 200
 #: Slow actions that affect more nodes than this are handled by a worker.
 MAX_NODES_AT_ONCE = 10_000
 
@@ -188,7 +188,7 @@ class ControlPage(AdminPage):
         Args:
             request: the request.
             action: the action.
-            rows: the rows, at most ``MOST``.
+            rows: the rows, at most ``MAX_ROWS``.
             confirmed: whether the request confirms the action.
             hidden: names and values of hidden fields that the page repeats.
 
@@ -208,7 +208,7 @@ class ControlPage(AdminPage):
     def confirm_many(
         self, request: HttpRequest, action: ActionType, queryset: Any, hidden: Iterable[tuple[str, Any]]
     ) -> HttpResponse:
-        """Show the page that asks for confirmation for more rows than ``MOST``; if it is given, let a worker do it.
+        """Show the page that asks for confirmation for more rows than ``MAX_ROWS``; if it is given, let a worker do it.
 
         Raises:
             PermissionDenied: the action is confirmed, but the user may not carry it out on one of the rows.
@@ -360,8 +360,8 @@ def bulk_action(action: ActionType) -> Any:
 
     def act(admin: "ReadOnlyAdmin", request: HttpRequest, queryset: Any) -> HttpResponse | None:
         page = admin.page("control", ControlPage, request)
-        rows = list(queryset[: MOST + 1])
-        if len(rows) > MOST:
+        rows = list(queryset[: MAX_ROWS + 1])
+        if len(rows) > MAX_ROWS:
             chosen = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
             across = [("select_across", request.POST.get("select_across", "0"))]
             # Django requires at least one selected key, even if the action is on all rows that match the filter.

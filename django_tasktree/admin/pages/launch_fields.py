@@ -20,7 +20,7 @@ from django_tasktree.encoding.text import readable_json
 from django_tasktree.exceptions import InvalidParameter
 
 #: Tables with more rows get a search box, or a box for the primary key, instead of a list of all rows.
-MOST_ROWS = 500
+MAX_ROWS = 500
 
 
 class TextField(forms.CharField):
@@ -191,7 +191,7 @@ def _row(parameter: Parameter, options: dict[str, Any], row_widget: Any) -> form
     model: type[Model] | None = parameter.model
     assert model is not None, "parameters of kind 'model' have one"
     rows = model._default_manager.all()
-    if rows.order_by()[: MOST_ROWS + 1].count() > MOST_ROWS:
+    if rows.order_by()[: MAX_ROWS + 1].count() > MAX_ROWS:
         found = row_widget(parameter) if row_widget is not None else None
         key = {"widget": widgets.AdminTextInputWidget, "help_text": _("The primary key.")}
         options.update(key if found is None else {"widget": found})

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from django_tasktree.admin.runs import TreeRunAdmin
 
 #: The maximum number of rows of the tree whose states one request returns.
-MOST_ROWS = 100
+MAX_ROWS = 100
 
 
 class LiveAnswer(AdminPage):
@@ -83,7 +83,7 @@ class RunLive(LiveAnswer):
             for part in ("run_live", "history")
         )
         texts = self.request.GET.get("nodes", "").split(",")
-        ids = [found for text in texts[:MOST_ROWS] if (found := as_uuid(text))]
+        ids = [found for text in texts[:MAX_ROWS] if (found := as_uuid(text))]
         rows = self._states(ids) if self.model_admin.has_view_nodes_permission(self.request, run) else None
         return {
             "html": html,

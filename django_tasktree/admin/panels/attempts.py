@@ -17,7 +17,7 @@ from django_tasktree.models import NodeAttempt, NodeRun
 from django_tasktree.states import NodeState
 
 #: The maximum number of earlier attempts, the latest ones.
-MOST = 20
+MAX_ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Attempt:
 
 def attempts_of(node: NodeRun, request: HttpRequest, site: AdminSite) -> list[Attempt]:
     """Return the attempts of a node, the newest first."""
-    earlier = list(NodeAttempt.objects.filter(node_id=node.id).order_by("-number")[:MOST])
+    earlier = list(NodeAttempt.objects.filter(node_id=node.id).order_by("-number")[:MAX_ATTEMPTS])
     links = _task_results([node.task_id, *(row.task_id for row in earlier)], request, site)
     badge = rendering.node_badge(node, node.run)
     current = [_attempt(node, node.attempts, badge, links)] if node.attempts else []

@@ -11,7 +11,7 @@ from django_tasktree.encoding.text import short_name
 from django_tasktree.models import HistoryEntry, NodeRun, TreeRun
 
 #: The maximum number of entries, the latest ones.
-MOST = 50
+MAX_ENTRIES = 50
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def history_of(run: TreeRun, node: NodeRun | None = None, *, shows_nodes: bool =
     if node is not None:
         entries = entries.filter(node_id=node.id)
     found = entries.select_related("node").only(*_COLUMNS).order_by("-id")
-    return [Line(entry, shows_nodes) for entry in found[:MOST]]
+    return [Line(entry, shows_nodes) for entry in found[:MAX_ENTRIES]]
 
 
 _COLUMNS = ("run_id", "action", "actor", "at", "nodes", "note", "cause", "last_batch_at", "state_before", "node__task")

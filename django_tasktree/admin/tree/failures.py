@@ -10,7 +10,7 @@ from django_tasktree.reporting.query_cache import recent
 from django_tasktree.states import NodeState
 
 #: The maximum number of errors.
-MOST = 10
+MAX_FAILURES = 10
 _COLUMNS = ("run_id", "parent_id", "position", "task", "error_type", "finished_at")
 
 
@@ -39,7 +39,7 @@ def keys_of_first_failures(run: TreeRun) -> list[UUID]:
 
     def find() -> list[UUID]:
         failed = NodeRun.objects.filter(run_id=run.id, state=NodeState.FAILURE)
-        return list(failed.order_by("finished_at").values_list("id", flat=True)[:MOST])
+        return list(failed.order_by("finished_at").values_list("id", flat=True)[:MAX_FAILURES])
 
     found: list[UUID] = recent(("failures", run.id, run.state), find)
     return found

@@ -22,11 +22,11 @@ from django_tasktree.reporting.numbers import whole_number
 
 #: Limits on levels, children of a node and nodes in total. Failures, gather nodes and opened bundles may exceed the
 #: last two.
-LEVELS, FEW, MOST = 8, 6, 150
+MAX_LEVELS, MAX_CHILDREN, MAX_NODES = 8, 6, 150
 #: The maximum numbers of open bundles, and of children of a node with an open bundle.
-_BUNDLES, _OPENED = 10, 200
+_MAX_BUNDLES, _MAX_OPENED = 10, 200
 #: If the paths to the failures have more nodes than this in total, only the failed nodes themselves are used.
-_LONGEST_WAY = 2_000
+_MAX_NODES_OF_WAYS = 2_000
 
 #: Key of a node, or None for the run itself -> keys of its children.
 Children = Mapping[UUID | None, list[Any]]
@@ -42,11 +42,11 @@ def opened_of(text: str) -> dict[str, int]:
         Hexadecimal key of the parent -> number of children to draw.
     """
     opened = {}
-    for part in text.split(",")[:_BUNDLES]:
+    for part in text.split(",")[:_MAX_BUNDLES]:
         key, _, number = part.partition(":")
         found, count = as_uuid(key), whole_number(number)
         if found is not None and count is not None:
-            opened[found.hex] = min(count, _OPENED)
+            opened[found.hex] = min(count, _MAX_OPENED)
     return opened
 
 
@@ -89,7 +89,7 @@ def _ways_to_failures(run: TreeRun, top_id: UUID | None) -> dict[UUID | None, li
     if not failed:
         return {}
     keys = ancestors(run.id, failed)
-    if len(keys) > _LONGEST_WAY:
+    if len(keys) > _MAX_NODES_OF_WAYS:
         keys = set(failed)
     ways: dict[UUID | None, list[UUID]] = defaultdict(list)
     for key, parent_id in NodeRun.objects.filter(run_id=run.id, id__in=keys).values_list("id", "parent_id"):
@@ -102,10 +102,10 @@ def _drawn(
 ) -> dict[UUID | None, list[Any]]:
     """Return the nodes to draw, by parent. They are read level by level."""
     children: dict[UUID | None, list[Any]] = {}
-    room = MOST
+    room = MAX_NODES
     level: list[UUID | None] = [top_id]
     wide: list[UUID] = []
-    for _ in range(LEVELS):
+    for _ in range(MAX_LEVELS):
         if not level or room <= 0:
             break
         found = _level(run, level, failing, opened, room)
@@ -115,7 +115,7 @@ def _drawn(
                 children[key] = mine
         nodes = [node for some in found.values() for node in some]
         room -= len(nodes)
-        wide += [node.id for node in nodes if node.child_count > FEW]
+        wide += [node.id for node in nodes if node.child_count > MAX_CHILDREN]
         level = [node.id for node in nodes if node.child_count]
     if top_id is not None:
         wide.append(top_id)
@@ -136,9 +136,9 @@ def _level(
     if failed:
         rows.update({node.id: node for node in node_rows().filter(run_id=run.id, id__in=failed)})
     if None in usual:
-        rows.update({node.id: node for node in node_rows().under(run.id, None).in_order()[:FEW]})
+        rows.update({node.id: node for node in node_rows().under(run.id, None).in_order()[:MAX_CHILDREN]})
     elif usual:
-        first = node_rows().filter(run_id=run.id, parent_id__in=usual, position__lt=FEW)
+        first = node_rows().filter(run_id=run.id, parent_id__in=usual, position__lt=MAX_CHILDREN)
         rows.update({node.id: node for node in first.in_order()[:room]})
     for parent in parents:
         number = opened.get((parent or run.id).hex)
@@ -156,7 +156,7 @@ def _gather_nodes(run: TreeRun, wide: list[UUID]) -> list[Any]:
         return []
     # Both values of ``settled`` are listed so that the database can use an index that contains it.
     gather = node_rows().filter(run_id=run.id, parent_id__in=wide, settled__in=[True, False], is_gather=True)
-    return list(gather.filter(position__gte=FEW).in_order()[:MOST])
+    return list(gather.filter(position__gte=MAX_CHILDREN).in_order()[:MAX_NODES])
 
 
 def _head(run: TreeRun, parent: Any, site: str) -> dict[str, Any]:

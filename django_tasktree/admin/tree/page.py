@@ -1,6 +1,6 @@
 """A page of a tree: up to ``PAGE`` children of one parent, and the first nodes below each of them.
 
-The number of queries is limited, and a page reads at most ``MOST`` rows, however large the tree is.
+The number of queries is limited, and a page reads at most ``MAX_ROWS`` rows, however large the tree is.
 """
 
 from collections import defaultdict
@@ -18,7 +18,7 @@ from django_tasktree.models import NodeRun, TreeRun
 #: The number of children of the parent on a page.
 PAGE = 50
 #: The maximum numbers of levels below them, of children of each node there, and of rows in total.
-LEVELS, FEW, MOST = 3, 5, 200
+MAX_LEVELS, MAX_CHILDREN, MAX_ROWS = 3, 5, 200
 
 
 @dataclass(frozen=True)
@@ -139,14 +139,14 @@ def _ancestors(parent: Any) -> list[Any]:
 
 
 def _below(run: TreeRun, top: Sequence[Any]) -> dict[UUID, list[Any]]:
-    """Return the first children of each node, by parent. They are read level by level, until ``MOST`` is reached."""
+    """Return the first children of each node, by parent. They are read by level, until ``MAX_ROWS`` is reached."""
     children: dict[UUID, list[Any]] = defaultdict(list)
-    level, room = list(top), MOST - len(top)
-    for _ in range(LEVELS):
+    level, room = list(top), MAX_ROWS - len(top)
+    for _ in range(MAX_LEVELS):
         parents = [node.id for node in level if node.child_count]
         if not parents or room <= 0:
             break
-        first = node_rows().filter(run_id=run.id, parent_id__in=parents, position__lt=FEW)
+        first = node_rows().filter(run_id=run.id, parent_id__in=parents, position__lt=MAX_CHILDREN)
         level = list(first.in_order()[:room])
         room -= len(level)
         for node in level:

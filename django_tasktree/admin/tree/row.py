@@ -12,7 +12,7 @@ from django_tasktree.reporting.call_texts import call_text
 from django_tasktree.reporting.node_columns import COLUMNS, with_heads
 
 #: The maximum indentation, in levels.
-_DEEPEST = 12
+_MAX_DEPTH = 12
 
 
 def node_rows() -> Any:
@@ -39,7 +39,7 @@ class TreeRow:
     @property
     def indent(self) -> int:
         """The indentation, in levels; limited, so that there is room for the text of deep nodes."""
-        return min(self.depth, _DEEPEST)
+        return min(self.depth, _MAX_DEPTH)
 
     @property
     def shown(self) -> int:

@@ -13,7 +13,7 @@ from django_tasktree.encoding.text import readable_json
 from django_tasktree.reporting.call_texts import is_reference, typed_text
 
 #: Longer texts are shortened, because results may be very large.
-LONGEST = 50_000
+MAX_LENGTH = 50_000
 #: Texts with more lines or more characters are folded when the page is loaded.
 _OPEN_LINES, _OPEN_CHARACTERS = 24, 2_000
 #: The maximum number of characters of a value that is shown on one line.
@@ -37,12 +37,12 @@ class StoredValue:
     @property
     def shown(self) -> str:
         """The part of the text that a page shows."""
-        return self.text[:LONGEST]
+        return self.text[:MAX_LENGTH]
 
     @property
     def cut(self) -> bool:
         """Whether ``shown`` lacks the end of the text."""
-        return len(self.text) > LONGEST
+        return len(self.text) > MAX_LENGTH
 
     @property
     def is_short(self) -> bool:

@@ -23,7 +23,7 @@ from django_tasktree.states import CLAIMABLE, NODE_FINAL, RUN_GOING, NodeState
 
 #: Time limits in seconds of limited statements: for waiting for a lock, and for the whole statement.
 LOCK_WAIT = 1
-LONGEST_STATEMENT = 20
+MAX_STATEMENT_TIME = 20
 
 NO_ERROR = NodeError("", "")
 

@@ -7,12 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from django_tasktree.encoding import times
-from django_tasktree.engine.backends.base import LOCK_WAIT, LONGEST_STATEMENT, Backend, look_at_run_sql
+from django_tasktree.engine.backends.base import LOCK_WAIT, MAX_STATEMENT_TIME, Backend, look_at_run_sql
 from django_tasktree.models import NodeRun
 
-_MARIADB = f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT}, max_statement_time = {LONGEST_STATEMENT}"
+_MARIADB = f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT}, max_statement_time = {MAX_STATEMENT_TIME}"
 # max_execution_time of MySQL limits only SELECT statements.
-_MYSQL = f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT}, max_execution_time = {LONGEST_STATEMENT * 1000}"
+_MYSQL = f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT}, max_execution_time = {MAX_STATEMENT_TIME * 1000}"
 
 
 class MySQL(Backend):

@@ -9,14 +9,14 @@ from typing import Any
 from django.db import transaction
 
 from django_tasktree.encoding import times
-from django_tasktree.engine.backends.base import LOCK_WAIT, LONGEST_STATEMENT, Backend, outcome_values
+from django_tasktree.engine.backends.base import LOCK_WAIT, MAX_STATEMENT_TIME, Backend, outcome_values
 from django_tasktree.engine.conditions import NEVER
 from django_tasktree.engine.rules import FITS, MAY_START
 from django_tasktree.engine.transitions import SqlMove
 from django_tasktree.engine.types import DISPATCH_COLUMNS, CompanionRow, Dispatch, NodeRef, Outcome, Released
 from django_tasktree.states import NodeState
 
-_LIMITS = f"SET LOCAL lock_timeout = '{LOCK_WAIT}s'; SET LOCAL statement_timeout = '{LONGEST_STATEMENT}s'"
+_LIMITS = f"SET LOCAL lock_timeout = '{LOCK_WAIT}s'; SET LOCAL statement_timeout = '{MAX_STATEMENT_TIME}s'"
 
 _FINISH = """
     WITH finished AS ({write} RETURNING id),

@@ -52,7 +52,7 @@ _WAITING_GATHER = IS_WAITING_GATHER.q()
 #: processes work on one change, which is safe.
 _INTERRUPTED_AFTER = 30
 #: The maximum number of changes that one pass continues.
-_MOST = 100
+_MAX_CHANGES = 100
 
 
 def runs_without_progress(scan: Scan, now: datetime) -> Iterator[tuple[UUID, RunProblem]]:
@@ -140,4 +140,4 @@ def interrupted_changes(now: datetime) -> list[HistoryEntry]:
     earliest, latest = times.after(now, -_INTERRUPTED_AFTER), times.after(now, _INTERRUPTED_AFTER)
     # The process wrote the time of its own clock, which may differ from the database's in both directions.
     wrong = Q(last_batch_at__lt=earliest) | Q(last_batch_at__gt=latest)
-    return list(open_entries().filter(wrong).order_by("last_batch_at")[:_MOST])
+    return list(open_entries().filter(wrong).order_by("last_batch_at")[:_MAX_CHANGES])

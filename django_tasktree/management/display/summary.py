@@ -15,9 +15,9 @@ from django_tasktree.reporting.progress import Progress, progress_of
 from django_tasktree.states import NODE_FAILED, NodeState
 
 #: At most this many errors and results are shown, and only results of at most this many characters as stored.
-MOST_ERRORS = 10
-MOST_RESULTS = 10
-LONGEST_RESULT = 1000
+MAX_ERRORS = 10
+MAX_RESULTS = 10
+MAX_RESULT_LENGTH = 1000
 
 
 @dataclass(frozen=True)
@@ -64,23 +64,23 @@ def summary_of(run: TreeRun) -> Summary:
 def _read(run: TreeRun) -> Summary:
     # FAILURE sorts before REVOKED: nodes that were revoked because of a failure are less informative.
     failed = nodes_of(run.id).filter(state__in=NODE_FAILED).order_by("state", "id")
-    return Summary(run, progress_of(run), read(failed[:MOST_ERRORS]), _results(run.id))
+    return Summary(run, progress_of(run), read(failed[:MAX_ERRORS]), _results(run.id))
 
 
 def _results(run_id: UUID) -> list[Result]:
     """Return the results of the topmost nodes, root nodes first."""
-    roots = list(NodeRun.objects.under(run_id, None).order_by("position").values_list("id", flat=True)[:MOST_RESULTS])
+    roots = list(NodeRun.objects.under(run_id, None).order_by("position").values_list("id", flat=True)[:MAX_RESULTS])
     top = nodes_of(run_id).filter(Q(id__in=roots) | Q(parent_id__in=roots, is_gather=True))
     done = top.filter(state=NodeState.SUCCESS, result__isnull=False)
-    results = _read_results(done.order_by("is_gather", "parent_id", "position")[: 2 * MOST_RESULTS])
+    results = _read_results(done.order_by("is_gather", "parent_id", "position")[: 2 * MAX_RESULTS])
     return sorted(results, key=lambda result: result.node.parent_id is not None)
 
 
 def _read_results(nodes: Any) -> list[Result]:
     texts: dict[UUID, str] = dict(
-        nodes.annotate(head=Substr("result", 1, LONGEST_RESULT + 1)).values_list("id", "head")
+        nodes.annotate(head=Substr("result", 1, MAX_RESULT_LENGTH + 1)).values_list("id", "head")
     )
-    short = {key: text for key, text in texts.items() if len(text) <= LONGEST_RESULT}
+    short = {key: text for key, text in texts.items() if len(text) <= MAX_RESULT_LENGTH}
     return [Result(row, _value(short[row.id])) for row in read(nodes) if row.id in short]
 
 

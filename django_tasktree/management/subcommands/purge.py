@@ -24,7 +24,7 @@ from django_tasktree.management.run_states import run_state_argument
 from django_tasktree.states import RUN_FINAL, RunState
 
 #: At most this many of the runs that were kept are listed.
-_SHOWN = 10
+_MAX_SHOWN = 10
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -106,8 +106,8 @@ def _lines(counted: dict[str, tuple[int, int]], kept: list[Kept], *, dry_run: bo
     if not dry_run:
         runs, nodes = counted["deleted"]
         lines = [f"Deleted {number_of(runs, 'run')} with {number_of(nodes, 'node')}."]
-        lines += [f"Kept run {run.run_id}: {run.reason}" for run in kept[:_SHOWN]]
-        return [*lines, f"… and {number_of(len(kept) - _SHOWN, 'more run')}."] if len(kept) > _SHOWN else lines
+        lines += [f"Kept run {run.run_id}: {run.reason}" for run in kept[:_MAX_SHOWN]]
+        return [*lines, f"… and {number_of(len(kept) - _MAX_SHOWN, 'more run')}."] if len(kept) > _MAX_SHOWN else lines
     lines = [
         f"{state.lower()}: {number_of(runs, 'run')} with {number_of(nodes, 'node')}"
         for state, (runs, nodes) in counted.items()

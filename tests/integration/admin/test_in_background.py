@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_more_runs_than_a_page_can_show_are_handled_in_the_background(world, admin_client, admin_user, monkeypatch):
-    monkeypatch.setattr(control, "MOST", 2)
+    monkeypatch.setattr(control, "MAX_ROWS", 2)
     results = [launch() for _ in range(3)]
     world.receive_all()
     asked = bulk(admin_client, "pause", results).content.decode()
@@ -38,7 +38,7 @@ def test_more_runs_than_a_page_can_show_are_handled_in_the_background(world, adm
 
 
 def test_all_runs_that_a_filter_finds_are_handled_in_the_background(world, admin_client, monkeypatch):
-    monkeypatch.setattr(control, "MOST", 2)
+    monkeypatch.setattr(control, "MAX_ROWS", 2)
     results = [launch() for _ in range(4)]
     results[0].pause()
     world.receive_all()
@@ -56,7 +56,7 @@ def test_all_runs_that_a_filter_finds_are_handled_in_the_background(world, admin
 
 @pytest.mark.parametrize("action", ["retry", "complete"])
 def test_many_nodes_are_handled_in_the_background(world, admin_client, monkeypatch, action):
-    monkeypatch.setattr(control, "MOST", 2)
+    monkeypatch.setattr(control, "MAX_ROWS", 2)
     results = [launch(task=fail) for _ in range(3)]
     world.deliver_all("w")
     top = results[0].children[0]
@@ -97,7 +97,7 @@ def test_revoking_does_not_wait_for_a_worker(world, admin_client, monkeypatch):
 
 
 def test_an_action_in_the_background_needs_permission_for_each_row(world, admin_client, monkeypatch):
-    monkeypatch.setattr(control, "MOST", 2)
+    monkeypatch.setattr(control, "MAX_ROWS", 2)
     results = [launch(name) for name in "abc"]
 
     def may_control(self, request, obj=None):
@@ -110,7 +110,7 @@ def test_an_action_in_the_background_needs_permission_for_each_row(world, admin_
 
 
 def test_runs_launched_after_the_permission_check_are_left_out(world, admin_client, monkeypatch):
-    monkeypatch.setattr(control, "MOST", 2)
+    monkeypatch.setattr(control, "MAX_ROWS", 2)
     results = [launch() for _ in range(3)]
     later = []
 
@@ -130,7 +130,7 @@ def test_runs_launched_after_the_permission_check_are_left_out(world, admin_clie
     "result", [json.dumps("x" * 1_100_000), json.dumps({"__type__": "nonsense", "__value__": 1})], ids=["large", "odd"]
 )
 def test_a_result_that_can_not_be_stored_is_reported(world, admin_client, monkeypatch, result):
-    monkeypatch.setattr(control, "MOST", 2)
+    monkeypatch.setattr(control, "MAX_ROWS", 2)
     for _ in range(3):
         launch(task=fail)
     world.deliver_all("w")
@@ -143,7 +143,7 @@ def test_a_result_that_can_not_be_stored_is_reported(world, admin_client, monkey
 
 
 def test_the_log_names_the_user_of_an_action_in_the_background(world, admin_client, admin_user, monkeypatch):
-    monkeypatch.setattr(control, "MOST", 2)
+    monkeypatch.setattr(control, "MAX_ROWS", 2)
     results = [launch() for _ in range(3)]
     for result in results:
         result.revoke()
@@ -183,7 +183,7 @@ def test_controlling_a_run_that_deletes_others_needs_permission_to_delete(
 
 
 def test_without_an_admin_of_runs_the_list_of_nodes_is_shown(world, admin_client, monkeypatch):
-    monkeypatch.setattr(control, "MOST", 2)
+    monkeypatch.setattr(control, "MAX_ROWS", 2)
     results = [launch(task=fail) for _ in range(3)]
     world.deliver_all("w")
     monkeypatch.delitem(site._registry, TreeRun)
@@ -193,7 +193,7 @@ def test_without_an_admin_of_runs_the_list_of_nodes_is_shown(world, admin_client
 
 
 def test_deleting_needs_permission_to_delete_related_objects(world, staff, monkeypatch):
-    monkeypatch.setattr(control, "MOST", 2)
+    monkeypatch.setattr(control, "MAX_ROWS", 2)
     results = [launch() for _ in range(3)]
     for result in results:
         result.revoke()

@@ -146,7 +146,7 @@ def rows_page(parameter):
 def test_rows_of_a_large_table_are_looked_up(admin_client, admin_user, monkeypatch):
     bertha = User.objects.create_user("bertha")
     assert "bertha</option>" in shown(admin_client, launch_page("everything"))
-    monkeypatch.setattr("django_tasktree.admin.pages.launch_fields.MOST_ROWS", 0)
+    monkeypatch.setattr("django_tasktree.admin.pages.launch_fields.MAX_ROWS", 0)
     form = shown(admin_client, launch_page("everything"))
     box = re.search(r'<select name="param-user"(.*?)</select>', form, re.DOTALL)[1]  # type: ignore[index]
     assert f'data-ajax--url="{rows_page("user")}"' in box
@@ -160,7 +160,7 @@ def test_rows_of_a_large_table_are_looked_up(admin_client, admin_user, monkeypat
 
 
 def test_rows_are_named_by_key_without_permission_to_view_them(admin_user, staff, monkeypatch):
-    monkeypatch.setattr("django_tasktree.admin.pages.launch_fields.MOST_ROWS", 0)
+    monkeypatch.setattr("django_tasktree.admin.pages.launch_fields.MAX_ROWS", 0)
     client = staff("launch_treerun")
     assert '<input type="text" name="param-user"' in shown(client, launch_page("everything"))
     assert client.get(rows_page("user")).status_code == 404

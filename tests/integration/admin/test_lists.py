@@ -47,7 +47,7 @@ def test_query_count_of_the_list_of_nodes_is_constant_and_rows_are_counted_once(
 
 
 def test_lists_show_a_bounded_number_of_rows(admin_client, monkeypatch):
-    monkeypatch.setattr(base, "MOST_LISTED", 3)
+    monkeypatch.setattr(base, "MAX_LISTED", 3)
     launch_roots([1], [2], [3])
     assert "Only the first" not in shown(admin_client, NODES)
     launch_roots([4])

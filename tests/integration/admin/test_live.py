@@ -204,11 +204,11 @@ def test_the_graph_folds_wide_fans(world, admin_client):
     drawn = get(admin_client, "graph", result)["nodes"]
     head, top, *below = drawn
     assert (head["top"], head["name"], top["parent"]) == (True, "fan", head["id"])
-    assert [node.get("gather") for node in below] == [False] * graph.FEW + [True, None]
-    assert below[-1] == {"parent": top["id"], "count": 100 - graph.FEW, "shown": graph.FEW}
+    assert [node.get("gather") for node in below] == [False] * graph.MAX_CHILDREN + [True, None]
+    assert below[-1] == {"parent": top["id"], "count": 100 - graph.MAX_CHILDREN, "shown": graph.MAX_CHILDREN}
     inner = get(admin_client, "graph", result, parent=top["id"])["nodes"]
     assert (inner[0]["id"], inner[0]["up"]) == (top["id"], "")
-    assert inner[-1]["count"] == 100 - graph.FEW
+    assert inner[-1]["count"] == 100 - graph.MAX_CHILDREN
 
 
 def test_a_bundle_opens(world, admin_client):
@@ -231,7 +231,7 @@ def test_the_size_of_the_graph_is_bounded(world, admin_client, monkeypatch):
         level = [node.add_task(echo, ["x"]) for node in level for _ in range(8)]
     result = tree.apply_async()
     drawn = get(admin_client, "graph", result)["nodes"]
-    assert len([node for node in drawn if "id" in node]) <= graph.MOST + 1
+    assert len([node for node in drawn if "id" in node]) <= graph.MAX_NODES + 1
     counted = sum(node["count"] for node in drawn if "count" in node)
     assert counted > 0
 
@@ -253,7 +253,7 @@ def test_the_graph_shows_failed_nodes_or_the_way_to_them(world, admin_client):
     assert [node["state"] for node in by_key.values() if not node.get("top")].count("failure") == 1
     leading = {key for key, node in by_key.items() if node.get("leads")}
     assert {result[nodes[33]].id.hex, result[nodes[47]].id.hex, result[top].id.hex} <= leading
-    assert len(leading) == 2 + 1 + graph.LEVELS - 2
+    assert len(leading) == 2 + 1 + graph.MAX_LEVELS - 2
     lowest = [node for node in by_key.values() if node.get("leads") and node["parent"] in leading][-1]
     inner = get(admin_client, "graph", result, parent=lowest["id"])["nodes"]
     assert "failure" in {node.get("state") for node in inner}

@@ -144,7 +144,7 @@ def test_the_token_alone_does_not_determine_the_id_of_the_run(admin_client, laun
 
 
 def test_a_background_action_is_started_once(world, admin_client, monkeypatch):
-    monkeypatch.setattr(control, "MOST", 1)
+    monkeypatch.setattr(control, "MAX_ROWS", 1)
     results = [launch() for _ in range(2)]
     shown = token(bulk(admin_client, "pause", results))
     first, second = (bulk(admin_client, "pause", results, confirmed="yes", once=shown) for _ in range(2))

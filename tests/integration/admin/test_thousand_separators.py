@@ -92,7 +92,7 @@ def test_no_attribute_and_no_address_has_a_grouped_number(grouped, admin_client,
 
 
 def test_the_list_of_runs_when_not_all_are_counted(grouped, admin_client, monkeypatch):
-    monkeypatch.setattr(base, "MOST_LISTED", 11)
+    monkeypatch.setattr(base, "MAX_LISTED", 11)
     for _ in range(13):
         TaskTree("one").apply_async()
     html = admin_client.get(reverse("admin:django_tasktree_treerun_changelist")).content.decode()

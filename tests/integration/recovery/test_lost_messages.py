@@ -165,7 +165,7 @@ def test_a_message_that_was_overtaken_since_the_last_heartbeat_is_not_sent_again
 
 
 def test_too_many_queues_only_delay_lost_messages(world, monkeypatch):
-    monkeypatch.setattr(departures, "MOST_KEPT", 1)
+    monkeypatch.setattr(departures, "MAX_KEPT", 1)
     monkeypatch.setattr(queues.Queues, "ask", lambda self, queue: 0)
     lost = [launched("lost", queue=f"queue-{number}")[0] for number in range(3)]
     for node in lost:

@@ -59,7 +59,7 @@ def test_a_cached_result_expires(clock):
 
 
 def test_keys_are_independent_and_their_number_is_limited(clock, monkeypatch):
-    monkeypatch.setattr(query_cache, "MOST", 2)
+    monkeypatch.setattr(query_cache, "MAX_ANSWERS", 2)
     run = query(clock, 1)
     assert [query_cache.recent(key, run) for key in "abc"] == [0, 1, 2]
     assert [query_cache.recent(key, run) for key in "cba"] == [2, 1, 3]

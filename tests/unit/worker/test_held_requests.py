@@ -69,11 +69,11 @@ def test_the_number_of_reported_messages_is_limited(monkeypatch):
             received_at=-math.inf,
             task=SimpleNamespace(rate_limit=None),
         )
-        for number in range(held_requests.MOST_HELD + 5)
+        for number in range(held_requests.MAX_HELD + 5)
     ]
     monkeypatch.setattr(held_requests, "held_requests", lambda: kept)
     reported = held_requests.held_for_row(1)
-    assert (len(reported), reported[0]) == (held_requests.MOST_HELD, "0")
+    assert (len(reported), reported[0]) == (held_requests.MAX_HELD, "0")
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 /* The visible part and the scale of a graph. Independent of the page; sizes are those of the canvas, in pixels. */
 
 /** Limits of the scale, in pixels per unit. Below the minimum, texts of 12 units would be smaller than 9 pixels. */
-export const LEAST = 0.8;
-export const MOST = 3;
+export const MIN_SCALE = 0.8;
+export const MAX_SCALE = 3;
 /** The maximum scale at which a small graph is fitted into the canvas. */
 const LARGEST = 1.4;
 /** The part of the graph, in units, that always stays visible. */
@@ -16,7 +16,7 @@ export const roomOf = (view, size) => ({ x: size.width / view.scale, y: size.hei
 /** Return a view of the whole graph or, if its texts would be too small, of its left side around the root's row. */
 export function fitted(bounds, row, size) {
     const whole = { x: bounds.right - bounds.x, y: bounds.bottom - bounds.y };
-    const scale = Math.min(Math.max(Math.min(size.width / whole.x, size.height / whole.y), LEAST), LARGEST);
+    const scale = Math.min(Math.max(Math.min(size.width / whole.x, size.height / whole.y), MIN_SCALE), LARGEST);
     const room = roomOf({ scale }, size);
     const x = whole.x > room.x ? bounds.x : bounds.x - (room.x - whole.x) / 2;
     const y = whole.y > room.y ? row - room.y / 2 : bounds.y - (room.y - whole.y) / 2;
@@ -41,7 +41,7 @@ export function showsAll(view, bounds, size) {
 
 /** Return the view, zoomed around a point of the canvas: 0, 0 is the top left corner, 1, 1 the bottom right. */
 export function zoomed(view, factor, size, { x, y } = { x: 0.5, y: 0.5 }) {
-    const scale = within(view.scale * factor, LEAST, MOST);
+    const scale = within(view.scale * factor, MIN_SCALE, MAX_SCALE);
     const before = roomOf(view, size);
     const after = roomOf({ scale }, size);
     return { x: view.x + (before.x - after.x) * x, y: view.y + (before.y - after.y) * y, scale };

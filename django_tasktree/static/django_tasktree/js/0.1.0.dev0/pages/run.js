@@ -9,15 +9,15 @@ import { startTable } from "../tree/table.js";
 import { startTabs } from "../tree/tabs.js";
 
 /** The maximum number of keys in a URL. If there are more rows, they are requested in turn. */
-const MOST_ROWS = 100;
+const MAX_ROWS = 100;
 const region = document.getElementById("tasktree-live");
 let turn = -1;
 
 function address() {
     const rows = document.querySelectorAll(".tasktree-tree tr[data-node]:not([hidden])");
     const ids = Array.from(rows, (row) => row.dataset.node);
-    turn = (turn + 1) % Math.max(Math.ceil(ids.length / MOST_ROWS), 1);
-    const asked = ids.slice(turn * MOST_ROWS, (turn + 1) * MOST_ROWS);
+    turn = (turn + 1) % Math.max(Math.ceil(ids.length / MAX_ROWS), 1);
+    const asked = ids.slice(turn * MAX_ROWS, (turn + 1) * MAX_ROWS);
     return asked.length ? `${region.dataset.url}?nodes=${asked.join(",")}` : region.dataset.url;
 }
 
