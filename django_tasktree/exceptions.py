@@ -173,7 +173,7 @@ class NotInANode(TaskTreeError, RuntimeError):
 
 
 class UnknownDefinition(TaskTreeError, LookupError):
-    """No tree is registered under this name. Check its spelling, and that the module ``trees.py`` of an app has it."""
+    """No definition has this name. Check its spelling, and that the module ``trees.py`` of an app contains it."""
 
     @classmethod
     def of(cls, name: str, near: Sequence[str], *, any_registered: bool) -> "UnknownDefinition":
@@ -181,16 +181,16 @@ class UnknownDefinition(TaskTreeError, LookupError):
 
         Args:
             name: the name.
-            near: similar names of registered trees.
-            any_registered: whether there are registered trees; if not, the error explains how to register one.
+            near: similar names of registered definitions.
+            any_registered: whether there are registered definitions; if not, the error explains how to register one.
         """
         if not any_registered:
             return cls(
-                f"no tree is registered as {name!r}, nor is any other: decorate a function that returns a TaskTree "
-                "with @django_tasktree.register_tree, in the module trees.py of an app in INSTALLED_APPS"
+                f"no definition is registered as {name!r}, nor is any other: decorate a function that returns a "
+                "TaskTree with @django_tasktree.register_tree, in the module trees.py of an app in INSTALLED_APPS"
             )
         hint = f": did you mean {near[0]!r}?" if near else "; `manage.py run_tasktree --list` shows all that are"
-        return cls(f"no tree is registered as {name!r}{hint}")
+        return cls(f"no definition is registered as {name!r}{hint}")
 
 
 class KeyInUse(TaskTreeError, ValueError):
@@ -213,10 +213,10 @@ class KeyInUse(TaskTreeError, ValueError):
 
 
 class InvalidParameter(TaskTreeError, ValueError):
-    """Parameters of a tree are missing, unknown or of the wrong type. Correct those that the message names.
+    """Parameters of a definition are missing, unknown or of the wrong type. Correct those that the message names.
 
     Attributes:
-        errors: name of the parameter -> error message, without the names of the parameter and the tree.
+        errors: name of the parameter -> error message, without the names of the parameter and the definition.
     """
 
     def __init__(self, message: str, errors: Mapping[str, str] | None = None) -> None:
@@ -225,7 +225,7 @@ class InvalidParameter(TaskTreeError, ValueError):
 
 
 class InvalidDefinition(TaskTreeError, TypeError):
-    """A function can't define a tree. Change its parameters, its name or its return value as the message says."""
+    """A function can't be a definition. Change its parameters, its name or its return value as the message says."""
 
 
 class StopPropagation(Exception):

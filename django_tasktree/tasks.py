@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 @shared_task(name="django_tasktree.launch")
 def launch(name: str, params: Mapping[str, Any] | None = None, key: str | None = None) -> str:
-    """Launch a registered tree by name, for celery-beat and other programs that send messages.
+    """Launch a definition by name, for celery-beat and other programs that send messages.
 
     .. code-block:: python
 
@@ -47,7 +47,7 @@ def launch(name: str, params: Mapping[str, Any] | None = None, key: str | None =
         The ID of the run.
 
     Raises:
-        UnknownDefinition: if no tree is registered under this name in the worker.
+        UnknownDefinition: if no definition has this name in the worker.
         InvalidParameter: if parameters are missing, unknown or invalid.
     """
     return str(launch_definition(name, params, key=key).id)

@@ -1,4 +1,4 @@
-"""Checks of the functions that define trees, by their source code."""
+"""Checks of definitions, by the source code of their functions."""
 
 import ast
 import inspect
@@ -24,8 +24,8 @@ def definitions_use_supported_tasks() -> Iterator[CheckMessage]:
     for definition in all_definitions():
         for name in sorted(_unsupported_tasks(definition.function)):
             yield Warned(
-                f"The tree {definition.name!r} ({definition.place}) adds the task {name!r}, which can't take part in a "
-                "tree.",
+                f"The definition {definition.name!r} ({definition.place}) adds the task {name!r}, which can't take "
+                "part in a tree.",
                 hint="Decorate it with @task_with_callbacks, or give its decorator base=CallbackTask: docs/tasks.rst.",
                 id="django_tasktree.W006",
             )

@@ -142,13 +142,13 @@ class Definition(Generic[P]):
     def _by_name(self, args: Sequence[Any]) -> dict[str, Any]:
         names = [parameter.name for parameter in self.parameters]
         if len(args) > len(names):
-            raise TypeError(f"tree {self.name!r} takes {len(names)} parameter(s), but {len(args)} were given")
+            raise TypeError(f"definition {self.name!r} takes {len(names)} parameter(s), but {len(args)} were given")
         return dict(zip(names, args, strict=False))
 
     def _once(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
         twice = self._by_name(args).keys() & kwargs.keys()
         if twice:
-            raise TypeError(f"tree {self.name!r} got the parameter {min(twice)!r} twice")
+            raise TypeError(f"definition {self.name!r} got the parameter {min(twice)!r} twice")
         return kwargs
 
     @cached_property
@@ -205,7 +205,7 @@ class Definition(Generic[P]):
         tree = function(**params)
         if not isinstance(tree, Tree):
             raise InvalidDefinition(
-                f"{self.place}, which defines tree {self.name!r}, returned {tree!r} of type {type(tree).__qualname__}: "
+                f"{self.place}, which defines {self.name!r}, returned {tree!r} of type {type(tree).__qualname__}: "
                 "it must return a django_tasktree.TaskTree"
             )
         tree.definition, tree.params = self.name, written

@@ -11,12 +11,12 @@ from django_tasktree.exceptions import InvalidParameter
 
 
 def read_parameters(
-    tree: str, parameters: Sequence[Parameter], values: Mapping[str, Any], read: Callable[[Parameter, Any], Any]
+    definition: str, parameters: Sequence[Parameter], values: Mapping[str, Any], read: Callable[[Parameter, Any], Any]
 ) -> dict[str, Any]:
     """Return the values of all parameters of a definition. Omitted ones get their defaults.
 
     Args:
-        tree: the name of the definition.
+        definition: the name of the definition.
         parameters: its parameters.
         values: the given values, by the name of the parameter.
         read: converts a given value to the type of its parameter.
@@ -26,9 +26,9 @@ def read_parameters(
     """
     if not isinstance(values, Mapping):
         raise InvalidParameter(
-            f"the parameters of tree {tree!r} must be a dict of values by name, not {reprlib.repr(values)}", {}
+            f"the parameters of definition {definition!r} must be a dict of values by name, not {reprlib.repr(values)}", {}
         )
-    faults = _Faults(tree, parameters)
+    faults = _Faults(definition, parameters)
     faults.note_unknown(values)
     params = {}
     for parameter in parameters:
@@ -55,7 +55,7 @@ def _value(parameter: Parameter, values: Mapping[str, Any], read: Callable[[Para
 class _Faults:
     """All errors in the given parameters, collected for one exception."""
 
-    tree: str
+    definition: str
     parameters: Sequence[Parameter]
     errors: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
@@ -72,7 +72,7 @@ class _Faults:
                 hint = f"did you mean {near[0]!r}?" if near else takes
                 self.meant.update(near)
                 self.errors[name] = f"no such parameter: {hint}"
-                self.messages.append(f"tree {self.tree!r} has no parameter {name!r}: {hint}")
+                self.messages.append(f"definition {self.definition!r} has no parameter {name!r}: {hint}")
 
     def note_missing(self, name: str) -> None:
         """Add an error for a parameter that has no default and was not given."""
@@ -99,4 +99,4 @@ class _Faults:
         if not missing:
             return []
         noun = "parameter" if len(missing) == 1 else "parameters"
-        return [f"tree {self.tree!r} needs the {noun} {', '.join(map(repr, missing))}"]
+        return [f"definition {self.definition!r} needs the {noun} {', '.join(map(repr, missing))}"]

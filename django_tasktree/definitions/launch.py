@@ -25,7 +25,7 @@ def launch_definition(
         launched_by: the user who launches it.
 
     Raises:
-        UnknownDefinition: no tree is registered by this name.
+        UnknownDefinition: no definition has this name.
         InvalidParameter: parameters are missing, unknown or have invalid values.
         InvalidDefinition: the definition did not return a tree.
         KeyInUse: the key belongs to a run of another definition or other parameters.

@@ -70,7 +70,7 @@ class Registry:
         # A function of the same place is the same function, whose module was imported again.
         if known is not None and known.place != definition.place:
             raise InvalidDefinition(
-                f"two functions define tree {name!r}, {known.place} and {definition.place}: "
+                f"two functions define {name!r}, {known.place} and {definition.place}: "
                 'give one of them another name, @register_tree("…")'
             )
         self._layers[-1].definitions[name] = definition

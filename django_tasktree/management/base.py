@@ -80,7 +80,7 @@ class TreeCommand(BaseCommand):
         except Exception as exc:
             self.stderr.write("".join(traceback.format_exception(type(exc), exc, _within(definition, exc))))
             raise usage_error(
-                f"{definition.place}, which defines tree {definition.name!r}, raised {type(exc).__name__}: {exc}"
+                f"{definition.place}, which defines {definition.name!r}, raised {type(exc).__name__}: {exc}"
             ) from exc
 
 

@@ -1,4 +1,4 @@
-"""Parse the parameters of a tree from command line arguments."""
+"""Parse the parameters of a definition from command line arguments."""
 
 from collections.abc import Iterable
 from typing import Any

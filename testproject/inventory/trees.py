@@ -33,5 +33,5 @@ def _existing_directory(path: Path) -> Path:
     else:
         reason = f"{str(path)!r} is not a directory" if exists else f"there is no directory {str(path)!r}"
     if not is_directory:
-        raise InvalidParameter(f"parameter 'path' of tree 'inventory': {reason}", {"path": reason})
+        raise InvalidParameter(f"parameter 'path' of definition 'inventory': {reason}", {"path": reason})
     return top

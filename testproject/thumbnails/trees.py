@@ -19,7 +19,7 @@ def thumbnails(album: str = "", samples: int = 6) -> TaskTree:
     """
     if not album and not 1 <= samples <= 100:
         raise InvalidParameter(
-            "parameter 'samples' of tree 'thumbnails': give a number from 1 to 100",
+            "parameter 'samples' of definition 'thumbnails': give a number from 1 to 100",
             {"samples": "give a number from 1 to 100"},
         )
     name, uploaded = (album, _uploaded(album)) if album else (albums.new_name(), [])
@@ -42,5 +42,5 @@ def _uploaded(album: str) -> list[Path]:
     files = albums.files_of(album)
     if not files:
         reason = f"there is no album {album!r}, or it is empty"
-        raise InvalidParameter(f"parameter 'album' of tree 'thumbnails': {reason}", {"album": reason})
+        raise InvalidParameter(f"parameter 'album' of definition 'thumbnails': {reason}", {"album": reason})
     return files

@@ -8,7 +8,7 @@ Kind = Literal[
 
 
 class UnfitError(ValueError):
-    """A value does not fit its type. The message is the reason, without the names of the parameter and the tree."""
+    """A value does not fit its type. The message is the reason, without the names of parameter and definition."""
 
 
 class Codec(Protocol):

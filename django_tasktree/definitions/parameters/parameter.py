@@ -31,7 +31,7 @@ class Parameter:
         name: its name in the signature.
         annotation: its type, resolved and without ``None``.
         kind: which of the supported types it is.
-        tree: the name of the definition, for messages.
+        definition: the name of the definition, for messages.
         optional: whether ``None`` is allowed.
         required: whether it has no default.
         default: the default in the signature.
@@ -43,7 +43,7 @@ class Parameter:
     name: str
     annotation: Any
     kind: Kind
-    tree: str
+    definition: str
     optional: bool = False
     required: bool = True
     default: Any = field(default=None, hash=False)
@@ -78,7 +78,7 @@ class Parameter:
             InvalidParameter: a text in it has characters that can't be stored.
         """
         try:
-            check_json(f"parameter {self.name!r} of tree {self.tree!r}", self.to_json(value))
+            check_json(f"parameter {self.name!r} of definition {self.definition!r}", self.to_json(value))
         except InvalidText as invalid:
             raise InvalidParameter(str(invalid), {self.name: str(invalid)}) from invalid
 
@@ -108,11 +108,11 @@ class Parameter:
         return SCALARS[self.kind]
 
     def _named(self, read: Callable[[Any], Any], value: Any) -> Any:
-        """Call a function; turn UnfitError into InvalidParameter with the names of the parameter and the tree."""
+        """Call a function; turn UnfitError into InvalidParameter with the names of the parameter and the definition."""
         try:
             return read(value)
         except UnfitError as unfit:
-            message = f"parameter {self.name!r} of tree {self.tree!r}: {unfit}"
+            message = f"parameter {self.name!r} of definition {self.definition!r}: {unfit}"
             raise InvalidParameter(message, {self.name: str(unfit)}) from unfit
 
     def read_unnamed(self, text: str) -> Any:

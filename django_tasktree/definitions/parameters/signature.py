@@ -25,7 +25,7 @@ def parameters_of(function: Callable[..., Any], definition_name: str) -> tuple[P
 
     Args:
         function: the function that builds the tree; its parameters are passed by keyword.
-        definition_name: the name of the tree, for messages.
+        definition_name: the name of the definition, for messages.
 
     Raises:
         InvalidDefinition: a parameter can't be passed by keyword, its type is not supported or can't be resolved, or
@@ -40,7 +40,7 @@ class _Signature:
     """Convert the parameters in the signature of a function."""
 
     function: Callable[..., Any]
-    tree: str
+    definition: str
 
     def parameter(self, source: inspect.Parameter) -> Parameter:
         """Return one parameter; InvalidDefinition: it can't be used."""
@@ -57,9 +57,11 @@ class _Signature:
         return parameter
 
     def refuse(self, name: str, reason: str, cause: Exception | None = None) -> NoReturn:
-        """Raise InvalidDefinition with the names of the parameter, the function and the tree."""
+        """Raise InvalidDefinition with the names of the parameter, the function and the definition."""
         place = f"{self.function.__module__}.{self.function.__qualname__}"
-        raise InvalidDefinition(f"parameter {name!r} of {place}, which defines tree {self.tree!r}: {reason}") from cause
+        raise InvalidDefinition(
+            f"parameter {name!r} of {place}, which defines {self.definition!r}: {reason}"
+        ) from cause
 
     def _check_passing(self, source: inspect.Parameter) -> None:
         if source.kind in (source.VAR_POSITIONAL, source.VAR_KEYWORD):
@@ -81,7 +83,7 @@ class _Signature:
 
     def _typed(self, name: str, annotation: Any) -> Parameter | None:
         """Return a parameter of this type; None if the type is not supported."""
-        plain = Parameter(name, annotation, "text", self.tree)
+        plain = Parameter(name, annotation, "text", self.definition)
         origin = typing.get_origin(annotation)
         if origin is Literal:
             return _literal_parameter(plain)

@@ -1,4 +1,4 @@
-"""``manage.py run_tasktree``: launch a registered tree and follow it."""
+"""``manage.py run_tasktree``: launch a definition and follow the run."""
 
 import os
 from collections.abc import Sequence
@@ -30,23 +30,23 @@ GRACE = 10
 
 
 class Command(TreeCommand):
-    """Launch a tree by its name, show its progress, and exit with a code that says how it ended."""
+    """Launch a definition, show the progress of the run, and exit with a code that says how it ended."""
 
     help = (
-        "Launch a registered tree and follow it until it ends. Exit codes: 0: it succeeded; 1: it failed, had not "
+        "Launch a definition and follow the run until it ends. Exit codes: 0: it succeeded; 1: it failed, had not "
         "ended in time, or the worker did not start; 2: wrong usage; 130: Ctrl-C, the run continues."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
-        parser.add_argument("name", nargs="?", help="the name under which the tree is registered")
-        parser.add_argument("--list", action="store_true", help="list the registered trees and their parameters")
+        parser.add_argument("name", nargs="?", help="the name of the definition")
+        parser.add_argument("--list", action="store_true", help="list all definitions and their parameters")
         parser.add_argument(
             "--param",
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help="a parameter of the tree; may be repeated",
+            help="a parameter of the definition; may be repeated",
         )
         parser.add_argument(
             "--params-json", metavar="JSON", help="parameters as a JSON object; --param takes precedence"
@@ -80,7 +80,7 @@ class Command(TreeCommand):
                 self.stdout.write(line)
             return
         if not options["name"]:
-            raise usage_error("the name of the tree is missing: give it, or use --list to see the registered trees")
+            raise usage_error("the name of the definition is missing: give it, or use --list to see all definitions")
         if options["no_wait"] and options["worker"]:
             raise usage_error("--no-wait and --worker exclude each other: the worker would stop with the command")
         with usage_errors():
@@ -165,7 +165,7 @@ class Command(TreeCommand):
 
 
 def _param_hint(name: str | None, rest: Sequence[str]) -> str:
-    """Return the message for unknown options that are parameters of the tree; empty if none of them is."""
+    """Return the message for unknown options that are parameters of the definition; empty if none of them is."""
     names = {
         parameter.name
         for definition in all_definitions()

@@ -5,7 +5,7 @@ from typing import Any
 
 from django_tasktree.definitions.definition import Definition
 
-_NONE = """No tree is registered. In trees.py of an installed app, decorate a function that returns a TaskTree:
+_NONE = """No definition is registered. In trees.py of an installed app, decorate a function that returns a TaskTree:
 
     from django_tasktree import TaskTree, register_tree
 
@@ -17,7 +17,7 @@ _NONE = """No tree is registered. In trees.py of an installed app, decorate a fu
 
 
 def definition_lines(definitions: Sequence[Definition[Any]]) -> Iterator[str]:
-    """Yield the name, summary and parameters of each tree; if there is none, how to register one."""
+    """Yield the name, summary and parameters of each definition; if there is none, how to register one."""
     if not definitions:
         yield _NONE
     for definition in definitions:

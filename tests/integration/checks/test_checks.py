@@ -243,7 +243,7 @@ def test_w006_definitions_with_unsupported_tasks():
     register_tree(of_unsupported_tasks)
     message = found()["W006"]
     assert isinstance(message, Warned)
-    assert "The tree 'of-unsupported-tasks' (" in message.msg
+    assert "The definition 'of-unsupported-tasks' (" in message.msg
     assert "unsupported'" in message.msg
 
 

@@ -160,7 +160,7 @@ def test_a_row_that_fails_does_not_stop_the_others(world, failed, monkeypatch):
     world.deliver_all("w")
     found = summary_of(result)
     assert (found["done"], found["refused"]) == (3, 2)
-    assert found["reasons"][str(failed[1].id)].startswith("no tree is registered as 'gone'")
+    assert found["reasons"][str(failed[1].id)].startswith("no definition is registered as 'gone'")
     assert found["reasons"][str(failed[2].id)] == "ZeroDivisionError: raised by a definition"
 
 

@@ -68,7 +68,7 @@ TEXTS = {
     "exchange": (lambda text: launched(exchange=text), "the option exchange"),
     "routing key": (lambda text: launched(routing_key=text), "the option routing_key"),
     "shadow": (lambda text: launched(shadow=text), "the option shadow"),
-    "parameter": (lambda text: launch_definition("say", {"word": text}), "parameter 'word' of tree 'say'"),
+    "parameter": (lambda text: launch_definition("say", {"word": text}), "parameter 'word' of definition 'say'"),
     "definition": (lambda text: register_tree(text)(lambda: None), "the name of the definition"),
 }
 
@@ -198,7 +198,7 @@ def command(*args):
 @pytest.mark.parametrize("text", [*UNSTORABLE.values(), LONG], ids=["nul", "surrogate", "long"])
 def test_commands_exit_with_status_2(database, text):
     assert "--key" in command("run_tasktree", "say", "--key", text)
-    assert "no tree is registered" in command("run_tasktree", text)
+    assert "no definition is registered" in command("run_tasktree", text)
     assert command("run_tasktree", "say", "--param", f"{text}=1")
     assert command("tasktree", "show", text)
     assert command("tasktree", "pause", text, "--yes")

@@ -109,7 +109,7 @@ def test_options_of_every_command_may_follow_the_subcommand(manage, option):
     [
         (
             "returns",
-            "CommandError: __main__.returns, which defines tree 'returns', returned 'a tree' of type str: it must",
+            "CommandError: __main__.returns, which defines 'returns', returned 'a tree' of type str: it must",
         ),
         ("unstorable", "CommandError: the argument 'value' of task 'takes' can't be stored: it is a set: pass a list"),
         ("refuses", "CommandError: a node has no option 'queu'; did you mean 'queue'"),
@@ -132,7 +132,7 @@ def test_an_error_inside_a_definition_has_its_traceback(manage):
     assert lines[0] == "Traceback (most recent call last):"
     assert lines[-2:] == [
         "KeyError: 'no such day'",
-        "CommandError: __main__.raises, which defines tree 'raises', raised KeyError: 'no such day'",
+        "CommandError: __main__.raises, which defines 'raises', raised KeyError: 'no such day'",
     ]
     # The traceback begins at the definition: the frames above it are not the user's.
     assert "django_tasktree" not in "".join(lines[:-1])

@@ -197,8 +197,8 @@ def test_the_embedded_worker_runs_the_tree(monkeypatch):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ((), "the name of the tree is missing"),
-        (("god",), "no tree is registered as 'god': did you mean 'good'"),
+        ((), "the name of the definition is missing"),
+        (("god",), "no definition is registered as 'god': did you mean 'good'"),
         (("good", "--param", "wrod=x"), "did you mean 'word'"),
         (("good", "--param", "times=x"), "'x' is not a whole number"),
         (("good", "--params-json", "{"), "--params-json is not valid JSON"),

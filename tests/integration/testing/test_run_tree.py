@@ -354,7 +354,7 @@ def test_a_definition_replaces_that_of_the_project():
 
 def test_two_definitions_with_one_name_are_refused():
     before = names()
-    with pytest.raises(InvalidDefinition, match="two functions define tree 'hello'"), registered(hello, Hello.hello):
+    with pytest.raises(InvalidDefinition, match="two functions define 'hello'"), registered(hello, Hello.hello):
         pass
     assert names() == before
 

@@ -60,5 +60,5 @@ def reason(call: Callable[[Any], Any], value: Any) -> str:
     """Return the message of the InvalidParameter that the call raises, without the names of parameter and tree."""
     with pytest.raises(InvalidParameter) as caught:
         call(value)
-    assert str(caught.value) == f"parameter 'value' of tree 'demo': {caught.value.errors['value']}"
+    assert str(caught.value) == f"parameter 'value' of definition 'demo': {caught.value.errors['value']}"
     return caught.value.errors["value"]

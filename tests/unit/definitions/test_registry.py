@@ -146,7 +146,7 @@ class TestCalling:
     @pytest.mark.parametrize(
         ("args", "kwargs", "error", "text"),
         [
-            ((), {}, InvalidParameter, "tree 'nightly-report' needs the parameter 'day'"),
+            ((), {}, InvalidParameter, "definition 'nightly-report' needs the parameter 'day'"),
             (("soon",), {}, InvalidParameter, "'soon' is not a date"),
             ((), {"dya": 1, "day": "2026-05-01"}, InvalidParameter, "did you mean 'day'"),
             ((1, 2, 3, 4), {}, TypeError, r"takes 3 parameter\(s\), but 4 were given"),
@@ -225,7 +225,7 @@ class TestAutodiscover:
     def test_every_signature_is_checked(self, tmp_path: Path) -> None:
         self.write_trees(tmp_path, "@register_tree", "def broken(*names: str): ...")
 
-        with pytest.raises(InvalidDefinition, match=r"orchard\.trees\.broken, which defines tree 'broken'"):
+        with pytest.raises(InvalidDefinition, match=r"orchard\.trees\.broken, which defines 'broken'"):
             autodiscover()
 
 
@@ -256,11 +256,11 @@ class TestParams:
         with pytest.raises(InvalidParameter) as caught:
             definition.parse_params({"day": "2026-01-31", "ful": "yes"})
 
-        assert str(caught.value) == ("tree 'nightly-report' has no parameter 'ful': did you mean 'full'?")
+        assert str(caught.value) == ("definition 'nightly-report' has no parameter 'ful': did you mean 'full'?")
         assert caught.value.errors == {"ful": "no such parameter: did you mean 'full'?"}
 
     def test_an_unknown_parameter_without_a_similar_name(self) -> None:
-        with pytest.raises(InvalidParameter, match="tree 'weekly-report' has no parameter 'x': it takes none"):
+        with pytest.raises(InvalidParameter, match="definition 'weekly-report' has no parameter 'x': it takes none"):
             Registry().add(weekly_report).clean_params({"x": 1})
 
     def test_all_missing_parameters_are_reported_together(self) -> None:
@@ -269,7 +269,7 @@ class TestParams:
         with pytest.raises(InvalidParameter) as caught:
             definition.parse_params({})
 
-        assert str(caught.value) == "tree 'demo' needs the parameters 'a', 'b'"
+        assert str(caught.value) == "definition 'demo' needs the parameters 'a', 'b'"
         assert caught.value.errors == {"a": "required, but not given", "b": "required, but not given"}
 
     def test_all_errors_are_reported_together(self, definition: Definition) -> None:
@@ -279,16 +279,16 @@ class TestParams:
         assert set(caught.value.errors) == {"day", "pages", "full", "dya"}
         message = str(caught.value)
         # The misspelt 'dya' explains why 'day' is missing.
-        assert message.startswith("tree 'nightly-report' has no parameter 'dya': did you mean 'day'?; ")
+        assert message.startswith("definition 'nightly-report' has no parameter 'dya': did you mean 'day'?; ")
         assert "needs the parameter" not in message
-        assert "parameter 'pages' of tree 'nightly-report': item 2: 'x' is not a whole number" in message
-        assert "parameter 'full' of tree 'nightly-report': 'maybe' is not a truth value" in message
+        assert "parameter 'pages' of definition 'nightly-report': item 2: 'x' is not a whole number" in message
+        assert "parameter 'full' of definition 'nightly-report': 'maybe' is not a truth value" in message
 
     def test_a_misspelt_name_is_reported_once(self, definition: Definition) -> None:
         with pytest.raises(InvalidParameter) as caught:
             definition.parse_params({"dya": "2026-01-31"})
 
-        assert str(caught.value) == "tree 'nightly-report' has no parameter 'dya': did you mean 'day'?"
+        assert str(caught.value) == "definition 'nightly-report' has no parameter 'dya': did you mean 'day'?"
 
     def test_the_signature_is_read_once(self, definition: Definition) -> None:
         assert definition.parameters is definition.parameters
@@ -310,7 +310,7 @@ class TestBuild:
         definition = Registry().add(lambda: returned, "demo")
 
         with pytest.raises(
-            InvalidDefinition, match=r"tree 'demo', returned .* it must return a django_tasktree.TaskTree"
+            InvalidDefinition, match=r"which defines 'demo', returned .* it must return a django_tasktree.TaskTree"
         ):
             definition.build()
 
