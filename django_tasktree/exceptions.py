@@ -148,7 +148,7 @@ class NotPossible(TaskTreeError):
 
     Args:
         text: a sentence with placeholders such as ``%(run)s``. Pages show its translation.
-        **parts: the values of the placeholders: keys of runs and nodes, states, numbers or texts.
+        **parts: the values of the placeholders: IDs of runs and nodes, states, numbers or texts.
 
     Attributes:
         text: as above.
@@ -194,11 +194,11 @@ class UnknownDefinition(TaskTreeError, LookupError):
 
 
 class KeyInUse(TaskTreeError, ValueError):
-    """The key of a launch belongs to a run of another tree. Use another key."""
+    """The launch key belongs to a run of another tree. Use another key."""
 
     @classmethod
     def of(cls, key: str, run_id: UUID, existing: str, wanted: str) -> "KeyInUse":
-        """Return the error for a key.
+        """Return the error for a launch key.
 
         Args:
             key: the key.

@@ -103,7 +103,7 @@ INITIAL_STATES: dict[type[NodeState] | type[RunState], frozenset[NodeState] | fr
     RunState: frozenset({_R.DRAFT, _R.STARTED}),
 }
 
-#: States in which a node waits for a worker: a message with its current task id may claim it.
+#: States in which a node waits for a worker: a message with its current task ID may claim it.
 CLAIMABLE = frozenset({_N.QUEUED, _N.RETRY})
 #: States in which a node has a message on its way or a running task function.
 ACTIVE = frozenset({_N.QUEUED, _N.STARTED, _N.RETRY})

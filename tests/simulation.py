@@ -27,7 +27,7 @@ from tests.services import Service
 MEMORY = Service("memory", "memory://", "")
 #: More than any interval or timeout of the app.
 LONG = timedelta(hours=3)
-#: The key of a worker whose heartbeat never stops and that does nothing else.
+#: The ID of a worker whose heartbeat never stops and that does nothing else.
 WITNESS = UUID(int=1)
 
 

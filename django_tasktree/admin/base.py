@@ -225,10 +225,10 @@ class ReadOnlyAdmin(Admin):
         return HttpResponseRedirect(f"{self.address('change', self.key_of(object_id))}#history")
 
     def key_of(self, text: str) -> UUID:
-        """Return the key of a row that a URL names.
+        """Return the ID of a row that a URL names.
 
         Args:
-            text: the key, quoted as in the URLs of Django's admin.
+            text: the ID, quoted as in the URLs of Django's admin.
 
         Raises:
             Http404: it is not a UUID.
@@ -239,10 +239,10 @@ class ReadOnlyAdmin(Admin):
         return key
 
     def response_action(self, request: HttpRequest, queryset: Any, *args: Any, **kwargs: Any) -> HttpResponse | None:
-        """Run the action of the list, after a check that all selected keys are UUIDs.
+        """Run the action of the list, after a check that all selected IDs are UUIDs.
 
         Raises:
-            BadRequest: a selected key is not a UUID.
+            BadRequest: a selected ID is not a UUID.
         """
         chosen = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
         if not all(map(as_uuid, chosen)):

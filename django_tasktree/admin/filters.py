@@ -67,12 +67,12 @@ class LauncherFilter(admin.SimpleListFilter):
             return queryset.filter(launched_by=None)
         key = _key_of_user(value)
         if key is None:
-            raise IncorrectLookupParameters(f"{value!r} is not the key of a user")
+            raise IncorrectLookupParameters(f"{value!r} is not the ID of a user")
         return queryset.filter(launched_by=key)
 
 
 def _key_of_user(text: str) -> Any:
-    """Return the key of a user that a URL names; None if the text is not a valid key."""
+    """Return the ID of a user that a URL names; None if the text is not a valid ID."""
     field: Any = get_user_model()._meta.pk
     try:
         key = field.to_python(text)
@@ -106,5 +106,5 @@ class RunFilter(admin.SimpleListFilter):
             return queryset
         run_id = as_uuid(value)
         if run_id is None:
-            raise IncorrectLookupParameters(f"{value!r} is not the key of a run")
+            raise IncorrectLookupParameters(f"{value!r} is not the ID of a run")
         return queryset.filter(run_id=run_id)

@@ -120,11 +120,11 @@ class TreeRunAdmin(ReadOnlyAdmin):
         return RunList
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        """Search by ID of a run, node or task if the term is a UUID, otherwise by name and key."""
+        """Search by ID of a run, node or task if the term is a UUID, otherwise by name and launch key."""
         run_id = as_uuid(search_term)
         if run_id is not None:
             nodes = NodeRun.objects.filter(Q(id=run_id) | Q(task_id=run_id)).values_list("run_id", flat=True)
-            # The key of a launch may look like a UUID, too.
+            # A launch key may look like a UUID, too.
             return queryset.filter(Q(id=run_id) | Q(key=search_term.strip()) | Q(id__in=list(nodes[:1]))), False
         return super().get_search_results(request, queryset, search_term)
 

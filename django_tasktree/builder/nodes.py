@@ -33,7 +33,7 @@ class NodeParent:
     def outcomes(self) -> Output[list[dict[str, Any]]]:
         """A reference to the outcomes of the children in order, without gather nodes, for a task that handles failures.
 
-        Each outcome is a dict: ``node`` (the key), ``task``, ``args`` and ``kwargs`` (with outputs as text), ``state``
+        Each outcome is a dict: ``node`` (the ID), ``task``, ``args`` and ``kwargs`` (with outputs as text), ``state``
         (``"SUCCESS"``, ``"FAILURE"``, …), ``result`` (None unless the child succeeded) and ``error`` (None, or a dict
         with ``type`` and ``message``).
         """

@@ -56,7 +56,7 @@ def plan_nodes(root: NodeParent, place: Placement) -> TreePlan:
         ImproperlyConfigured: a task is atomic on another database than that of the nodes.
     """
     plan = TreePlan(keys={root: place.parent_id or place.run_id})
-    # Assign all keys first: a reference may point to a node that comes later.
+    # Assign all IDs first: a reference may point to a node that comes later.
     placed = list(_assign(root, place, plan.keys))
     compiler = _Compiler(root, plan.keys)
     plan.specs = [compiler.spec(node, placement) for node, placement in placed]
@@ -74,7 +74,7 @@ def plan_run(tree: NodeParent, run_spec: RunSpec) -> TreePlan:
 
 
 def _assign(root: NodeParent, place: Placement, keys: dict[Hashable, UUID]) -> Iterator[tuple[TaskTreeNode, Placement]]:
-    """Assign a key to each node; yield it with its placement, level by level, so parents come before children."""
+    """Assign an ID to each node; yield it with its placement, level by level, so parents come before children."""
     parents: deque[tuple[NodeParent, Placement]] = deque([(root, place)])
     while parents:
         parent, under = parents.popleft()

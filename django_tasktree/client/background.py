@@ -36,7 +36,7 @@ class BulkSummary(TypedDict):
         missing: number of rows that no longer existed.
         left: number of rows that were not handled because their node failed, or was revoked or skipped.
         nodes: number of nodes that were affected.
-        reasons: the first 20 reasons, by the key of the row that was refused.
+        reasons: the first 20 reasons, by the ID of the row that was refused.
     """
 
     done: int

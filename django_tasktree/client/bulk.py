@@ -36,9 +36,9 @@ class BulkOutcome:
     """The outcome of an action on many runs or nodes.
 
     Attributes:
-        done: the effect on each run or node on which the action was carried out, by its key.
-        refused: the reason why the action was not possible, by the key of the run or node.
-        missing: the keys of rows that were deleted before they were handled.
+        done: the effect on each run or node on which the action was carried out, by its ID.
+        refused: the reason why the action was not possible, by the ID of the run or node.
+        missing: the IDs of rows that were deleted before they were handled.
     """
 
     done: dict[UUID, Effect] = field(default_factory=dict)
@@ -133,7 +133,7 @@ class Bulk:
     def in_background(self, action: str, *, by: Any = None, name: str = "", **options: Any) -> TreeResult:
         """Launch a run whose nodes carry out the action, 200 rows each; its pages show the progress.
 
-        The keys are read now, so rows that match the queryset only later are not handled. Each row is handled once,
+        The IDs are read now, so rows that match the queryset only later are not handled. Each row is handled once,
         even if a worker is lost meanwhile. The run can be paused, revoked and retried like any other run. The result of
         its last node contains the numbers of rows, and the first reasons of refusals.
 
@@ -209,7 +209,7 @@ class Bulk:
     def _each(self, action: str, act: Callable[[Any], Effect]) -> BulkOutcome:
         _check_exists(self._queryset.model, action)
         outcome = BulkOutcome()
-        # Read all keys first: the action on one row may change which other rows the queryset returns.
+        # Read all IDs first: the action on one row may change which other rows the queryset returns.
         for key in self._keys():
             self._act_on_one(key, act, outcome)
         return outcome
@@ -231,11 +231,11 @@ def retry_leaves(keys: Sequence[UUID], by: Any = None) -> dict[UUID, Effect]:
     Nodes are handled in batches, with one transaction for the nodes of a run in a batch.
 
     Args:
-        keys: the keys of nodes, possibly of several runs.
+        keys: the IDs of nodes, possibly of several runs.
         by: the user, or a text that names the program or person.
 
     Returns:
-        The effect on each node that was retried, by its key. All other nodes are unchanged.
+        The effect on each node that was retried, by its ID. All other nodes are unchanged.
     """
     done: dict[UUID, Effect] = {}
     for batch in in_chunks(list(keys), AT_A_TIME):

@@ -55,7 +55,7 @@ def errback(callback: dict[str, Any], body: int | None = None) -> Any:
     """Call an errback with the arguments that Celery would pass, and return its result.
 
     The rules are those of ``celery.backends.base``: an immutable signature is called without further arguments, a task
-    that takes more than one argument with the request, the exception and the traceback, and any other with the task id.
+    that takes more than one argument with the request, the exception and the traceback, and any other with the task ID.
 
     Args:
         callback: the signature of the errback.

@@ -24,7 +24,7 @@ class ControlMixin:
     """
 
     def _target(self) -> tuple[UUID, UUID | None]:
-        """Return the key of the run, and that of the node in it (None for the run as a whole)."""
+        """Return the ID of the run, and that of the node in it (None for the run as a whole)."""
         raise NotImplementedError
 
     def _handle(self, node_id: UUID) -> "NodeResult[Any]":

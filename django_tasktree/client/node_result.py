@@ -31,8 +31,8 @@ class NodeGroup:
     It can be iterated, and has a length.
 
     Attributes:
-        run_id: the key of the run.
-        parent_id: the key of the parent; None for the root nodes.
+        run_id: the ID of the run.
+        parent_id: the ID of the parent; None for the root nodes.
     """
 
     def __init__(self, run_id: UUID | str, parent_id: UUID | str | None) -> None:
@@ -112,11 +112,11 @@ class NodeResult(ControlMixin, Generic[R_co]):
     """The :term:`handle` of a :term:`node`. ``NodeResult(node_id)`` makes one in any process, at any time.
 
     Args:
-        id: the key of the ``NodeRun``.
+        id: the ID of the ``NodeRun``.
         row: its row, if it was read already.
 
     Attributes:
-        id: the key of the ``NodeRun``.
+        id: the ID of the ``NodeRun``.
 
     Raises:
         ValueError: the ID is not a UUID.
@@ -233,7 +233,7 @@ class NodeResult(ControlMixin, Generic[R_co]):
 
     @property
     def task_id(self) -> str:
-        """Celery's task id of the last attempt."""
+        """Celery's task ID of the last attempt."""
         return str(self.node.task_id)
 
     @property

@@ -79,7 +79,7 @@ class TaskTree(Tree):
             countdown: the start time in seconds from now, instead of ``eta``.
             deadline: a time, or a duration from now. A run that has not ended by then is stopped with FAILURE: nodes
                 that have not started are revoked; running tasks may finish.
-            copy_of: the key of the run that this one repeats.
+            copy_of: the ID of the run that this one repeats.
             run_id: the ID of the new run, which must not exist yet; by default a generated one.
 
         Returns:

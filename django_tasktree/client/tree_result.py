@@ -35,11 +35,11 @@ class TreeResult(ControlMixin, NodeGroup):
         TreeResult(run.id).progress()
 
     Args:
-        id: the key of the ``TreeRun``.
-        keys: the keys of the nodes that were built.
+        id: the ID of the ``TreeRun``.
+        keys: the IDs of the nodes that were built.
 
     Attributes:
-        id: the key of the ``TreeRun``.
+        id: the ID of the ``TreeRun``.
 
     Raises:
         ValueError: the ID is not a UUID.

@@ -39,7 +39,7 @@ class Done:
 
     Attributes:
         effect: the numbers of nodes that were affected.
-        copy_id: the key of the new run, if the action has launched one.
+        copy_id: the ID of the new run, if the action has launched one.
     """
 
     effect: Effect

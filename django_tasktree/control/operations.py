@@ -277,7 +277,7 @@ def add_nodes(run_id: UUID, built: NodeParent, node_id: UUID | None = None, by: 
         by: the user, or a text that names the program or person.
 
     Returns:
-        The key of each node, by the ``TaskTreeNode`` that was built.
+        The ID of each node, by the ``TaskTreeNode`` that was built.
 
     Raises:
         NotPossible: nothing below the parent would ever run.
@@ -352,7 +352,7 @@ def delete(run_id: UUID) -> Effect:
 
 
 def run_of(node_id: UUID) -> UUID:
-    """Return the key of a node's run.
+    """Return the ID of a node's run.
 
     Raises:
         RunNotFound: there is no such node.
@@ -364,7 +364,7 @@ def run_of(node_id: UUID) -> UUID:
 
 
 def _referred_to(built: NodeParent) -> set[UUID]:
-    """Return the keys of stored nodes whose outputs are arguments of the nodes that were built."""
+    """Return the IDs of stored nodes whose outputs are arguments of the nodes that were built."""
     found: set[UUID] = set()
     stack = list(built.children)
     while stack:

@@ -35,7 +35,7 @@ def launch_tree(tree: NodeParent, run_spec: RunSpec) -> tuple[UUID, dict[object,
         run_spec: the run.
 
     Returns:
-        The key of the run, and the key of each node of the tree. The latter are empty if a run with the same
+        The ID of the run, and the ID of each node of the tree. The latter are empty if a run with the same
         ``run_spec.key`` existed already.
 
     Raises:

@@ -14,10 +14,10 @@ _COLUMNS = [field.name for field in fields(NodeSpec)]
 
 
 def is_stored(spec: RunSpec, specs: Sequence[NodeSpec]) -> bool:
-    """Return whether a stored draft already has these options and nodes, apart from the keys of the nodes.
+    """Return whether a stored draft already has these options and nodes, apart from the IDs of the nodes.
 
     Args:
-        spec: the options of the run, with the key of the draft.
+        spec: the options of the run, with the ID of the draft.
         specs: the nodes.
     """
     rules = {"name": spec.name, "on_failure": spec.on_failure, "max_active": spec.max_active, "definition": ""}
@@ -28,7 +28,7 @@ def is_stored(spec: RunSpec, specs: Sequence[NodeSpec]) -> bool:
 
 
 def _shape(rows: Iterable[Any]) -> list[list[str]]:
-    """Return the columns of nodes as texts, with numbers instead of the nodes' keys."""
+    """Return the columns of nodes as texts, with numbers instead of the nodes' IDs."""
     rows = list(rows)
     numbers = {row.id.hex: f"#{number}" for number, row in enumerate(rows)}
     return [[_numbered(getattr(row, column), numbers) for column in _COLUMNS] for row in rows]

@@ -1,1 +1,1 @@
-"""Conversions between Python values and their stored form: keys, times, texts, JSON, errors, references."""
+"""Conversions between Python values and their stored form: IDs, times, texts, JSON, errors, references."""

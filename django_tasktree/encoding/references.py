@@ -22,7 +22,7 @@ class Reference:
     """A reference to the result of a stored node, or to the results of its children.
 
     Attributes:
-        node: the key of the node, or of the run, whose children are the root nodes.
+        node: the ID of the node, or of the run, whose children are the root nodes.
         kind: ``output`` (the node's result), ``outputs`` (its children's results, in order), ``outcomes`` (their
             states, results and errors) or ``subtree_outputs`` (for each child the results of its gather nodes, or its
             own result if it has none).
@@ -34,7 +34,7 @@ class Reference:
     path: tuple[Step, ...] = ()
 
     def __str__(self) -> str:
-        """Return the kind and the path, without the key of the node: ``output['total']``."""
+        """Return the kind and the path, without the ID of the node: ``output['total']``."""
         return f"{self.kind}{''.join(f'[{step!r}]' for step in self.path)}"
 
     def pick(self, value: Any) -> Any:
@@ -115,7 +115,7 @@ def bound(output: Output[Any], key: UUID) -> Reference:
 
     Args:
         output: the output of a node that is being built.
-        key: the key of the stored node, or of the run.
+        key: the ID of the stored node, or of the run.
     """
     return Reference(key, output._kind, output._path)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from django_tasktree.exceptions import InvalidText
 
-#: The length of the columns that hold the name, the key and the definition of a run.
+#: The length of the columns that hold the name, the launch key and the definition of a run.
 NAME_LENGTH = 200
 #: The length of the columns that hold names of tasks, workers, actors and types of errors.
 LONG_NAME_LENGTH = 255

@@ -32,7 +32,7 @@ class WorkerSpec:
     """The values that a worker writes to its row.
 
     Attributes:
-        holds: the task ids of the messages that the worker has received and not completed.
+        holds: the task IDs of the messages that the worker has received and not completed.
     """
 
     id: UUID
@@ -137,7 +137,7 @@ class Holdings:
     """The messages that recently seen workers hold.
 
     Attributes:
-        task_ids: the task ids of the messages that they have received and not completed.
+        task_ids: the task IDs of the messages that they have received and not completed.
         oldest_heartbeat: the time at which the last of them has recorded its messages, as an instant; None if no
             worker was seen recently.
     """
@@ -160,7 +160,7 @@ def holdings(now: datetime) -> Holdings:
 
 
 def not_lost(now: datetime) -> set[UUID]:
-    """Return the keys of the workers that must not be considered lost.
+    """Return the IDs of the workers that must not be considered lost.
 
     A worker is lost if another worker had heartbeats without a gap for ``WORKER_LOST_AFTER`` seconds after its last
     one. A worker whose last heartbeat is more than ``WORKER_LOST_AFTER`` seconds in the future is lost too: the
@@ -195,7 +195,7 @@ def forget(now: datetime) -> int:
 
 
 def _seen() -> list[tuple[UUID, datetime, datetime]]:
-    """Return the key, the last heartbeat and the start of the series of each worker; both times are instants."""
+    """Return the ID, the last heartbeat and the start of the series of each worker; both times are instants."""
     rows = workers().values_list("id", "last_seen", "beating_since")
     return [(key, times.instant(last_seen), times.instant(since)) for key, last_seen, since in rows]
 

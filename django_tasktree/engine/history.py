@@ -22,7 +22,7 @@ class InBackground:
     Attributes:
         user: the user, or a text.
         node_id: the node; a later attempt at it does not repeat the actions of earlier ones.
-        task_id: the task id of the current attempt.
+        task_id: the task ID of the current attempt.
     """
 
     user: Any
@@ -59,11 +59,11 @@ def asked_before(node_id: UUID, keys: Collection[UUID], *, of_nodes: bool) -> di
 
     Args:
         node_id: the node in the background.
-        keys: the keys of the runs or nodes.
-        of_nodes: whether these are keys of nodes.
+        keys: the IDs of the runs or nodes.
+        of_nodes: whether these are IDs of nodes.
 
     Returns:
-        Key -> the number of nodes that the action changed.
+        ID -> the number of nodes that the action changed.
     """
     entries = HistoryEntry.objects.using(write_alias()).filter(cause=node_id, state_before="")
     moved = dict(entries.values_list("node_id" if of_nodes else "run_id", "nodes"))

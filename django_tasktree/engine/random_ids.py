@@ -1,4 +1,4 @@
-"""Random ids that the database generates, so that rows get new ids without being read."""
+"""Random IDs that the database generates, so that rows get new IDs without being read."""
 
 from typing import Any
 

@@ -30,12 +30,12 @@ def stop_scope(key: UUID, on_failure: str, above: UUID | None) -> UUID | None:
     """Return the run or node that is stopped by the failure of a node, or of a root node of a run.
 
     Args:
-        key: the key of the node or run.
+        key: the ID of the node or run.
         on_failure: its ``on_failure``.
         above: the stop scope of the parent; None for a run.
 
     Returns:
-        The key of the run or node; None if a failure stops nothing.
+        The ID of the run or node; None if a failure stops nothing.
     """
     return above or (key if on_failure == OnFailure.STOP else None)
 
@@ -44,7 +44,7 @@ def limit_scope_below(key: UUID, max_active: int | None, own: UUID | None) -> UU
     """Return the run or node towards whose limit the children of a node, or the root nodes of a run, count.
 
     Args:
-        key: the key of the node or run.
+        key: the ID of the node or run.
         max_active: its limit: the number of nodes that may be active at the same time; None for no limit.
         own: the run or node towards whose limit the node itself counts; None for a run.
     """

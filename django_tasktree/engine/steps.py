@@ -27,8 +27,8 @@ class Steps:
         """Apply a function to nodes, ``BATCH_SIZE`` at a time.
 
         Args:
-            keys: the keys of the nodes.
-            act: called with the keys of a batch; returns the number of changed nodes. It must be safe to repeat.
+            keys: the IDs of the nodes.
+            act: called with the IDs of a batch; returns the number of changed nodes. It must be safe to repeat.
             left: the condition of nodes that are not done yet, if an earlier process may have done some.
 
         Returns:

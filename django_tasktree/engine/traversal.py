@@ -1,4 +1,4 @@
-"""Walk down or up the tree, hundreds of levels per query, and read only the keys of the nodes."""
+"""Walk down or up the tree, hundreds of levels per query, and read only the IDs of the nodes."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
@@ -34,7 +34,7 @@ _UP = """
 
 
 def subtree(run_id: UUID, top: UUID) -> Iterator[UUID]:
-    """Yield the keys of a node and of all nodes below it, parents before children.
+    """Yield the IDs of a node and of all nodes below it, parents before children.
 
     Args:
         run_id: the run.
@@ -70,10 +70,10 @@ def is_larger(run_id: UUID, tops: Iterable[UUID], number: int) -> bool:
 
 
 def ancestors(run_id: UUID, parents: Iterable[UUID]) -> set[UUID]:
-    """Return the keys of some nodes and of all their ancestors.
+    """Return the IDs of some nodes and of all their ancestors.
 
     A query reads a node once for each distance from which it is reached. To keep the number of rows proportional to the
-    number of keys, a query covers many levels only while most of its rows are new nodes.
+    number of IDs, a query covers many levels only while most of its rows are new nodes.
 
     Args:
         run_id: the run.
@@ -110,12 +110,12 @@ def _steps_up(run_id: UUID, starts: set[UUID], levels: int) -> tuple[dict[UUID, 
 
 
 def in_batches(keys: Iterator[UUID]) -> Iterator[list[UUID]]:
-    """Yield the keys in lists of ``BATCH_SIZE``, for one statement each."""
+    """Yield the IDs in lists of ``BATCH_SIZE``, for one statement each."""
     while batch := list(islice(keys, settings.batch_size)):
         yield batch
 
 
 def in_chunks(keys: list[UUID], size: int) -> Iterator[list[UUID]]:
-    """Yield the keys in lists of a given size, for one statement each."""
+    """Yield the IDs in lists of a given size, for one statement each."""
     for start in range(0, len(keys), size):
         yield keys[start : start + size]

@@ -83,7 +83,7 @@ class RunSpec:
         self.name = check_storable("the name of the run", str(self.name), NAME_LENGTH)
         self.definition = check_storable("the name of the definition", str(self.definition), NAME_LENGTH)
         if self.key is not None:
-            self.key = check_storable("the key of the run", str(self.key), NAME_LENGTH)
+            self.key = check_storable("the launch key", str(self.key), NAME_LENGTH)
         for name, value in self.params.items():
             check_json(f"the parameter {name!r} of the run", {name: value})
 
@@ -130,7 +130,7 @@ class Dispatch(NodeRef):
 
     @staticmethod
     def of_spec(run_id: UUID, spec: NodeSpec) -> "Dispatch":
-        """Return the dispatch of the first attempt at a node that was just inserted; its task id is the node's key."""
+        """Return the dispatch of the first attempt at a node that was just inserted; its task ID is the node's ID."""
         return Dispatch(run_id=run_id, task_id=spec.id, **{name: getattr(spec, name) for name in _SPEC_COLUMNS})
 
 
@@ -210,7 +210,7 @@ class Launched:
 
     Attributes:
         run_id: the run.
-        created: False if the key belongs to a run that existed already.
+        created: False if the launch key belongs to a run that existed already.
         dispatches: nodes to publish after commit.
         runnable: whether nodes became runnable, so that ``advance`` must be called after commit.
         ended: the final state of the run, if it has ended because it has no nodes to run.

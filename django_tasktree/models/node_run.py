@@ -52,7 +52,7 @@ class NodeRun(models.Model):
     max_active = models.PositiveIntegerField(
         _("at most active"), null=True, blank=True, help_text=_("How many nodes below it may be queued or running.")
     )
-    # Keys of the run or of an ancestor, copied to each node, so that no operation has to search the ancestors for them.
+    # IDs of the run or of an ancestor, copied to each node, so that no operation has to search the ancestors for them.
     stop_scope_id = models.UUIDField(
         _("stop scope"),
         null=True,
@@ -82,7 +82,7 @@ class NodeRun(models.Model):
     retries = models.PositiveIntegerField(_("retries"), default=0)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     worker = ExactCharField(_("worker"), max_length=255, blank=True)
-    # The key of the worker's row, which is deleted when the worker shuts down.
+    # The ID of the worker's row, which is deleted when the worker shuts down.
     worker_id = models.UUIDField(_("worker ID"), null=True, blank=True, editable=False)
     resend_count = models.PositiveSmallIntegerField(_("messages sent again"), default=0)
     queued_at = InstantField(_("queued"), null=True, blank=True)

@@ -49,10 +49,10 @@ class NodeRunQuerySet(models.QuerySet["NodeRun"]):
         """Count the nodes of runs by state, in one query.
 
         Args:
-            run_ids: the keys of the runs.
+            run_ids: the IDs of the runs.
 
         Returns:
-            Key of the run -> state -> number of nodes, without states that have no nodes.
+            ID of the run -> state -> number of nodes, without states that have no nodes.
         """
         counts: dict[UUID, dict[str, int]] = {run_id: {} for run_id in run_ids}
         rows: Any = self.filter(run_id__in=counts).order_by().values_list("run_id", "state").annotate(n=Count("*"))

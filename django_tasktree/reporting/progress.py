@@ -55,7 +55,7 @@ def recent_progress_of(run: TreeRun) -> Progress:
 
 
 def progress_of_all(runs: Any) -> dict[UUID, Progress]:
-    """Return the progress of several runs by their keys, counted with one query."""
+    """Return the progress of several runs by their IDs, counted with one query."""
     states = {run.id: run.state for run in runs}
     counts = NodeRun.objects.state_counts(states)
     return {run_id: Progress.count(states[run_id], by_state) for run_id, by_state in counts.items()}

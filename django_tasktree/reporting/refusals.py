@@ -1,4 +1,4 @@
-"""Translate the texts of refused actions for pages, with the names of runs and nodes instead of their keys."""
+"""Translate the texts of refused actions for pages, with the names of runs and nodes instead of their IDs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ def refusal_text(error: TaskTreeError, known: Mapping[UUID, str] | None = None) 
 
     Args:
         error: the exception; only a :class:`NotPossible` with parts is translated.
-        known: key -> title, for runs and nodes that are known to the caller; others are looked up.
+        known: ID -> title, for runs and nodes that are known to the caller; others are looked up.
     """
     if not isinstance(error, NotPossible) or not error.parts:
         return str(error)

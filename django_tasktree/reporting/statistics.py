@@ -33,7 +33,7 @@ class Window:
 
     Attributes:
         start: the start of the first hour; like all times of this module it is an instant.
-        first_node: the smallest key of the nodes that are read.
+        first_node: the smallest ID of the nodes that are read.
         is_cut: whether there are more than ``MAX_NODES`` nodes, so that the oldest are left out.
     """
 

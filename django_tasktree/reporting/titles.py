@@ -6,7 +6,7 @@ from django_tasktree.models import TreeRun
 
 
 def short_id(key: UUID) -> str:
-    """Return the first 13 characters of a key: its time in milliseconds, which nearly always identifies a run."""
+    """Return the first 13 characters of an ID: its time in milliseconds, which nearly always identifies a run."""
     return str(key)[:13]
 
 

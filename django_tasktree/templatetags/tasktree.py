@@ -23,7 +23,7 @@ def tasktree_progress(run: Any, reload: bool = False) -> dict[str, Any]:
     the name, state and times of the run and the counts of its nodes.
 
     Args:
-        run: a ``TreeRun``, a handle, or the key of a run.
+        run: a ``TreeRun``, a handle, or the ID of a run.
         reload: reload the page when the run has ended, so that it can show the results.
 
     Raises:

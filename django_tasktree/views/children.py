@@ -41,7 +41,7 @@ _ERROR = ("error_type", "error_message")
 def children(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """Return the children of a node as JSON.
 
-    Query parameters: ``parent``: key of the node, by default the root nodes are returned; ``after``: only nodes whose
+    Query parameters: ``parent``: ID of the node, by default the root nodes are returned; ``after``: only nodes whose
     position is greater; ``limit``: number of nodes.
     """
     run = visible_run(request, run_id)

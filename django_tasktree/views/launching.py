@@ -41,7 +41,7 @@ class TreeLaunchView(_Base):
         run_field: the field of the form's model for the run: a foreign key to ``TreeRun`` or a ``UUIDField``.
             If the field may be null, the row is saved before the launch, so that the tree can use its primary key;
             otherwise after the launch.
-        success_url: the URL to redirect to; ``{id}`` in it is replaced by the run's key. By default the run's progress
+        success_url: the URL to redirect to; ``{id}`` in it is replaced by the run's ID. By default the run's progress
             page.
         tree_result: the handle of the run, after the launch.
     """

@@ -21,7 +21,7 @@ def progress_link(run: Any, *, status: bool = False) -> str:
     ``request.build_absolute_uri(progress_link(run))`` gives the complete URL.
 
     Args:
-        run: a ``TreeRun``, a handle, or the key of a run.
+        run: a ``TreeRun``, a handle, or the ID of a run.
         status: return the path of the JSON for this page instead.
 
     Returns:

@@ -41,7 +41,7 @@ class AbandonedAttempts:
         """Requeue or fail the attempts that were already missing at the previous check.
 
         Args:
-            worker_id: the key of this worker's row.
+            worker_id: the ID of this worker's row.
         """
         own_nodes = unsettled(NodeState.STARTED).filter(worker_id=worker_id)
         started = list(own_nodes.values_list("task_id", flat=True))

@@ -27,7 +27,7 @@ _Results = dict[tuple[str, UUID], list[Any]]
 _COLUMNS = ("id", "task", "state", "result", "error_type", "error_message")
 #: The columns that only ``outcomes`` need.
 _CALL_COLUMNS = ("args", "kwargs")
-#: The maximum number of keys in one query. SQLite accepts at most 32,766 parameters.
+#: The maximum number of primary keys in one query. SQLite accepts at most 32,766 parameters.
 MAX_KEYS = 10_000
 #: The maximum number of keys of a dict that an error message lists.
 _MAX_KEYS_SHOWN = 5
@@ -121,7 +121,7 @@ def _read(run_id: UUID, references: Iterable[Reference]) -> _Results:
 
 
 def _batches(wanted: dict[str, set[UUID]]) -> Iterator[dict[str, set[UUID]]]:
-    """Split the keys into batches that fit SQLite's limit of parameters; nearly always there is one batch."""
+    """Split the primary keys into batches that fit SQLite's limit of parameters; nearly always there is one batch."""
     keys = [(kind, key) for kind, ids in wanted.items() for key in ids]
     for start in range(0, len(keys), MAX_KEYS):
         batch: dict[str, set[UUID]] = defaultdict(set)

@@ -22,9 +22,9 @@ class RunningNode(NodeWithOutput[Any]):
     Nodes that are added to it are inserted in the transaction that stores its success, or not at all.
 
     Attributes:
-        id: the node's key.
-        run_id: the run's key.
-        parent_id: the parent's key; None for a root node.
+        id: the node's ID.
+        run_id: the run's ID.
+        parent_id: the parent's ID; None for a root node.
         task_id: the task ID of this attempt.
     """
 

@@ -30,7 +30,7 @@ class Drawing:
     All coordinates and sizes are in pixels; the origin is the top left corner.
 
     Args:
-        name: a name that is unique on the page, for the ids of elements.
+        name: a name that is unique on the page, for the IDs of elements.
         title: the title for screen readers.
         description: a full description for screen readers.
     """

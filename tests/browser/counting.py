@@ -15,7 +15,7 @@ class Count:
 
     Attributes:
         requests: the path and the number of queries of each request.
-        backends: the process ids of the PostgreSQL backends that served them.
+        backends: the process IDs of the PostgreSQL backends that served them.
     """
 
     def __init__(self):

@@ -39,7 +39,7 @@ def a_tree(width, retries=True):
 
 
 def executions_by_attempt():
-    """Return how often the task ran in each attempt; the note begins with the task id of the attempt."""
+    """Return how often the task ran in each attempt; the note begins with the task ID of the attempt."""
     return list(Effect.objects.order_by().values_list("note").annotate(n=Count("*")).values_list("n", flat=True))
 
 

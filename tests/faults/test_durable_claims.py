@@ -1,4 +1,4 @@
-"""A claim survives a crash of the database, so that no second attempt gets its task id."""
+"""A claim survives a crash of the database, so that no second attempt gets its task ID."""
 
 import pytest
 

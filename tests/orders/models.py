@@ -116,7 +116,7 @@ class Delivery(models.Model):
 
 
 class Parcel(models.Model):
-    """A row that refers to a run only by its key."""
+    """A row that refers to a run only by its ID."""
 
     word = models.CharField(max_length=10)
     run_key = models.UUIDField(null=True)

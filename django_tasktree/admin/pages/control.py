@@ -364,7 +364,7 @@ def bulk_action(action: ActionType) -> Any:
         if len(rows) > MAX_ROWS:
             chosen = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
             across = [("select_across", request.POST.get("select_across", "0"))]
-            # Django requires at least one selected key, even if the action is on all rows that match the filter.
+            # Django requires at least one selected ID, even if the action is on all rows that match the filter.
             some = chosen[:1] if across[0][1] == "1" else chosen
             hidden = [("action", act.__name__), *across, *((helpers.ACTION_CHECKBOX_NAME, key) for key in some)]
             return page.confirm_many(request, action, queryset, hidden)

@@ -162,7 +162,7 @@ class LaunchDefinitionPage(AdminPage):
             return {name: value for name, value in run.params.items() if name in names}
 
     def _whose_key(self, key: str | None) -> str:
-        """Return an error message that names the run that has a key, if the user may see it."""
+        """Return an error message that names the run that has a launch key, if the user may see it."""
         other = TreeRun.objects.filter(key=key).first()
         if other is None or not self.model_admin.has_view_permission(self.request, other):
             return _("This key belongs to a run that has another definition or other parameters.")

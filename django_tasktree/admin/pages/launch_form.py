@@ -19,7 +19,7 @@ _PREFIX = "param-"
 
 
 class LaunchForm(forms.Form):
-    """The form of a definition: a field for each parameter, the key and the start time.
+    """The form of a definition: a field for each parameter, the launch key and the start time.
 
     Args:
         definition: the definition.

@@ -143,7 +143,7 @@ class Graph(NodesAnswer):
     route = "<uuid:key>/graph/"
 
     def get_content(self) -> dict[str, Any]:
-        """Return the nodes, each with the key of its parent."""
+        """Return the nodes, each with the ID of its parent."""
         opened = opened_of(self.request.GET.get("open", ""))
         return graph_of(self.row, self.parent(), self.model_admin.admin_site.name, opened)
 

@@ -83,5 +83,5 @@ def _run(run_id: UUID) -> TreeRun:
 
 
 def find_run(run_id: UUID | None) -> TreeRun | None:
-    """Return a run; None if there is none with this key."""
+    """Return a run; None if there is none with this ID."""
     return runs().filter(pk=run_id).first() if run_id is not None else None

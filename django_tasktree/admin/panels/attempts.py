@@ -78,7 +78,7 @@ def _outcome(outcome: str) -> SafeString:
 
 
 def _task_results(task_ids: list[UUID], request: HttpRequest, site: AdminSite) -> dict[str, str]:
-    """Return the admin pages in django_celery_results that the user may see: task id -> URL path."""
+    """Return the admin pages in django_celery_results that the user may see: task ID -> URL path."""
     if not apps.is_installed("django_celery_results"):
         return {}
     model = apps.get_model("django_celery_results", "TaskResult")

@@ -38,7 +38,7 @@ class Line:
 
     @property
     def cause(self) -> UUID | None:
-        """The key of the node that requested the action in the background; None if none did, or nodes are hidden."""
+        """The ID of the node that requested the action in the background; None if none did, or nodes are hidden."""
         return self.entry.cause if self.shows_nodes else None
 
 

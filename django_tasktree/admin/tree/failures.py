@@ -35,7 +35,7 @@ def first_failures(run: TreeRun, site: str) -> list[Any]:
 
 
 def keys_of_first_failures(run: TreeRun) -> list[UUID]:
-    """Return the keys of the nodes that failed first, by finish time. The result may be a few seconds old (cached)."""
+    """Return the IDs of the nodes that failed first, by finish time. The result may be a few seconds old (cached)."""
 
     def find() -> list[UUID]:
         failed = NodeRun.objects.filter(run_id=run.id, state=NodeState.FAILURE)

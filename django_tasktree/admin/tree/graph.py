@@ -28,7 +28,7 @@ _MAX_BUNDLES, _MAX_OPENED = 10, 200
 #: If the paths to the failures have more nodes than this in total, only the failed nodes themselves are used.
 _MAX_NODES_OF_WAYS = 2_000
 
-#: Key of a node, or None for the run itself -> keys of its children.
+#: ID of a node, or None for the run itself -> IDs of its children.
 Children = Mapping[UUID | None, list[Any]]
 
 
@@ -39,7 +39,7 @@ def opened_of(text: str) -> dict[str, int]:
         text: a parameter of the URL: ``key:number,…``. Invalid parts are ignored.
 
     Returns:
-        Hexadecimal key of the parent -> number of children to draw.
+        Hexadecimal ID of the parent -> number of children to draw.
     """
     opened = {}
     for part in text.split(",")[:_MAX_BUNDLES]:
@@ -57,10 +57,10 @@ def graph_of(run: TreeRun, parent: Any, site: str, opened: Mapping[str, int] | N
         run: the run.
         parent: the node at the top, as returned by ``parent_of``; None for the run itself.
         site: the name of the admin site, for links.
-        opened: hexadecimal key of a node, or of the run -> number of its children to draw; see :func:`opened_of`.
+        opened: hexadecimal ID of a node, or of the run -> number of its children to draw; see :func:`opened_of`.
 
     Returns:
-        ``nodes``, the top one first, each with the key of its ``parent``. A bundle has no ``id``; its ``count`` is the
+        ``nodes``, the top one first, each with the ID of its ``parent``. A bundle has no ``id``; its ``count`` is the
         number of children that are left out.
     """
     top_id = parent.id if parent else None
@@ -82,7 +82,7 @@ def _ways_to_failures(run: TreeRun, top_id: UUID | None) -> dict[UUID | None, li
     """Return the first failures and their ancestors, by parent.
 
     Returns:
-        Key of a node, or None for the run itself -> keys of its children that failed, or have a failed descendant.
+        ID of a node, or None for the run itself -> IDs of its children that failed, or have a failed descendant.
         Empty if it has no entry for ``top_id``.
     """
     failed = keys_of_first_failures(run)

@@ -31,7 +31,7 @@ class TreeSearch:
         state: a state, or ``NOT_REACHED``; empty for any.
         text: a part of a task's name, an error's type or message, or an argument; or the complete ID of a node or task.
         parent_id: only nodes directly under this one.
-        after: only nodes with greater keys than this: the last key of the previous page.
+        after: only nodes with greater IDs than this: the last ID of the previous page.
     """
 
     state: str = ""

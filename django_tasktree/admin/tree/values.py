@@ -55,7 +55,7 @@ class StoredValue:
 
         Args:
             stored: the text.
-            names: key of a node to which the text refers -> its name.
+            names: ID of a node to which the text refers -> its name.
         """
         try:
             value = json.loads(stored, object_hook=partial(_plain, names or {}))
@@ -70,7 +70,7 @@ class StoredValue:
 
 
 def referred_to(stored: str) -> set[UUID]:
-    """Return the keys of the nodes to whose results a stored text refers."""
+    """Return the IDs of the nodes to whose results a stored text refers."""
     found: set[UUID] = set()
 
     def note(value: dict[str, Any]) -> Any:

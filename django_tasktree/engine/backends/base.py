@@ -29,7 +29,7 @@ NO_ERROR = NodeError("", "")
 
 _CLAIM = SqlMove(tuple(CLAIMABLE), NodeState.STARTED)
 # IS TRUE prevents MariaDB from using the index on task_id. With the index, it would lock the index entry first and the
-# row second, and deadlock with a transaction that has locked the row and is changing its task id.
+# row second, and deadlock with a transaction that has locked the row and is changing its task ID.
 _CLAIM_NODE = f"""
     UPDATE {{node}} SET {_CLAIM.assignment()}, worker = %s, worker_id = %s, started_at = %s, attempts = attempts + 1
     WHERE id = %s AND (task_id = %s) IS TRUE AND {_CLAIM.guard()} AND {SUBTREE_LETS_START.sql(node="")}

@@ -18,7 +18,7 @@ _MYSQL = f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT}, max_execution_tim
 class MySQL(Backend):
     """MySQL and MariaDB."""
 
-    # UUID() alone contains the time, and MySQL may evaluate it once for all rows: hash it with the id. MariaDB's UUID
+    # UUID() alone contains the time, and MySQL may evaluate it once for all rows: hash it with the ID. MariaDB's UUID
     # type accepts only UUIDs with a version and a variant: insert them.
     random_id = "INSERT(INSERT(MD5(CONCAT(UUID(), id)), 13, 1, '4'), 17, 1, '8')"
     look_at_run_statement = look_at_run_sql("")

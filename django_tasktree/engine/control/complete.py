@@ -20,7 +20,7 @@ def prepare_completion(run_id: UUID, node_id: UUID) -> tuple[NodeRef, Effect]:
     Call it in a transaction; then finish the node with SUCCESS, and call ``advance`` after commit.
 
     Returns:
-        The attempt to finish, and the effect on other nodes. A node that is not PENDING gets a new task id, so that
+        The attempt to finish, and the effect on other nodes. A node that is not PENDING gets a new task ID, so that
         messages for its earlier attempts are out of date.
 
     Raises:

@@ -95,7 +95,7 @@ class _Below:
         return sum(number for kind, number in self.counts.items() if _matches(kind, wanted))
 
     def find(self, condition: str, *values: Any) -> Iterator[UUID]:
-        """Yield the keys of the nodes that match a condition.
+        """Yield the IDs of the nodes that match a condition.
 
         Args:
             condition: an SQL condition on ``node``.

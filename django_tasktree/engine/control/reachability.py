@@ -75,7 +75,7 @@ def _waited_for(node_id: UUID) -> tuple[UUID, str, str]:
     """Return the nearest node, from a node itself upwards, that does not wait for its parent.
 
     Returns:
-        Its key, state and hold.
+        Its ID, state and hold.
     """
     while True:
         ((key, state, hold, step),) = backend().rows(_WAITED_FOR, node_id, LEVELS)

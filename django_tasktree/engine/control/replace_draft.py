@@ -17,7 +17,7 @@ def replace_draft_nodes(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> bool:
     The definition and its parameters are cleared, because the nodes are no longer those that the definition built.
 
     Args:
-        run_spec: the new values; ``id`` is the id of the draft.
+        run_spec: the new values; ``id`` is the ID of the draft.
         specs: the nodes, each parent before its children.
 
     Returns:

@@ -101,7 +101,7 @@ def refuse_before_parent(row: NodeRun) -> None:
 
 
 def _refuse_running(ids: list[UUID]) -> int:
-    """Prevent claims of waiting nodes by new task ids. A concurrent claim has either been committed before, or fails.
+    """Prevent claims of waiting nodes by new task IDs. A concurrent claim has either been committed before, or fails.
 
     Raises:
         NotPossible: if one of the nodes is running.
@@ -118,7 +118,7 @@ def _refuse_running(ids: list[UUID]) -> int:
 
 
 def _let_start(ids: list[UUID]) -> int:
-    """Make waiting nodes runnable, because their messages are out of date since their task ids were changed."""
+    """Make waiting nodes runnable, because their messages are out of date since their task IDs were changed."""
     move(nodes().filter(id__in=ids), CLAIMABLE, NodeState.PENDING, runnable=True)
     return 0
 

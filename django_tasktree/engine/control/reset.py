@@ -84,7 +84,7 @@ def running_refusal(node_id: UUID) -> NotPossible:
 
 
 def reset(ids: Collection[UUID]) -> int:
-    """Make nodes that are finished, or wait for a worker, PENDING with a new task id. The log keeps their attempts.
+    """Make nodes that are finished, or wait for a worker, PENDING with a new task ID. The log keeps their attempts.
 
     Nodes that are running are left as they are. Call it in a transaction.
 
@@ -206,7 +206,7 @@ def call_back(run_id: UUID, ids: Collection[UUID]) -> None:
 
 
 def parents_of(run_id: UUID, ids: Collection[UUID]) -> set[UUID]:
-    """Return the keys of all ancestors of some nodes."""
+    """Return the IDs of all ancestors of some nodes."""
     parents: set[UUID] = set()
     for batch in in_batches(iter(ids)):
         parents |= set(nodes().filter(id__in=batch, parent__isnull=False).values_list("parent_id", flat=True))

@@ -164,7 +164,7 @@ def retry_leaves(run_id: UUID, ids: Collection[UUID]) -> tuple[list[UUID], int]:
 
     Args:
         run_id: the run.
-        ids: the keys of nodes of the run, at most ``BATCH_SIZE``.
+        ids: the IDs of nodes of the run, at most ``BATCH_SIZE``.
 
     Returns:
         The nodes that were reset, and how many other nodes wait for them again.

@@ -18,14 +18,14 @@ from django.db.models.signals import post_delete, pre_delete
 from django_tasktree.engine.transitions import write_alias
 from django_tasktree.models import HistoryEntry, NodeAttempt, NodeRun, TreeRun
 
-#: The models whose rows are deleted with a run -> the lookup from each to the keys of runs.
+#: The models whose rows are deleted with a run -> the lookup from each to the IDs of runs.
 OF_RUNS: Mapping[type[models.Model], str] = {
     TreeRun: "pk",
     NodeRun: "run",
     NodeAttempt: "node__run",
     HistoryEntry: "run",
 }
-#: The models whose rows are deleted with a node -> the lookup from each to the keys of nodes.
+#: The models whose rows are deleted with a node -> the lookup from each to the IDs of nodes.
 OF_NODES: Mapping[type[models.Model], str] = {NodeRun: "pk", NodeAttempt: "node"}
 
 #: The values of ``on_delete`` that the collector ignores. Since Django 6.1 the database may carry out some of them.
@@ -37,7 +37,7 @@ class Dependents:
 
     Args:
         paths: ``OF_RUNS`` or ``OF_NODES``.
-        keys: the keys of the runs or nodes to delete.
+        keys: the IDs of the runs or nodes to delete.
     """
 
     def __init__(self, paths: Mapping[type[models.Model], str], keys: Sequence[UUID]) -> None:
@@ -53,7 +53,7 @@ class Dependents:
         """Find the runs or nodes that ``on_delete=PROTECT`` keeps, in one query for each field with PROTECT.
 
         Returns:
-            Key of a run or node -> the name of a field that refers to it, as ``app.Model.field``.
+            ID of a run or node -> the name of a field that refers to it, as ``app.Model.field``.
         """
         found: dict[UUID, str] = {}
         for field, path in self._references:

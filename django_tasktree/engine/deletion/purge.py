@@ -27,7 +27,7 @@ from django_tasktree.states import RUN_FINAL, RunState
 _SMALL = 10_000
 
 
-#: The position of a run in the order of deletion: when it ended, and its key.
+#: The position of a run in the order of deletion: when it ended, and its ID.
 Position = tuple[datetime, UUID]
 
 
@@ -49,13 +49,13 @@ class AgeFilter:
         return ended.filter(finished_at__lt=self.before)
 
     def pages(self, after: Position | None = None) -> Iterator[list[tuple[UUID, Position]]]:
-        """Read the keys of these runs, the oldest first.
+        """Read the IDs of these runs, the oldest first.
 
         Args:
             after: the position of the last run of an earlier purge.
 
         Yields:
-            The keys of at most ``BATCH_SIZE`` runs, each with its position.
+            The IDs of at most ``BATCH_SIZE`` runs, each with its position.
         """
         size = settings.batch_size
         while True:
@@ -77,7 +77,7 @@ class Selection:
     """Runs that a user has selected for deletion. Only those that have ended, and drafts, are deleted.
 
     Attributes:
-        ids: the keys of the runs.
+        ids: the IDs of the runs.
     """
 
     ids: tuple[UUID, ...]
@@ -88,7 +88,7 @@ class Selection:
         return runs().filter(id__in=self.ids, state__in=may_go)
 
     def pages(self, after: Position | None = None) -> Iterator[list[tuple[UUID, Position | None]]]:  # noqa: ARG002
-        """Yield the keys of the selected runs in batches, without positions."""
+        """Yield the IDs of the selected runs in batches, without positions."""
         for batch in in_batches(iter(self.ids)):
             yield [(key, None) for key in batch]
 
@@ -98,7 +98,7 @@ class Kept:
     """A run that was not deleted.
 
     Attributes:
-        run_id: the key of the run.
+        run_id: the ID of the run.
         reason: the reason, in one line.
         error: the exception; None if rows of other apps prevent the deletion by ``on_delete``.
     """
@@ -147,7 +147,7 @@ def purge(
 
     Args:
         old: which runs to delete; an :class:`AgeFilter` deletes the oldest first.
-        on_batch: called with the task ids of all attempts at the nodes of a batch, before these are deleted.
+        on_batch: called with the task IDs of all attempts at the nodes of a batch, before these are deleted.
         after: the position of the last run of an earlier purge.
         interrupts: exceptions that end the purge instead of being reported for a run.
 

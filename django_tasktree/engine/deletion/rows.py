@@ -18,10 +18,10 @@ from django_tasktree.engine.traversal import in_batches
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.models import HistoryEntry, NodeAttempt
 
-#: The number of keys that are read at a time.
+#: The number of IDs that are read at a time.
 _KEYS = 50_000
 
-#: Called with the task ids of all attempts at some nodes, before these are deleted.
+#: Called with the task IDs of all attempts at some nodes, before these are deleted.
 BatchHook = Callable[[list[UUID]], None]
 
 
@@ -29,7 +29,7 @@ def delete_runs(run_ids: Sequence[UUID], on_batch: BatchHook | None = None) -> i
     """Delete runs with their nodes.
 
     Args:
-        run_ids: at most ``BATCH_SIZE`` keys.
+        run_ids: at most ``BATCH_SIZE`` IDs.
         on_batch: called for each batch of nodes.
 
     Returns:
@@ -86,7 +86,7 @@ def kept_by(exc: ProtectedError | RestrictedError) -> str:
 
 
 def _node_keys(run_ids: Sequence[UUID]) -> Iterator[list[UUID]]:
-    """Yield the keys of the nodes in batches, the newest first, as most children are newer than their parents.
+    """Yield the IDs of the nodes in batches, the newest first, as most children are newer than their parents.
 
     The caller deletes each batch before it asks for the next one.
     """

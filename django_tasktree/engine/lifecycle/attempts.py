@@ -37,7 +37,7 @@ def retry(node: NodeRef, error: NodeError, eta: datetime | None, arguments: Mapp
         arguments: the columns with the arguments of the next attempt, if they differ.
 
     Returns:
-        The task id that the message of the next attempt must have.
+        The task ID that the message of the next attempt must have.
 
     Raises:
         StaleAttempt: if another attempt has taken over, or the node has finished already.
@@ -54,7 +54,7 @@ def retry(node: NodeRef, error: NodeError, eta: datetime | None, arguments: Mapp
 
 
 def requeue(node: NodeRef, outcome: str, error: NodeError) -> Dispatch:
-    """Queue a started node again, under a new task id.
+    """Queue a started node again, under a new task ID.
 
     Args:
         node: the attempt that ends.
@@ -84,7 +84,7 @@ def losses(node: NodeRef) -> int:
 def _next_attempt(node: NodeRef, state: NodeState, outcome: str, error: NodeError, **values: Any) -> None:
     with transaction.atomic(using=write_alias()):
         mine = nodes().filter(id=node.id)
-        # Lock by primary key first, as every statement does, and not by task id.
+        # Lock by primary key first, as every statement does, and not by task ID.
         found = mine.select_for_update().values("attempts", "worker", "started_at").first()
         values |= {"queued_at": times.now(), "resend_count": 0}
         if found is None or not move(mine.filter(task_id=node.task_id), [NodeState.STARTED], state, **values):

@@ -27,7 +27,7 @@ def claim(node: NodeRef, worker: str, worker_id: UUID | None = None) -> bool:
     Args:
         node: the attempt that the message names.
         worker: the name of the worker that received the message.
-        worker_id: the key of the worker's row, whose heartbeats show the sweep whether the worker is alive; None if no
+        worker_id: the ID of the worker's row, whose heartbeats show the sweep whether the worker is alive; None if no
             worker is involved.
 
     Returns:

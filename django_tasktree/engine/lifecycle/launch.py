@@ -23,7 +23,7 @@ from django_tasktree.exceptions import KeyInUse
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import Hold, NodeState, RunState
 
-#: How many root nodes are compared, by their tasks, when a key is used again.
+#: How many root nodes are compared, by their tasks, when a launch key is used again.
 _COMPARED = 10
 #: The columns of a node's row that its specification has.
 _COLUMNS = tuple(field.name for field in fields(NodeSpec))
@@ -37,7 +37,7 @@ def launch(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> Launched:
         specs: the nodes, each parent before its children.
 
     Returns:
-        The run's id, and the root nodes to publish after the caller's transaction, if any, has committed.
+        The run's ID, and the root nodes to publish after the caller's transaction, if any, has committed.
 
     Raises:
         KeyInUse: if the key belongs to a run of a different definition, parameters or tree.
@@ -133,7 +133,7 @@ def _insert(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> Launched:
 
 
 def _row(run_id: UUID, spec: NodeSpec) -> NodeRun:
-    # The first attempt uses the node's id as its task id, which is unique.
+    # The first attempt uses the node's ID as its task ID, which is unique.
     return NodeRun(run_id=run_id, task_id=spec.id, **{name: getattr(spec, name) for name in _COLUMNS})
 
 
@@ -144,7 +144,7 @@ def _batches(specs: Iterable[NodeSpec], size: int) -> Iterator[list[NodeSpec]]:
 
 
 def find_by_key(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> UUID | None:
-    """Return the id of the run that an earlier launch with the same key created, or None.
+    """Return the ID of the run that an earlier launch with the same key created, or None.
 
     Raises:
         KeyInUse: if the definition, the parameters or the tree differ.

@@ -59,7 +59,7 @@ def _may_start(row: tuple[Any, ...]) -> Dispatch | None:
 
 
 def queue(pending: NodeRunQuerySet) -> int:
-    """Queue the nodes that are still PENDING. The next attempt uses the task id in the node's row.
+    """Queue the nodes that are still PENDING. The next attempt uses the task ID in the node's row.
 
     Returns:
         How many nodes were queued.
@@ -86,7 +86,7 @@ def skip(pending: NodeRunQuerySet) -> int:
 
 
 def _release_wide(node: NodeRef, fits: frozenset[RunWhen], skip_all: bool) -> Released:
-    """Release more children than fit in one batch: select them by condition instead of by key."""
+    """Release more children than fit in one batch: select them by condition instead of by ID."""
     children = nodes().under(node.run_id, node.id)
     tasks = Q(is_gather=False)
     skip(children.filter(Q() if skip_all else tasks).exclude(run_when__in=fits))

@@ -25,7 +25,7 @@ def take(holder: UUID) -> dict[str, Any] | None:
         holder: the worker.
 
     Returns:
-        The cursors of earlier passes (kind of rows -> last key read); None if the lease was not taken.
+        The cursors of earlier passes (kind of rows -> last ID read); None if the lease was not taken.
     """
     now = database_now()
     if not _take(holder, now):
@@ -48,7 +48,7 @@ def release(holder: UUID, cursors: dict[str, Any]) -> None:
 
     Args:
         holder: the worker.
-        cursors: where the next pass continues (kind of rows -> last key read).
+        cursors: where the next pass continues (kind of rows -> last ID read).
     """
     until = times.after(database_now(), settings.sweep_interval)
     _leases().filter(name=_NAME, holder=holder).update(until=until, cursors=cursors)

@@ -24,7 +24,7 @@ class Orphan:
     """A started node whose worker is considered lost.
 
     Attributes:
-        dispatch: the node, with the lost attempt's task id.
+        dispatch: the node, with the lost attempt's task ID.
         worker: the name of the lost worker.
         last_seen: the worker's last heartbeat; None if the worker's row was deleted, because the worker shut down
             while the task function was running.
@@ -71,7 +71,7 @@ def finished_unsettled_nodes(scan: Scan, now: datetime) -> Iterator[tuple[UUID, 
         now: the time.
 
     Yields:
-        The key of the run and the key of the node.
+        The ID of the run and the ID of the node.
     """
     grace = timedelta(seconds=IN_PASSING)
     for state in sorted(NODE_FINAL):

@@ -63,7 +63,7 @@ def runs_without_progress(scan: Scan, now: datetime) -> Iterator[tuple[UUID, Run
         now: the time.
 
     Yields:
-        The key of the run, and what is wrong with it; a run may be found for several reasons.
+        The ID of the run, and what is wrong with it; a run may be found for several reasons.
     """
     mine = nodes().filter(run_id=OuterRef("id"))
     runnable = mine.filter(_RUNNABLE)

@@ -1,4 +1,4 @@
-"""Scan rows in pages by their keys, across several passes of the sweep."""
+"""Scan rows in pages by their IDs, across several passes of the sweep."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,7 +17,7 @@ class Scan:
     """The extent of one pass of the sweep, and the positions at which it has ended.
 
     Args:
-        cursors: the positions and observations of earlier passes (kind of rows -> last key read); not modified. None if
+        cursors: the positions and observations of earlier passes (kind of rows -> last ID read); not modified. None if
             this pass covers everything and nothing is kept for a next one.
         max_pages: the maximum number of pages of each kind; None for no limit.
         may_continue: returns whether there is time for another page; called before each page.
@@ -40,7 +40,7 @@ class Scan:
         self.may_continue = may_continue
 
     def pages(self, kind: str, rows: Any, *columns: str) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield pages of ``BATCH_SIZE`` rows in the order of their keys.
+        """Yield pages of ``BATCH_SIZE`` rows in the order of their IDs.
 
         Args:
             kind: the key of ``cursors`` under which the position is stored.
@@ -64,5 +64,5 @@ class Scan:
 
 
 def unsettled(state: NodeState) -> NodeRunQuerySet:
-    """Return the nodes in a state that have not settled. An index contains them in the order of their keys."""
+    """Return the nodes in a state that have not settled. An index contains them in the order of their IDs."""
     return nodes().filter(_IS_UNSETTLED, state=state)

@@ -17,7 +17,7 @@ class Line:
     Attributes:
         what: ``"start"`` or ``"end"``.
         node: its node.
-        attempt: the task id and the number of the retry.
+        attempt: the task ID and the number of the retry.
         at: a time of the machine's clock, in seconds.
         given: the tokens of the results that it received.
     """

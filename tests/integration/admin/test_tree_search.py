@@ -22,7 +22,7 @@ def page_of(result, **query):
 
 
 def find(client, result, **query):
-    """Return the keys of the nodes that the page lists."""
+    """Return the IDs of the nodes that the page lists."""
     response = client.get(page_of(result, **query))
     assert response.status_code == 200
     return re.findall(r'<tr id="node-([0-9a-f]{32})"', response.content.decode())
@@ -30,7 +30,7 @@ def find(client, result, **query):
 
 @pytest.fixture
 def searched(world):
-    """Return a run whose nodes have different texts and states, and the key of each node."""
+    """Return a run whose nodes have different texts and states, and the ID of each node."""
     tree = TaskTree("searched")
     top = tree.add_task(echo, ["top"])
     nodes = {

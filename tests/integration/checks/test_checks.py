@@ -27,7 +27,7 @@ from tests.sample.tasks import echo
 
 
 def found():
-    """Return the messages of all checks by their short id."""
+    """Return the messages of all checks by their short ID."""
     return {str(message.id).partition(".")[2]: message for message in check_all()}
 
 

@@ -62,7 +62,7 @@ COLUMNS = (
 
 
 def snapshot(run_id):
-    """Return everything that an action could change in a run, without random ids and times."""
+    """Return everything that an action could change in a run, without random IDs and times."""
     run = TreeRun.objects.filter(id=run_id).values_list("state", "error_message", "deadline").get()
     nodes = list(NodeRun.objects.filter(run_id=run_id).order_by("id").values_list(*COLUMNS))
     history = HistoryEntry.objects.filter(run_id=run_id, last_batch_at=None).order_by("id")
@@ -107,7 +107,7 @@ def revoke_run(result):
 
 
 def top_of(result):
-    """Return the id of the only root node that is no gather node."""
+    """Return the ID of the only root node that is no gather node."""
     return NodeRun.objects.get(run_id=result.id, parent=None, is_gather=False).id
 
 
@@ -162,7 +162,7 @@ scenes = pytest.mark.parametrize(("act", "prepare"), SCENES.items(), ids=lambda 
 
 
 def snapshot_without_keys(run_id):
-    """Return a snapshot in which positions replace the keys, to compare two runs."""
+    """Return a snapshot in which positions replace the IDs, to compare two runs."""
     run, nodes, history = snapshot(run_id)
     numbers = {row[0]: number for number, row in enumerate(nodes)}
     named = [(*row[1:-1], numbers.get(row[-1])) for row in nodes]

@@ -89,7 +89,7 @@ def test_failed_runs_can_be_kept(database, eager):
 
 @pytest.mark.parametrize("batch", [1, 2, 500])
 def test_children_that_are_older_than_their_parents(database, eager, settings, batch):
-    """Clocks differ: a task function on another machine may have added a node with a smaller key."""
+    """Clocks differ: a task function on another machine may have added a node with a smaller ID."""
     settings.TASKTREE = {"BATCH_SIZE": batch}
     make_run()
     ids = list(NodeRun.objects.order_by("id").values_list("id", flat=True))

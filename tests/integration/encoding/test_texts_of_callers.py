@@ -63,7 +63,7 @@ def nothing_was_written():
 
 TEXTS = {
     "name": (lambda text: TaskTree(text), "the name of the tree"),
-    "key": (lambda text: TaskTree().apply_async(key=text), "the key of the run"),
+    "key": (lambda text: TaskTree().apply_async(key=text), "the launch key"),
     "queue": (lambda text: launched(queue=text), "the option queue"),
     "exchange": (lambda text: launched(exchange=text), "the option exchange"),
     "routing key": (lambda text: launched(routing_key=text), "the option routing_key"),

@@ -18,7 +18,7 @@ ERROR = NodeError("builtins.ValueError", "no", "", "Traceback …")
 
 @pytest.fixture
 def root(database):
-    """Return the key of the root node of a run of two nodes."""
+    """Return the ID of the root node of a run of two nodes."""
     launched, _ = insert_run(tree_of([[]]))
     return launched.dispatches[0].id
 

@@ -1,4 +1,4 @@
-"""launch: all rows or none, messages on commit, one run per key."""
+"""launch: all rows or none, messages on commit, one run per launch key."""
 
 from typing import Any
 

@@ -53,7 +53,7 @@ def on_postgresql(transactional_db):
         yield
 
 
-#: Without keys and times, which differ between two runs.
+#: Without IDs and times, which differ between two runs.
 COMPARED = [
     field.attname
     for field in NodeRun._meta.fields
@@ -94,7 +94,7 @@ class Scene:
         ]
 
     def numbered(self, released):
-        """Return a release with positions instead of keys."""
+        """Return a release with positions instead of IDs."""
         positions = dict(NodeRun.objects.filter(run=self.run).values_list("id", "position"))
         assert all(each.run_id == self.run.id and each.parent_id == self.top.id for each in released.dispatches)
         dispatches = [

@@ -53,7 +53,7 @@ def insert(shapes):
 
 
 def keys_matched_by_sql(rule):
-    """Return the keys of the nodes that the SQL form of a rule matches."""
+    """Return the IDs of the nodes that the SQL form of a rule matches."""
     condition = rule.sql(node="node", run="run", parent="parent")
     query = "SELECT node.id FROM {node} node JOIN {run} run ON run.id = node.run_id"
     query += f" LEFT JOIN {{node}} parent ON parent.id = node.parent_id WHERE {condition}"

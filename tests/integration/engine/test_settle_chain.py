@@ -63,7 +63,7 @@ LINES = st.lists(LINKS, min_size=1, max_size=9).map(tuple)
 
 
 def make(line):
-    """Return the key of a run in which each node of a line is under the next one, and the keys of the line."""
+    """Return the ID of a run in which each node of a line is under the next one, and the IDs of the line."""
     tree = TaskTree("line")
     parent: Any = tree
     links: list[Any] = []
@@ -89,7 +89,7 @@ def snapshot(run_id):
 
 
 def outcome(settled):
-    """Return the parts of a settle outcome that do not depend on keys."""
+    """Return the parts of a settle outcome that do not depend on IDs."""
     return len(settled.dispatches), settled.runnable, settled.ended
 
 

@@ -78,7 +78,7 @@ SHAPES = {
 
 @pytest.fixture
 def store(database):
-    """Return a function that inserts a run with the given parents, and returns its key and those of its nodes."""
+    """Return a function that inserts a run with the given parents, and returns its ID and those of its nodes."""
 
     def insert(parents):
         run = TreeRun.objects.create(state="STARTED")

@@ -26,7 +26,7 @@ def world(database, app, settings):
 
 
 def keys(scan):
-    """Return the keys of the queued nodes that a scan finds."""
+    """Return the IDs of the queued nodes that a scan finds."""
     return [key for page in scan.pages("QUEUED", unsettled(NodeState.QUEUED)) for (key,) in page]
 
 

@@ -58,7 +58,7 @@ def test_a_run_is_idle_some_seconds_after_its_last_node(now):
 
 
 def worker(now, seconds):
-    """Insert a worker that has had heartbeats for a day, the last one some seconds ago, and return its key."""
+    """Insert a worker that has had heartbeats for a day, the last one some seconds ago, and return its ID."""
     seen, since = before(now, seconds), before(now, 86_400)
     times_of_heartbeats = {"started_at": since, "beating_since": since, "last_seen": seen}
     return workers().create(id=new_id(), hostname=f"w{seconds}", pid=1, **times_of_heartbeats).id

@@ -87,7 +87,7 @@ def test_a_running_attempt_is_kept(world):
 
 @pytest.fixture
 def exited():
-    """Yield the id of a process that has exited and was not waited for."""
+    """Yield the ID of a process that has exited and was not waited for."""
     child = subprocess.Popen([sys.executable, "-c", ""])
     until(lambda: has_exited(child.pid))
     yield child.pid

@@ -123,7 +123,7 @@ def test_an_attempt_that_was_replaced_leaves_no_rows(world, monkeypatch):
     """The sweep regards a worker as lost that still runs the attempt; both attempts run to their end.
 
     The test has a single connection, so the node is requeued after the rollback of the first attempt. When the first
-    attempt writes its outcome, it finds the same as in a concurrent process: its task id is no longer the node's.
+    attempt writes its outcome, it finds the same as in a concurrent process: its task ID is no longer the node's.
     """
     handle, _ = launched(tasks.effect, "a")
     (message,) = world.receive_all()

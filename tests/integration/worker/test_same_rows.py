@@ -1,4 +1,4 @@
-"""In-process runs write the same rows as a real worker, except keys, times and the name of the worker."""
+"""In-process runs write the same rows as a real worker, except IDs, times and the name of the worker."""
 
 import base64
 import re
@@ -145,7 +145,7 @@ def callbacks(tmp):
 
 
 def unpacked(text):
-    """Return the bytes of a pickle as text, so that keys in it can be replaced."""
+    """Return the bytes of a pickle as text, so that IDs in it can be replaced."""
     _, is_pickled, encoded = text.partition("pickle:")
     return base64.b64decode(encoded).decode("latin-1") if is_pickled else text
 
@@ -161,7 +161,7 @@ def rows_of(run_id, tmp):
 
     names |= {key: f"node {name(node)}" for key, node in nodes.items()}
     known = {key.hex: text for key, text in names.items()} | {str(key): text for key, text in names.items()}
-    known |= {str(node.task_id): f"task id of {names[node.id]}" for node in nodes.values()}
+    known |= {str(node.task_id): f"task ID of {names[node.id]}" for node in nodes.values()}
     known[str(tmp)] = "tmp"
     pattern = re.compile("|".join(map(re.escape, known)))
 

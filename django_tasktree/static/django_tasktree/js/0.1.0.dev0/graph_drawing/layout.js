@@ -12,7 +12,7 @@ const BOW = 18;
 /** Space around all boxes, for the buttons beside them. */
 const MARGIN = { left: 34, right: 44, y: 24 };
 
-/** Return the key of a node. A bundle (the nodes of a fan that are not drawn) has none of its own. */
+/** Return the ID of a node. A bundle (the nodes of a fan that are not drawn) has none of its own. */
 export const keyOf = (node) => node.id || `${node.parent}:rest`;
 
 export const isBundle = (node) => node.count !== undefined;

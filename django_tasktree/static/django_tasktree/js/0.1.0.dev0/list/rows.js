@@ -1,6 +1,6 @@
 /* The rows of a list, in any theme of the admin. */
 
-/** Return the rows by the key of their run: the second last part of the link's path. */
+/** Return the rows by the ID of their run: the second last part of the link's path. */
 export function rowsOf(table) {
     const found = new Map();
     for (const link of table.querySelectorAll("tbody .field-title a")) {

@@ -8,7 +8,7 @@ import { startTimeline } from "../timeline_drawing/panel.js";
 import { startTable } from "../tree/table.js";
 import { startTabs } from "../tree/tabs.js";
 
-/** The maximum number of keys in a URL. If there are more rows, they are requested in turn. */
+/** The maximum number of IDs in a URL. If there are more rows, they are requested in turn. */
 const MAX_ROWS = 100;
 const region = document.getElementById("tasktree-live");
 let turn = -1;
