@@ -2,7 +2,7 @@
 
 from django.utils.formats import number_format
 
-_MOST_DIGITS = 9
+_MAX_DIGITS = 9
 
 
 def number_text(number: int) -> str:
@@ -15,4 +15,4 @@ def whole_number(text: str) -> int | None:
 
     Longer numbers do not fit into a column, and Python refuses to parse very long ones.
     """
-    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None
+    return int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else None

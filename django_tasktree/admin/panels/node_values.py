@@ -10,7 +10,7 @@ from django_tasktree.encoding.text import short_name
 from django_tasktree.models import NodeRun
 
 #: The maximum number of nodes in references whose names are looked up.
-_MOST_NAMES = 100
+_MAX_NAMES = 100
 
 
 def values_of(node: NodeRun) -> list[tuple[Any, StoredValue]]:
@@ -26,7 +26,7 @@ def values_of(node: NodeRun) -> list[tuple[Any, StoredValue]]:
 
 
 def _names_of(node: NodeRun) -> dict[UUID, str]:
-    """Return the names of the nodes to which a node's arguments refer, of at most ``_MOST_NAMES``, by ID."""
-    keys = sorted(referred_to(node.args) | referred_to(node.kwargs))[:_MOST_NAMES]
+    """Return the names of the nodes to which a node's arguments refer, of at most ``_MAX_NAMES``, by ID."""
+    keys = sorted(referred_to(node.args) | referred_to(node.kwargs))[:_MAX_NAMES]
     tasks = NodeRun.objects.filter(id__in=keys).values_list("id", "task")
     return {node.run_id: "run", **{key: short_name(task) for key, task in tasks}}

@@ -18,7 +18,7 @@ from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch
 from django_tasktree.states import CLAIMABLE, NodeState
 
 #: The delay before a message is sent again doubles each time, at most this often.
-_MOST_DOUBLINGS = 7
+_MAX_DOUBLINGS = 7
 #: Before all messages.
 LONG_AGO = datetime(2000, 1, 1, tzinfo=times.UTC)
 
@@ -56,7 +56,7 @@ def waiting(scan: Scan, now: datetime) -> Iterator[list[Waiting]]:
 
 
 def _is_late(now: datetime, queued_at: datetime | None, eta: datetime | None, resend_count: int) -> bool:
-    wait = settings.resend_after * 2 ** min(resend_count, _MOST_DOUBLINGS)
+    wait = settings.resend_after * 2 ** min(resend_count, _MAX_DOUBLINGS)
     return times.elapsed(_since(queued_at, eta), now) > timedelta(seconds=wait)
 
 
