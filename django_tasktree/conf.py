@@ -84,7 +84,7 @@ class Settings:
             )
         value = values.get(key, KEYS[key])
         if not has_right_type(key, value):
-            raise ImproperlyConfigured(f"TASKTREE[{key!r}] is {value!r}: it must be {valid_values(key)}")
+            raise invalid_setting(key, value)
         vars(self)[name] = value
         return value
 
@@ -116,6 +116,11 @@ def is_in_range(key: str, value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return True
     return value > 0 or (value == 0 and key in _FROM_ZERO)
+
+
+def invalid_setting(key: str, value: Any) -> ImproperlyConfigured:
+    """Return the error for a value that a setting can't have."""
+    return ImproperlyConfigured(f"TASKTREE[{key!r}] is {value!r}: it must be {valid_values(key)}")
 
 
 def valid_values(key: str) -> str:

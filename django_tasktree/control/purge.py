@@ -5,12 +5,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from celery.exceptions import SoftTimeLimitExceeded
-from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model, ProtectedError, RestrictedError
 from django.utils.translation import gettext_noop as _
 from django_celery_results.models import TaskResult
 
-from django_tasktree.conf import settings
+from django_tasktree.conf import invalid_setting, is_in_range, settings
 from django_tasktree.encoding import times
 from django_tasktree.engine.control.reset import check_run
 from django_tasktree.engine.deletion.dependents import OF_RUNS, Dependents
@@ -167,13 +166,9 @@ def retention() -> timedelta | None:
         ImproperlyConfigured: the setting is not a number of days.
     """
     days = settings.retention
-    if days is None:
-        return None
-    if isinstance(days, bool) or not isinstance(days, (int, float)) or days < 0:
-        raise ImproperlyConfigured(
-            f"TASKTREE['RETENTION'] is {days!r}: give a number of days, or None to keep all runs"
-        )
-    return times.duration_of(days=days)
+    if not is_in_range("RETENTION", days):
+        raise invalid_setting("RETENTION", days)
+    return None if days is None else times.duration_of(days=days)
 
 
 def _delete_task_results(task_ids: list[UUID]) -> None:

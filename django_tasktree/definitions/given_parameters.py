@@ -26,7 +26,8 @@ def read_parameters(
     """
     if not isinstance(values, Mapping):
         raise InvalidParameter(
-            f"the parameters of definition {definition!r} must be a dict of values by name, not {reprlib.repr(values)}", {}
+            f"the parameters of definition {definition!r} must be a dict of values by name, not {reprlib.repr(values)}",
+            {},
         )
     faults = _Faults(definition, parameters)
     faults.note_unknown(values)

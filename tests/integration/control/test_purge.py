@@ -247,7 +247,7 @@ class TestRetention:
         make_run()
         assert sweep().purged == 0
 
-    @pytest.mark.parametrize("value", [1_000_000, 1e300])
+    @pytest.mark.parametrize("value", [1_000_000, 1e300, float("inf")])
     def test_a_retention_longer_than_the_calendar_keeps_all_runs(self, database, eager, settings, value):
         settings.TASKTREE = {"RETENTION": value}
         make_run()
@@ -256,7 +256,7 @@ class TestRetention:
         assert purge_task(days=value)["runs"] == 0
         assert "Deleted 0 runs" in purge_command()
 
-    @pytest.mark.parametrize("value", ["30d", -1, True])
+    @pytest.mark.parametrize("value", ["30d", -1, True, float("nan")])
     def test_an_invalid_retention_is_an_error(self, database, settings, value, caplog):
         """The rest of the sweep does not depend on it."""
         settings.TASKTREE = {"RETENTION": value}
