@@ -1,6 +1,5 @@
 """Actions on many runs, or on many nodes with their subtrees, in this process or in the background."""
 
-import inspect
 import reprlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -18,7 +17,7 @@ from django_tasktree.client.node_result import NodeResult
 from django_tasktree.client.tree import TaskTree
 from django_tasktree.client.tree_result import TreeResult
 from django_tasktree.control import operations
-from django_tasktree.control.actions import ACTIONS, node_actions, run_actions
+from django_tasktree.control.actions import ACTIONS, check_options, find_action
 from django_tasktree.encoding.text import text_of
 from django_tasktree.engine.history import user_of
 from django_tasktree.engine.traversal import in_chunks
@@ -127,7 +126,9 @@ class Bulk:
 
         Raises:
             ValueError: there is no such action on these rows.
+            TypeError: the method does not take one of the options.
         """
+        check_action(self._queryset.model, action, options)
         return self._each(action, lambda handle: handle.preview(action, **options))
 
     def in_background(self, action: str, *, by: Any = None, name: str = "", **options: Any) -> TreeResult:
@@ -207,7 +208,7 @@ class Bulk:
         return list(dict.fromkeys(self._queryset.values_list("pk", flat=True)))
 
     def _each(self, action: str, act: Callable[[Any], Effect]) -> BulkOutcome:
-        _check_exists(self._queryset.model, action)
+        find_action(action, on_nodes=self._queryset.model is NodeRun)
         outcome = BulkOutcome()
         # Read all IDs first: the action on one row may change which other rows the queryset returns.
         for key in self._keys():
@@ -294,17 +295,8 @@ def check_action(model: type[TreeRun] | type[NodeRun], action: str, options: dic
         ValueError: there is no such action on these rows.
         TypeError: the method does not take one of the options.
     """
-    _check_exists(model, action)
-    try:
-        inspect.signature(getattr(Bulk, action)).bind(None, by=None, **options)
-    except TypeError as exc:
-        raise TypeError(f"{action}: {exc}") from None
-
-
-def _check_exists(model: type[TreeRun] | type[NodeRun], action: str) -> None:
-    known, kind = (run_actions(), "runs") if model is TreeRun else (node_actions(), "nodes")
-    if not isinstance(action, str) or action not in known:
-        raise ValueError(f"there is no action {action!r} on {kind}: choose one of {', '.join(known)}")
+    find_action(action, on_nodes=model is NodeRun)
+    check_options(getattr(Bulk, action), options)
 
 
 def permission_of(run: TreeRun) -> str | None:

@@ -82,7 +82,7 @@ class ControlMixin:
         """
         return operations.retry(*self._target(), by)
 
-    def preview(self, action: str, **options: Any) -> Effect:  # noqa: ARG002  options change no number
+    def preview(self, action: str, **options: Any) -> Effect:
         """Return what an :term:`action` would do now, without changing anything.
 
         Example::
@@ -96,8 +96,12 @@ class ControlMixin:
         Raises:
             NotPossible: the action itself would raise it.
             ValueError: there is no such action on runs, or on nodes.
+            TypeError: the method does not take one of the options.
         """
-        return actions.preview(action, *self._target())
+        run_id, node_id = self._target()
+        actions.find_action(action, on_nodes=node_id is not None)
+        actions.check_options(getattr(type(self), action), options)
+        return actions.preview(action, run_id, node_id)
 
     def add_task(
         self,

@@ -142,10 +142,11 @@ class TreeResult(ControlMixin, NodeGroup):
         Raises:
             NotPossible: the action itself would raise it.
             ValueError: there is no such action on runs, or ``from_node`` is the handle of a node of another run.
+            TypeError: the method does not take one of the options.
         """
         if action == "retry" and from_node is not None:
-            return self._node_of_this(from_node).preview("rerun")
-        return super().preview(action, **options)
+            return self._node_of_this(from_node).preview("rerun", **options)
+        return super().preview(action, **options, **({} if from_node is None else {"from_node": from_node}))
 
     def _node_of_this(self, node: Any) -> "NodeResult[Any]":
         """Return the handle of a node of this run.

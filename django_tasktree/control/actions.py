@@ -5,8 +5,10 @@ possible. The table contains the name of each action, where it makes sense, its 
 ``tests/integration/control/test_table_of_actions.py`` compares it with everything that offers actions.
 """
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Literal
 from uuid import UUID
 
@@ -227,6 +229,42 @@ def available_for_node(node: NodeRun, run: TreeRun) -> list[ActionType]:
     return [action for action in _ALL if action.may_fit_node is not None and action.may_fit_node(node, run)]
 
 
+def find_action(name: Any, *, on_nodes: bool) -> ActionType:
+    """Return the action of this name on runs, or on nodes.
+
+    Raises:
+        ValueError: there is no such action on runs, or on nodes.
+    """
+    known, what = (node_actions(), "nodes") if on_nodes else (run_actions(), "runs")
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(f"there is no action {name!r} on {what}: choose one of {', '.join(known)}")
+    return known[name]
+
+
+def check_options(method: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Check that the method of an action takes these options.
+
+    Args:
+        method: a function of a class of handles, or of ``Bulk``.
+        options: its keyword arguments by name.
+
+    Raises:
+        TypeError: it does not take one of them; the message lists those that it takes.
+    """
+    parameters = [each for each in inspect.signature(method).parameters.values() if each.name != "self"]
+    if any(each.kind == each.VAR_KEYWORD for each in parameters):
+        return
+    known = [each.name for each in parameters]
+    for name in options:
+        if name not in known:
+            closest = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {closest[0]!r}?" if closest else "."
+            raise TypeError(
+                f"{method.__name__}: got an unexpected keyword argument {name!r}{hint} "
+                f"The options are {', '.join(known)}."
+            )
+
+
 def preview(name: str, run_id: UUID, node_id: UUID | None = None) -> Effect:
     """Return what an action would do now, without changing anything.
 
@@ -239,8 +277,5 @@ def preview(name: str, run_id: UUID, node_id: UUID | None = None) -> Effect:
         NotPossible: the action itself would raise it.
         ValueError: there is no such action on runs, or on nodes.
     """
-    known, what = (run_actions(), "runs") if node_id is None else (node_actions(), "nodes")
-    if not isinstance(name, str) or name not in known:
-        raise ValueError(f"there is no action {name!r} on {what}: choose one of {', '.join(known)}")
-    find = known[name].find_effect
+    find = find_action(name, on_nodes=node_id is not None).find_effect
     return find(run_id) if node_id is None else find(run_id, node_id)

@@ -1,6 +1,7 @@
 """Actions on many runs or nodes."""
 
 import pytest
+from asgiref.sync import async_to_sync
 
 from django_tasktree import TaskTree, bulk
 from django_tasktree.models import HistoryEntry, NodeRun, TreeRun
@@ -93,3 +94,45 @@ def test_an_action_that_does_not_exist_is_refused(results, action):
     for act in (bulk(TreeRun.objects.none()).preview, bulk(TreeRun.objects.all()).in_background, results[0].preview):
         with pytest.raises(ValueError, match="there is no action"):
             act(action)
+
+
+@pytest.mark.parametrize(
+    ("action", "option", "text"),
+    [
+        (
+            "retry",
+            "form_node",
+            r"retry: got an unexpected keyword argument 'form_node'; did you mean 'from_node'\? The options are .*by",
+        ),
+        ("revoke", "terminated", r"'terminated'; did you mean 'terminate'\? The options are terminate, by"),
+        ("pause", "from_node", r"pause: got an unexpected keyword argument 'from_node'\. The options are by"),
+        ("delete", "foo", r"delete: got an unexpected keyword argument 'foo'"),
+    ],
+)
+def test_a_preview_refuses_unknown_options(results, action, option, text):
+    given = {option: results[0].children[0]}
+    for preview in (results[0].preview, async_to_sync(results[0].apreview)):
+        with pytest.raises(TypeError, match=text):
+            preview(action, **given)
+
+
+def test_previews_of_nodes_and_bulk_actions_refuse_unknown_options(results):
+    node = results[0].children[0]
+    runs = bulk(TreeRun.objects.all())
+    previews = [node.preview, async_to_sync(node.apreview), runs.preview, async_to_sync(runs.apreview)]
+    for preview in [*previews, bulk(TreeRun.objects.none()).preview, runs.in_background]:
+        for option in ("foo", "from_node"):
+            with pytest.raises(
+                TypeError, match=rf"retry: got an unexpected keyword argument {option!r}\. The options are by"
+            ):
+                preview("retry", **{option: node})
+    with pytest.raises(TypeError, match="rerun: got an unexpected keyword argument 'foo'"):
+        results[0].preview("retry", from_node=node, foo=1)
+
+
+def test_a_preview_takes_the_options_of_the_action(results):
+    run, node = results[0], results[0].children[0]
+    assert run.preview("retry", from_node=node, by="kim") == node.preview("rerun", by="kim")
+    assert node.preview("complete", result=1, by="kim").again == 1
+    assert run.preview("copy", by="kim", day="2026-02-01").again == 0
+    assert len(bulk(TreeRun.objects.all()).preview("revoke", terminate=True, by="kim").done) == 1
