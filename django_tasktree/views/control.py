@@ -61,7 +61,7 @@ def _act(request: HttpRequest, run: TreeRun, handle: Any, action: ActionType) ->
     if not may_act(request, run, action):
         raise PermissionDenied(_("You do not have permission for this action on this run."))
     try:
-        values = _values(request)
+        values = _values(request, [*action.options, "preview"])
         previewed = any(_is_yes("preview", one) for one in [*request.GET.getlist("preview"), values.get("preview")])
         values |= {name: _is_yes(name, values[name]) for name in _yes_or_no(action) if name in values}
     except ValueError as exc:
@@ -119,11 +119,15 @@ def _is_yes(name: str, value: Any) -> bool:
         raise ValueError(text % {"value": word, "name": name}) from exc
 
 
-def _values(request: HttpRequest) -> dict[str, Any]:
+def _values(request: HttpRequest, known: list[str]) -> dict[str, Any]:
     """Return the options in the body of a request, which is JSON or a form.
 
+    Args:
+        request: the request.
+        known: the keys that the JSON may have. A form may have other fields, such as the CSRF token.
+
     Raises:
-        ValueError: the content type is JSON, but the body is not valid JSON, or not an object.
+        ValueError: the content type is JSON, but the body is not valid JSON, not an object, or has an unknown key.
     """
     if request.content_type != "application/json":
         return request.POST.dict()
@@ -133,5 +137,9 @@ def _values(request: HttpRequest) -> dict[str, Any]:
         raise ValueError(_("The body is not JSON: %(error)s.") % {"error": exc}) from exc
     if not isinstance(values, dict):
         raise ValueError(_("The body is not a JSON object."))  # noqa: TRY004  bad input, not a wrong call
+    for name in values.keys() - known:
+        # A misspelled "preview" would carry out the action.
+        text = _("There is no option “%(name)s” here. Choose from: %(known)s.")
+        raise ValueError(text % {"name": name, "known": ", ".join(known)})
     # The form parses a result from its text.
     return {**values, "result": json.dumps(values["result"])} if "result" in values else values

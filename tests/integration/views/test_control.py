@@ -266,6 +266,17 @@ def test_an_invalid_option_is_reported_at_its_field(world, staff):
     assert node.state == "QUEUED"
 
 
+def test_an_unknown_key_of_json_is_refused(world, staff):
+    """Otherwise a misspelled "preview" would carry out the action."""
+    result = launch()
+    client = staff(*BOTH)
+    refused = post_json(client, of_run(result, "revoke"), preveiw=True)
+    assert refused.status_code == 400
+    assert refused.json()["error"]["message"] == ("There is no option “preveiw” here. Choose from: terminate, preview.")
+    assert result.state == "STARTED"
+    assert client.post(of_run(result, "pause"), {"csrfmiddlewaretoken": "x"}).status_code == 200
+
+
 def test_unknown_actions_and_nodes_are_not_found(world, staff):
     client = staff(*BOTH)
     result = launch()
