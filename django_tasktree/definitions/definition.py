@@ -1,8 +1,10 @@
 """A definition: a function that builds a tree, with a name and typed parameters."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, update_wrapper
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, cast, overload
 
 from asgiref.sync import sync_to_async
@@ -61,6 +63,15 @@ class Definition(Generic[P]):
     def __post_init__(self) -> None:
         """Copy name, docstring and annotations of the function, for documentation tools and ``help()``."""
         update_wrapper(cast("Any", _Attributes(self.__dict__)), self.function)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickle by reference, like a function, if the definition has taken the place of its function in the module."""
+        name = self.function.__qualname__
+        try:
+            is_found = attrgetter(name)(sys.modules[self.function.__module__]) is self
+        except (KeyError, AttributeError):
+            is_found = False
+        return name if is_found else super().__reduce_ex__(protocol)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> "TaskTree":
         """Build the tree. Its runs store the name of the definition and the parameters.

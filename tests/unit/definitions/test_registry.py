@@ -1,5 +1,7 @@
+import copy
 import inspect
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,6 +39,19 @@ def nightly_report(day: date, pages: list[int] = [1], full: bool = False) -> Tas
 
 def weekly_report() -> TaskTree:
     return TaskTree()
+
+
+with registered():
+
+    @register_tree
+    def monthly_report(day: date) -> TaskTree:
+        return TaskTree()
+
+    class Reports:
+        @staticmethod
+        @register_tree
+        def yearly() -> TaskTree:
+            return TaskTree()
 
 
 @pytest.fixture
@@ -320,3 +335,19 @@ def test_the_decorator_works_before_the_app_registry_is_ready() -> None:
     script = "from django_tasktree import register_tree\n@register_tree('demo')\ndef demo(group: 'Group'): ...\n"
 
     subprocess.run([sys.executable, "-c", script], env=environment, check=True, cwd=Path(__file__).parents[3])
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("found", [monthly_report, Reports.yearly], ids=repr)
+def test_a_decorated_function_is_pickled_by_reference(found: Definition, protocol: int) -> None:
+    assert pickle.loads(pickle.dumps(found, protocol)) is found
+    assert copy.copy(found) is copy.deepcopy(found) is found
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_a_definition_beside_its_function_is_pickled_with_it(definition: Definition, protocol: int) -> None:
+    assert definition.parameters
+    for found in (pickle.loads(pickle.dumps(definition, protocol)), copy.copy(definition), copy.deepcopy(definition)):
+        assert found == definition
+        assert found.function is nightly_report
+        assert [each.describe() for each in found.parameters] == [each.describe() for each in definition.parameters]
