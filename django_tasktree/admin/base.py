@@ -20,7 +20,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 
 from django_tasktree.admin.addresses import page_address
-from django_tasktree.admin.pages.base import AdminPage, RowPage
+from django_tasktree.admin.pages.base import AdminPage, RowPage, takes
 from django_tasktree.encoding.ids import as_uuid
 from django_tasktree.reporting.static_files import STYLES
 
@@ -116,7 +116,8 @@ class ReadOnlyAdmin(Admin):
         """Check that ``pages`` has all pages of this app, and pages only.
 
         Raises:
-            ImproperlyConfigured: a page is missing, or not a page, or has no route or an unknown permission.
+            ImproperlyConfigured: a page is missing, or not a page, or has no route or an unknown permission, or the
+                hook of its permission can't be called.
         """
         where = f"{type(self).__qualname__}.pages"
         if not isinstance(self.pages, Mapping):
@@ -138,10 +139,17 @@ class ReadOnlyAdmin(Admin):
                     f'{where}["{name}"], {page.__qualname__}, has no route: set it to the address of the page, '
                     "relative to that of the list"
                 )
-            if not hasattr(self, f"has_{page.permission}_permission"):
+            hook = getattr(self, f"has_{page.permission}_permission", None)
+            if hook is None:
                 raise ImproperlyConfigured(
                     f'{where}["{name}"], {page.__qualname__}, has the permission {page.permission!r}, but '
                     f"{type(self).__qualname__} has no hook has_{page.permission}_permission(request, row)"
+                )
+            if not callable(hook) or not (takes(hook, 1) or takes(hook, 2)):
+                raise ImproperlyConfigured(
+                    f'{where}["{name}"], {page.__qualname__}, has the permission {page.permission!r}, but '
+                    f"{type(self).__qualname__}.has_{page.permission}_permission can't be called with a request and a "
+                    "row, or with a request"
                 )
 
     def _url(self, name: str, page: type[AdminPage]) -> URLPattern:

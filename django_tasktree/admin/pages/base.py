@@ -1,10 +1,12 @@
 """Base classes for pages of a model admin in addition to Django's own."""
 
+import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from django.contrib.admin import AdminSite
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
@@ -23,8 +25,8 @@ class AdminPage(View):
     Attributes:
         route: the page's URL pattern, relative to the URL of the list.
         permission: the permission that the page requires; the model admin's hook ``has_<permission>_permission``
-            checks it.
-        template_name: the template, if the page is HTML.
+            checks it. The hook gets the request, and the row if it takes one.
+        template_name: the template, which :meth:`render` needs.
         is_cacheable: whether browsers may store the response, to validate it by its ETag.
         model_admin: the model admin to which the page belongs.
         row: the row whose primary key is in the URL as ``key``; None if the page shows rows in general.
@@ -50,13 +52,18 @@ class AdminPage(View):
         self.check_permission()
         return super().dispatch(request, *args, **kwargs)
 
-    def find_row(self, key: UUID) -> Any:
+    def find_row(self, key: Any) -> Any:
         """Return a row that the user may see.
+
+        Args:
+            key: its primary key, or the text of it.
 
         Raises:
             Http404: there is no such row.
             PermissionDenied: the user may not see it.
         """
+        if not isinstance(key, UUID):
+            key = self.model_admin.key_of(str(key))
         row = self.model_admin.get_queryset(self.request).filter(pk=key).first()
         if row is None:
             raise Http404(f"no {self.model_admin.opts.verbose_name} {key}")
@@ -71,7 +78,9 @@ class AdminPage(View):
             PermissionDenied: the user may not see this page.
         """
         hook = getattr(self.model_admin, f"has_{self.permission}_permission")
-        if not hook(self.request, self.row):
+        # Hooks for rows in general, such as Django's has_add_permission, take no row.
+        of_row = (self.row,) if takes(hook, 2) else ()
+        if not hook(self.request, *of_row):
             raise PermissionDenied
 
     def page_context(self, title: str) -> dict[str, Any]:
@@ -93,7 +102,14 @@ class AdminPage(View):
         }
 
     def render(self, context: dict[str, Any]) -> TemplateResponse:
-        """Return the page's template as a response."""
+        """Return the page's template as a response.
+
+        Raises:
+            ImproperlyConfigured: the page has no template.
+        """
+        if not getattr(self, "template_name", None):
+            name = f"{type(self).__module__}.{type(self).__qualname__}"
+            raise ImproperlyConfigured(f"{name} has no template_name, which render() needs")
         return TemplateResponse(self.request, self.template_name, context)
 
 
@@ -105,6 +121,15 @@ class RowPage(AdminPage):
     def get_context_data(self) -> dict[str, Any]:
         """Return the context of the template."""
         raise NotImplementedError
+
+
+def takes(hook: Callable[..., Any], number: int) -> bool:
+    """Return whether a permission hook can be called with this number of positional arguments."""
+    try:
+        inspect.signature(hook).bind(*[None] * number)
+    except TypeError:
+        return False
+    return True
 
 
 def may_view(site: AdminSite, request: HttpRequest, model: type[Model], row: Any = None) -> bool:

@@ -158,6 +158,79 @@ def test_faults_in_the_dict_of_pages_are_reported(pages, text):
         own(TreeRun, admin.AdminSite("faults")).get_urls()
 
 
+class BoundHook(TreeRunAdmin):
+    """A hook that can't be called like one."""
+
+    pages = {**TreeRunAdmin.pages, "costs": NoHook}
+
+    def has_costs_permission(self, request, row, more):
+        return True
+
+
+class NoMethod(BoundHook):
+    """A hook that is no method."""
+
+    has_costs_permission = True
+
+
+@pytest.mark.parametrize("own", [BoundHook, NoMethod])
+def test_a_hook_that_can_not_be_called_is_reported(own):
+    with pytest.raises(ImproperlyConfigured, match=r"has_costs_permission can't be called with a request and a row"):
+        own(TreeRun, admin.AdminSite("faults")).get_urls()
+
+
+class GeneralPage(CostsPage):
+    """A page of a run whose hook takes no row."""
+
+    permission = "view_workers"
+
+
+class AddPage(CostsPage):
+    """A page whose permission is one of Django's that take no row."""
+
+    route = "costs/"
+    permission = "add"
+
+
+class PageOfText(CostsPage):
+    """A page whose address contains any text, and that has no template."""
+
+    route = "<str:key>/costs/"
+
+    def get(self, request, key):
+        return self.render(self.page_context("Costs"))
+
+
+def serve_page(page, settings, monkeypatch):
+    """Serve a model admin with one more page."""
+    register(type("Own", (TreeRunAdmin,), {"pages": {**TreeRunAdmin.pages, "costs": page}}))
+    serve(settings, monkeypatch)
+
+
+@pytest.mark.parametrize(("permission", "status"), [("view_worker", 200), ("control_treerun", 403)])
+def test_the_hook_of_a_permission_may_take_no_row(project, settings, monkeypatch, staff, permission, status):
+    serve_page(GeneralPage, settings, monkeypatch)
+    page = reverse("admin:django_tasktree_treerun_costs", args=[launch().id])
+    assert staff("view_treerun", permission).get(page).status_code == status
+
+
+def test_hooks_of_django_may_take_no_row(project, settings, monkeypatch, admin_client):
+    serve_page(AddPage, settings, monkeypatch)
+    assert admin_client.get("/admin/django_tasktree/treerun/costs/").status_code == 403
+
+
+@pytest.mark.parametrize("key", ["abc", "a_2Fb", "%00", "1", "x" * 3000])
+def test_a_key_in_an_address_that_is_no_uuid_is_not_found(project, settings, monkeypatch, admin_client, key):
+    serve_page(PageOfText, settings, monkeypatch)
+    assert admin_client.get(f"/admin/django_tasktree/treerun/{key}/costs/").status_code == 404
+
+
+def test_a_page_without_a_template_is_reported(project, settings, monkeypatch, admin_client):
+    serve_page(PageOfText, settings, monkeypatch)
+    with pytest.raises(ImproperlyConfigured, match=r"test_replaced_page\.PageOfText has no template_name"):
+        admin_client.get(f"/admin/django_tasktree/treerun/{launch().id}/costs/")
+
+
 @pytest.mark.parametrize("model", [TreeRun, NodeRun])
 def test_a_site_may_have_runs_or_nodes_alone(settings, monkeypatch, admin_client, eager, model):
     """The pages of the one do not link to those of the other."""
