@@ -89,8 +89,9 @@ class TaskTree(Tree):
             SerializationError: an argument can't be stored.
             BrokenReference: an argument refers to a node outside the tree, or to one that may not have finished when
                 the argument is needed.
-            InvalidOption: ``eta`` and ``countdown`` are both given, ``launched_by`` is not a user, or not saved, or a
-                node with ``max_active`` is below another one.
+            InvalidOption: ``eta`` and ``countdown`` are both given, ``launched_by`` is not a user, or not saved, there
+                is a run ``run_id`` already, or a node with ``max_active`` is below another one.
+            RunNotFound: there is no run ``copy_of``.
             ValueError: ``copy_of`` or ``run_id`` is not a UUID.
             InvalidText: the key, the name, the definition or a parameter can't be stored, or is too long.
             KeyInUse: the key belongs to a run of another definition, other parameters or other root nodes.

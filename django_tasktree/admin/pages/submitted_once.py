@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from django_tasktree.encoding.ids import as_uuid, derived_id, new_id
 from django_tasktree.engine.transitions import runs, write_alias
+from django_tasktree.exceptions import InvalidOption
 from django_tasktree.models import TreeRun
 
 #: The hidden field with the token, which is different each time a form is shown.
@@ -65,7 +66,7 @@ def launched_once(run_id: UUID | None, launch: Callable[[], UUID]) -> tuple[Tree
     try:
         with transaction.atomic(using=write_alias()):
             return _run(launch()), True
-    except IntegrityError:
+    except (IntegrityError, InvalidOption):
         # Another request has launched the run in the meantime. Errors with another cause are raised again.
         before = find_run(run_id)
         if before is None:

@@ -19,7 +19,7 @@ from django_tasktree.engine.lifecycle.settle import settle_run
 from django_tasktree.engine.rules import FAILURE_COUNTS
 from django_tasktree.engine.transitions import begin, move, nodes, runs, write_alias
 from django_tasktree.engine.types import Dispatch, Launched, NodeSpec, RunSpec
-from django_tasktree.exceptions import KeyInUse
+from django_tasktree.exceptions import InvalidOption, KeyInUse, RunNotFound
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import Hold, NodeState, RunState
 
@@ -41,10 +41,13 @@ def launch(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> Launched:
 
     Raises:
         KeyInUse: if the key belongs to a run of a different definition, parameters or tree.
+        RunNotFound: if there is no run ``copy_of_id``.
+        InvalidOption: if there is a run with the ID of this one.
     """
     existing = find_by_key(run_spec, specs)
     if existing is not None:
         return Launched(existing, created=False)
+    _check_original(run_spec)
     try:
         with transaction.atomic(using=write_alias()):
             return _insert(run_spec, specs)
@@ -52,6 +55,8 @@ def launch(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> Launched:
         # Another launch with this key has committed in the meantime; any other integrity error is raised.
         existing = find_by_key(run_spec, specs)
         if existing is None:
+            _check_new(run_spec)
+            _check_original(run_spec)
             raise
         return Launched(existing, created=False)
 
@@ -98,6 +103,17 @@ def insert_nodes(
             begin(row, roots if is_root else NodeState.PENDING)
             row.queued_at = times.now() if row.state == NodeState.QUEUED else None
         nodes().bulk_create(rows)
+
+
+def _check_new(run_spec: RunSpec) -> None:
+    if runs().filter(id=run_spec.id).exists():
+        raise InvalidOption(f"run_id: there is a run {run_spec.id} already: leave run_id out, or use a new UUID")
+
+
+def _check_original(run_spec: RunSpec) -> None:
+    """Check that the run that is copied exists. Many databases check foreign keys only at the end of a transaction."""
+    if run_spec.copy_of_id is not None and not runs().filter(id=run_spec.copy_of_id).exists():
+        raise RunNotFound(f"copy_of: {RunNotFound.of_run(run_spec.copy_of_id)}")
 
 
 def _insert(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> Launched:

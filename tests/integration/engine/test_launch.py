@@ -4,13 +4,15 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group
-from django.db import router, transaction
+from django.db import connections, router, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils.functional import SimpleLazyObject
 
 from django_tasktree import TaskTree, bulk
 from django_tasktree.dispatch import after_commit
 from django_tasktree.encoding.ids import new_id
-from django_tasktree.exceptions import InvalidOption
+from django_tasktree.engine.lifecycle import launch as launch_module
+from django_tasktree.exceptions import InvalidOption, RunNotFound
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import NodeState
 from tests.integration.engine.trees import insert_run, tree_of
@@ -153,3 +155,49 @@ def test_what_is_no_id_writes_nothing(database, name, given):
 def test_draft_is_true_or_false(database):
     with pytest.raises(InvalidOption, match="draft='yes' is not valid: it must be True or False"):
         TaskTree().apply_async(draft="yes")  # type: ignore[arg-type]
+
+
+def test_a_copy_of_a_run_that_does_not_exist_is_refused(database):
+    missing = new_id()
+    with pytest.raises(RunNotFound, match=f"copy_of: no run {missing}"):
+        tree_of([]).apply_async(copy_of=missing)
+    # The transaction of the caller can be continued and committed.
+    with _atomic():
+        with pytest.raises(RunNotFound):
+            tree_of([]).apply_async(copy_of=missing)
+        kept = tree_of([]).apply_async()
+    assert TreeRun.objects.get().id == kept.id
+
+
+def test_an_id_of_a_run_that_exists_is_refused(database):
+    first = tree_of([]).apply_async()
+    with pytest.raises(InvalidOption, match=f"run_id: there is a run {first.id} already"):
+        tree_of([]).apply_async(run_id=first.id)
+    with _atomic():
+        with pytest.raises(InvalidOption):
+            tree_of([]).apply_async(run_id=first.id)
+        kept = tree_of([]).apply_async()
+    assert set(TreeRun.objects.values_list("id", flat=True)) == {first.id, kept.id}
+
+
+def test_a_run_that_is_deleted_while_it_is_copied_is_reported(database, monkeypatch):
+    first = tree_of([]).apply_async(draft=True)
+    check = launch_module._check_original
+
+    def check_and_delete(spec):
+        check(spec)
+        TreeRun.objects.filter(id=first.id).delete()
+
+    monkeypatch.setattr(launch_module, "_check_original", check_and_delete)
+    with pytest.raises(RunNotFound, match="copy_of: no run"):
+        tree_of([]).apply_async(copy_of=first.id)
+
+
+def test_a_launch_without_these_options_takes_no_query_for_them(database):
+    def reads(**options):
+        with CaptureQueriesContext(connections[database]) as context:
+            tree_of([]).apply_async(**options)
+        return sum(query["sql"].startswith("SELECT") for query in context.captured_queries)
+
+    original = tree_of([]).apply_async().id
+    assert [reads(), reads(run_id=new_id()), reads(copy_of=original)] == [0, 0, 1]
