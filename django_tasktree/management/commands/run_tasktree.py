@@ -16,7 +16,8 @@ from django_tasktree.encoding.text import NAME_LENGTH, check_storable
 from django_tasktree.exceptions import WaitTimeout
 from django_tasktree.management.arguments import comma_separated, positive_int, seconds
 from django_tasktree.management.base import TreeCommand
-from django_tasktree.management.display.definitions import definition_lines
+from django_tasktree.management.display.definitions import definition_lines, definitions_json
+from django_tasktree.management.display.json import dumps
 from django_tasktree.management.errors import unrecognized, usage_error, usage_errors
 from django_tasktree.management.follow import follow, why_nothing_starts
 from django_tasktree.management.output_format import add_format_option
@@ -76,6 +77,9 @@ class Command(TreeCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Launch the tree and follow the run."""
         if options["list"]:
+            if options["format"] == "json":
+                self.stdout.write(dumps(definitions_json(all_definitions())))
+                return
             for line in definition_lines(all_definitions()):
                 self.stdout.write(line)
             return

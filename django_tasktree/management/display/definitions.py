@@ -1,4 +1,4 @@
-"""The output of ``run_tasktree --list``."""
+"""The output of ``run_tasktree --list``, as text and as JSON."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -24,3 +24,23 @@ def definition_lines(definitions: Sequence[Definition[Any]]) -> Iterator[str]:
         yield f"{definition.name}  {definition.summary}".rstrip()
         for parameter in definition.parameters:
             yield f"    --param {parameter.name}=…   {parameter.describe()}"
+
+
+def definitions_json(definitions: Sequence[Definition[Any]]) -> list[dict[str, Any]]:
+    """Return the trees as dicts; a ``default`` is a value for ``--params-json``."""
+    return [
+        {
+            "name": definition.name,
+            "description": definition.description,
+            "parameters": [
+                {
+                    "name": parameter.name,
+                    "type": parameter.label,
+                    "required": parameter.required,
+                    "default": None if parameter.required else parameter.to_json(parameter.default),
+                }
+                for parameter in definition.parameters
+            ],
+        }
+        for definition in definitions
+    ]

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from datetime import date
 from io import StringIO
 from uuid import uuid4
 
@@ -222,6 +223,39 @@ def test_the_list_names_trees_purposes_and_parameters():
         '    --param word=…   word: str = "well"',
         "    --param times=…   times: int = 1",
     ]
+
+
+def test_the_list_as_json():
+    _, out, _ = run("--list", "--format", "json")
+    assert json.loads(out) == [
+        {"name": "bad", "description": "", "parameters": []},
+        {
+            "name": "good",
+            "description": "Say a word.\n\nThe list of definitions shows only the first line.",
+            "parameters": [
+                {"name": "word", "type": "str", "required": False, "default": "well"},
+                {"name": "times", "type": "int", "required": False, "default": 1},
+            ],
+        },
+    ]
+
+
+def test_defaults_in_the_list_are_values_for_params_json():
+    def dated(day: date, days: list[date] = [date(2026, 2, 1)], pause: int | None = None) -> TaskTree:  # noqa: B006
+        return good(f"{day} {days} {pause}")
+
+    with registered(dated, only=True):
+        (found,) = json.loads(run("--list", "--format", "json")[1])
+        assert [each["default"] for each in found["parameters"]] == [None, ["2026-02-01"], None]
+        assert [each["required"] for each in found["parameters"]] == [True, False, False]
+        params = {each["name"]: each["default"] for each in found["parameters"]} | {"day": "2026-02-03"}
+        assert run("dated", "--no-wait", "--params-json", json.dumps(params))[0] == 0
+    assert TreeRun.objects.get().params == params
+
+
+@registered(only=True)
+def test_an_empty_list_as_json():
+    assert json.loads(run("--list", "--format", "json")[1]) == []
 
 
 @registered(only=True)
