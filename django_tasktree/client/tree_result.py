@@ -1,5 +1,6 @@
 """The handle of a run, in the manner of Celery's ``AsyncResult``."""
 
+import reprlib
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, overload
 from uuid import UUID
@@ -63,9 +64,15 @@ class TreeResult(ControlMixin, NodeGroup):
         Raises:
             KeyError: the node is not part of the tree from whose launch this handle was returned.
             IndexError: there is no root node at this position.
+            TypeError: it is neither a node nor a position.
         """
         if isinstance(built, int):
             return self.children[built]
+        if not isinstance(built, TaskTreeNode):
+            raise TypeError(
+                f"the key of a TreeResult must be a node, as add_task() returned it, or the position of a root node, "
+                f"not {reprlib.repr(built)}: use .children for a list of the root nodes, and NodeResult(id) for an ID"
+            )
         if built not in self._keys:
             raise KeyError(f"{built!r} is no node of the tree that this handle was launched from")
         return NodeResult(self._keys[built])
@@ -156,7 +163,7 @@ class TreeResult(ControlMixin, NodeGroup):
 
         Raises:
             ValueError: it is the handle of a node of another run.
-            KeyError: see :meth:`__getitem__`.
+            KeyError, TypeError: see :meth:`__getitem__`.
         """
         if not isinstance(node, NodeResult):
             return self[node]
@@ -280,7 +287,7 @@ def join_tree(async_result: TreeResult | NodeGroup, timeout: float | None = None
     These are the results of tasks that were added with ``push()``.
 
     Args:
-        async_result: the handle that ``TaskTree.apply_async`` returned.
+        async_result: the handle that ``TaskTree.apply_async`` returned, or the ``async_result`` of a node.
         timeout: maximum waiting time for each node in seconds; None waits without a limit.
 
     Returns:
@@ -288,7 +295,13 @@ def join_tree(async_result: TreeResult | NodeGroup, timeout: float | None = None
 
     Raises:
         WaitTimeout, NodeNotRun, Exception: see :meth:`django_tasktree.NodeResult.get`.
+        TypeError: it is not such a handle.
     """
+    if not isinstance(async_result, NodeGroup):
+        raise TypeError(
+            "join_tree() takes the handle of a run, as TaskTree.apply_async() returns it, or the async_result of a "
+            f"node, not {reprlib.repr(async_result)}"
+        )
     results = []
     family: NodeGroup = async_result
     while (row := family._rows().first()) is not None:

@@ -8,7 +8,7 @@ import pytest
 from celery.result import allow_join_result
 from django.db import connections, transaction
 
-from django_tasktree import NodeResult, TaskTree, TreeResult, task_with_callbacks
+from django_tasktree import NodeResult, TaskTree, TreeResult, join_tree, task_with_callbacks
 from django_tasktree.client.waiting import wait_for
 from django_tasktree.exceptions import NodeNotRun, RunNotFound, WaitTimeout
 from django_tasktree.models import NodeRun, TreeRun
@@ -242,3 +242,30 @@ def test_async_waiting_inside_a_task_is_refused(eager):
     run_id = str(TaskTree().apply_async().id)
     with pytest.raises(RuntimeError, match="within a task"):
         waits.apply_async([run_id]).get()
+
+
+@pytest.mark.parametrize("key", [slice(0, 1), None, "0", 0.0, [0], {}, TaskTree("shop"), uuid.uuid4()], ids=repr)
+def test_what_is_neither_a_node_nor_a_position_is_no_key(finished, key):
+    text = "must be a node, as add_task.. returned it, or the position of a root node, not "
+    with pytest.raises(TypeError, match=text):
+        finished[0][key]
+
+
+def test_the_tree_itself_is_no_key(eager):
+    tree = TaskTree()
+    with pytest.raises(TypeError, match="not <TaskTree"):
+        tree.apply_async()[tree]
+
+
+@pytest.mark.parametrize("given", [None, [], "x", uuid.uuid4()], ids=repr)
+def test_join_tree_refuses_what_is_no_handle(given):
+    with pytest.raises(TypeError, match=r"join_tree\(\) takes the handle of a run"):
+        join_tree(given)
+
+
+def test_join_tree_takes_the_children_of_a_node(finished):
+    result, (one, _two, _bad, _skipped) = finished
+    assert join_tree(result) == [3, 13]
+    assert join_tree(result[one].async_result) == [13]
+    with pytest.raises(TypeError, match="not <NodeResult"):
+        join_tree(result[one])
