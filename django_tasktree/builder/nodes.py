@@ -222,7 +222,8 @@ class TaskTreeNode(NodeWithOutput[R_co], Generic[R_co]):
         options: options of the message.
         rules: the conditions for running the node, and the effects of its failure.
         parent: the node or tree to which the node was added; None after :meth:`pop`.
-        children: the child nodes, callbacks first.
+        children: the child nodes, callbacks first. Do not change the list: a launch refuses a node that is in a tree
+            twice.
     """
 
     def __init__(self, described: Call, rules: Rules = Rules()) -> None:

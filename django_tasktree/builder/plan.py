@@ -54,6 +54,7 @@ def plan_nodes(root: NodeParent, place: Placement) -> TreePlan:
             node starts.
         InvalidOption: a node with ``max_active`` is below another one.
         ImproperlyConfigured: a task is atomic on another database than that of the nodes.
+        ValueError: a node is in the tree twice, or below itself, or something else is in a list of children.
     """
     plan = TreePlan(keys={root: place.parent_id or place.run_id})
     # Assign all IDs first: a reference may point to a node that comes later.
@@ -79,11 +80,21 @@ def _assign(root: NodeParent, place: Placement, keys: dict[Hashable, UUID]) -> I
     while parents:
         parent, under = parents.popleft()
         for position, node in enumerate(parent.children, under.first_position):
+            if not isinstance(node, TaskTreeNode) or node in keys:
+                raise _wrong_child(parent, node)
             key = keys[node] = new_id()
             stop_scope_id = stop_scope(key, node.rules.on_failure, under.stop_scope_id)
             yield node, Placement(under.run_id, under.parent_id, position, stop_scope_id, under.limit_scope_id)
             if node.children:
                 parents.append((node, _below(node, key, under, stop_scope_id)))
+
+
+def _wrong_child(parent: NodeParent, child: Any) -> ValueError:
+    what = "which is in the tree already" if isinstance(child, TaskTreeNode) else "which is not a node"
+    return ValueError(
+        f"the children of {parent!r} contain {child!r}, {what}: lists of children are for reading, add nodes with "
+        "add_task() or gather()"
+    )
 
 
 def _below(node: TaskTreeNode, key: UUID, under: Placement, stop_scope_id: UUID | None) -> Placement:

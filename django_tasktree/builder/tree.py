@@ -72,6 +72,6 @@ class Tree(NodeParent):
 
 def _names_of(nodes: list[TaskTreeNode[Any]]) -> str:
     """Return a name for a tree, made of the tasks of its root nodes."""
-    names = list(dict.fromkeys(short_name(node.task) for node in nodes))
+    names = list(dict.fromkeys(short_name(node.task) for node in nodes if isinstance(node, TaskTreeNode)))
     text = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
     return storable(text, NAME_LENGTH) if names else "empty tree"

@@ -92,7 +92,8 @@ class TaskTree(Tree):
             InvalidOption: ``eta`` and ``countdown`` are both given, ``launched_by`` is not a user, or not saved, there
                 is a run ``run_id`` already, or a node with ``max_active`` is below another one.
             RunNotFound: there is no run ``copy_of``.
-            ValueError: ``copy_of`` or ``run_id`` is not a UUID.
+            ValueError: ``copy_of`` or ``run_id`` is not a UUID, or a list of children was changed so that a node is in
+                the tree twice, or below itself.
             InvalidText: the key, the name, the definition or a parameter can't be stored, or is too long.
             KeyInUse: the key belongs to a run of another definition, other parameters or other root nodes.
         """

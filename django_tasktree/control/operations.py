@@ -287,8 +287,8 @@ def add_nodes(run_id: UUID, built: NodeParent, node_id: UUID | None = None, by: 
         # Task functions may add nodes while another action on the run is being carried out.
         run = lock_run(run_id, changing=True)
         place = place_in(run, node_id)
-        check_references_available(run_id, node_id, _referred_to(built))
         plan = plan_nodes(built, place)
+        check_references_available(run_id, node_id, _referred_to(built))
         add(run, place, plan.specs)
         record(run_id, Action.ADD, by, node_id=node_id, nodes=len(plan.specs))
         advance_and_settle_after_commit(run_id)

@@ -155,3 +155,14 @@ def test_a_gather_node_waits_for_a_node_that_is_added_before_it_is_queued(result
         assert settle(message.run_id, message.parent_id).dispatches == ()
     assert states(result.id)["g"] == "PENDING"
     assert play(result.id) == ["new", "g"]
+
+
+@pytest.mark.timeout(60)
+def test_a_node_below_itself_is_not_added(result):
+    def add(built):
+        node = built.add_task(echo)
+        node.children.append(node)
+        return node
+
+    with pytest.raises(ValueError, match="in the tree already"):
+        result._add(None, add)

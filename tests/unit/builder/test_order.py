@@ -30,6 +30,38 @@ def accepts(tree, node, output):
     return True
 
 
+def below_itself(tree, node):
+    node.children.append(node)
+
+
+def below_its_child(tree, node):
+    node.add_task(echo).children.append(node)
+
+
+def twice(tree, node):
+    tree.add_task(echo).children.append(node)
+
+
+def tree_below(tree, node):
+    node.children.append(tree)
+
+
+def no_node(tree, node):
+    tree.children.append(echo)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("change", [below_itself, below_its_child, twice, tree_below, no_node])
+def test_a_list_of_children_that_was_changed_to_no_tree_is_refused(change):
+    tree = TaskTree()
+    change(tree, tree.add_task(echo))
+    for start in (lambda: launch(tree), tree.apply_async):
+        with pytest.raises(
+            ValueError, match=r"in the tree already: .* add nodes with add_task\(\)|which is not a node"
+        ):
+            start()
+
+
 # Of each node: the number of its parent among the earlier nodes, and whether it is a gather node.
 TREES = st.lists(st.tuples(st.integers(0, 1000), st.booleans()), min_size=1, max_size=9)
 
