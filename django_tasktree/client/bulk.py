@@ -56,7 +56,8 @@ class Bulk:
         queryset: a queryset of ``TreeRun`` or ``NodeRun``; each action evaluates it again.
 
     Raises:
-        TypeError: it is not a queryset, or one of another model.
+        TypeError: it is not a queryset, or one of another model, or the result of ``union()``, ``intersection()`` or
+            ``difference()``.
 
     All methods raise ValueError if the rows do not have the action: runs can't be completed, nodes can't be deleted.
     """
@@ -70,6 +71,13 @@ class Bulk:
         if queryset.model not in (TreeRun, NodeRun):
             raise TypeError(f"bulk() takes a queryset of TreeRun or NodeRun, not of {queryset.model.__name__}")
         self._queryset: QuerySet[Any] = queryset.all()
+        combinator = self._queryset.query.combinator
+        if combinator:
+            # SQLite can't evaluate them if their rows are sorted, as runs are.
+            raise TypeError(
+                f"bulk() takes no queryset that {combinator}() returned: combine querysets with | and & instead, or "
+                "use filter() and exclude()"
+            )
         self._handle: type[TreeResult] | type[NodeResult] = TreeResult if queryset.model is TreeRun else NodeResult
 
     def pause(self, *, by: Any = None) -> BulkOutcome:
@@ -324,6 +332,7 @@ def bulk(queryset: QuerySet[Any] | BaseManager[Any]) -> Bulk:
         queryset: a queryset of ``TreeRun`` or ``NodeRun``.
 
     Raises:
-        TypeError: it is a queryset of another model.
+        TypeError: it is a queryset of another model, or the result of ``union()``, ``intersection()`` or
+            ``difference()``.
     """
     return Bulk(queryset)

@@ -72,6 +72,22 @@ def test_what_is_no_queryset_is_refused(given):
         bulk(given)
 
 
+@pytest.mark.parametrize("combinator", ["union", "intersection", "difference"])
+@pytest.mark.parametrize("model", [TreeRun, NodeRun])
+def test_a_combined_queryset_is_refused(results, model, combinator):
+    rows = getattr(model.objects.all(), combinator)(model.objects.filter(state="FAILURE"))
+    with pytest.raises(
+        TypeError, match=rf"no queryset that {combinator}\(\) returned: combine querysets with \| and &"
+    ):
+        bulk(rows)
+
+
+def test_a_slice_and_conditions_that_are_combined_are_accepted(results):
+    failed, others = TreeRun.objects.filter(state="FAILURE"), TreeRun.objects.exclude(state="FAILURE")
+    assert len(bulk(failed | others).preview("copy").done) == 3
+    assert len(bulk(TreeRun.objects.all()[:2]).preview("copy").done) == 2
+
+
 def test_a_manager_is_accepted(results):
     assert len(bulk(TreeRun.objects).preview("copy").done) == 3
 
