@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Any
 
-from django.core.management.base import BaseCommand, OutputWrapper
-from django.db import OperationalError, ProgrammingError, connections
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper
+from django.db import Error, InterfaceError, OperationalError, ProgrammingError, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from django_tasktree.definitions.definition import Definition
+from django_tasktree.engine.retrying import may_go_away
 from django_tasktree.engine.transitions import write_alias
 from django_tasktree.exceptions import TaskTreeError
 from django_tasktree.management.errors import usage_error
@@ -26,7 +27,8 @@ class TreeCommand(BaseCommand):
         """Run the command.
 
         Raises:
-            CommandError: with exit code 2, if the request was refused, or migrations have not been applied.
+            CommandError: with exit code 2, if the request was refused, or migrations have not been applied; with exit
+                code 1, if a database can't be reached or fails.
         """
         try:
             is_json = options.get("format") == "json"
@@ -34,8 +36,11 @@ class TreeCommand(BaseCommand):
                 return super().execute(*args, **options)
         except TaskTreeError as exc:
             raise usage_error(str(exc)) from exc
-        except (OperationalError, ProgrammingError) as exc:
+        except (InterfaceError, OperationalError, ProgrammingError) as exc:
             missing = _missing_migrations()
+            if not missing and may_go_away(exc):
+                # Some drivers write several lines.
+                raise CommandError(f"the database reports an error: {' '.join(str(exc).split())}") from exc
             if not missing:
                 raise
             raise usage_error(
@@ -101,7 +106,10 @@ def _within(definition: Definition[Any], exc: Exception) -> Any:
 
 
 def _missing_migrations() -> int:
-    """Return the number of migrations that have not been applied."""
-    executor = MigrationExecutor(connections[write_alias()])
+    """Return the number of migrations that have not been applied; 0 if the database can't be read."""
+    try:
+        executor = MigrationExecutor(connections[write_alias()])
+    except Error:
+        return 0
     leaves = [leaf for app in _APPS for leaf in executor.loader.graph.leaf_nodes(app)]
     return len({migration for migration, _ in executor.migration_plan(leaves) if migration.app_label in _APPS})

@@ -5,9 +5,14 @@ import os
 import subprocess
 import sys
 from textwrap import dedent
+from unittest.mock import Mock
 
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import InterfaceError, OperationalError, ProgrammingError
 
+from django_tasktree.management.subcommands import list_runs
 from tests.workers import ROOT
 
 SETUP = """
@@ -164,8 +169,60 @@ def test_missing_migrations_are_reported(manage, words):
     assert "Traceback" not in done.stderr
 
 
-def test_a_database_that_can_not_be_opened_is_not_reported_as_missing_migrations(manage, tmp_path):
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run_tasktree", "prints"),
+        ("run_tasktree", "prints", "--worker", "--format", "json"),
+        ("tasktree", "list"),
+        ("tasktree", "watch"),
+        ("tasktree", "workers"),
+        ("tasktree", "sweep"),
+        ("tasktree", "purge", "--older-than", "1d"),
+        ("tasktree", "show", "0199"),
+        ("tasktree", "pause", "0199"),
+    ],
+    ids=" ".join,
+)
+def test_a_database_that_can_not_be_opened_is_reported_in_a_line(manage, tmp_path, words):
     (tmp_path / "db.sqlite3").mkdir()
-    done = manage("tasktree", "list", migrate=False)
-    assert done.returncode not in (0, 2)
-    assert "run manage.py migrate" not in done.stderr
+    done = manage(*words, migrate=False)
+    assert (done.returncode, done.stdout.replace("while it is built\n", "")) == (1, "")
+    assert done.stderr.splitlines()[-1] == "CommandError: the database reports an error: unable to open database file"
+    assert "Traceback" not in done.stderr
+
+
+def test_with_traceback_an_error_of_the_database_has_its_cause(manage, tmp_path):
+    (tmp_path / "db.sqlite3").mkdir()
+    done = manage("tasktree", "list", "--traceback", migrate=False)
+    assert done.returncode == 1
+    assert "django.db.utils.OperationalError: unable to open database file" in done.stderr
+    assert "CommandError: the database reports an error" in done.stderr
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("exc", "text"),
+    [
+        (
+            OperationalError("connection to server failed\n\tIs it running"),
+            "connection to server failed Is it running",
+        ),
+        (OperationalError(2002, "Can't connect"), r"\(2002, .Can't connect.\)"),
+        (InterfaceError("connection already closed"), "connection already closed"),
+    ],
+    ids=repr,
+)
+def test_an_error_of_a_database_server_is_one_line(monkeypatch, exc, text):
+    monkeypatch.setattr(list_runs, "handle", Mock(side_effect=exc))
+    with pytest.raises(CommandError, match=f"^the database reports an error: {text}$") as raised:
+        call_command("tasktree", "list")
+    assert (raised.value.returncode, raised.value.__cause__) == (1, exc)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("exc", [ProgrammingError("column x does not exist"), OperationalError("no such column: x")])
+def test_a_wrong_statement_keeps_its_traceback(monkeypatch, exc):
+    monkeypatch.setattr(list_runs, "handle", Mock(side_effect=exc))
+    with pytest.raises(type(exc), match=str(exc)):
+        call_command("tasktree", "list")
