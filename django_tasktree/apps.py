@@ -1,6 +1,7 @@
 """The configuration of the Django app."""
 
 from django.apps import AppConfig
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 
@@ -12,7 +13,16 @@ class TaskTreeConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect signals and checks, and import the ``trees`` module of each installed app."""
+        """Connect signals and checks, and import the ``trees`` module of each installed app.
+
+        Raises:
+            ImproperlyConfigured: a subclass has another label.
+        """
+        if self.label != self.name:
+            raise ImproperlyConfigured(
+                f"{type(self).__qualname__}.label is {self.label!r}: the label of {self.name} can't be changed, "
+                "because tables, permissions and URLs contain it"
+            )
         from django_tasktree import checks
         from django_tasktree.definitions import registry
         from django_tasktree.dispatch import open_transactions
