@@ -170,7 +170,7 @@ class BoundHook(TreeRunAdmin):
 class NoMethod(BoundHook):
     """A hook that is no method."""
 
-    has_costs_permission = True
+    has_costs_permission = True  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize("own", [BoundHook, NoMethod])

@@ -254,7 +254,7 @@ def test_what_is_neither_a_node_nor_a_position_is_no_key(finished, key):
 def test_the_tree_itself_is_no_key(eager):
     tree = TaskTree()
     with pytest.raises(TypeError, match="not <TaskTree"):
-        tree.apply_async()[tree]
+        tree.apply_async()[tree]  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("given", [None, [], "x", uuid.uuid4()], ids=repr)
