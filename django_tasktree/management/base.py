@@ -12,7 +12,7 @@ from django.db import Error, InterfaceError, OperationalError, ProgrammingError,
 from django.db.migrations.executor import MigrationExecutor
 
 from django_tasktree.definitions.definition import Definition
-from django_tasktree.engine.retrying import may_go_away
+from django_tasktree.engine.database_retries import may_go_away
 from django_tasktree.engine.transitions import write_alias
 from django_tasktree.exceptions import TaskTreeError
 from django_tasktree.management.errors import usage_error

@@ -27,7 +27,7 @@ def definition_lines(definitions: Sequence[Definition[Any]]) -> Iterator[str]:
 
 
 def definitions_json(definitions: Sequence[Definition[Any]]) -> list[dict[str, Any]]:
-    """Return the trees as dicts; a ``default`` is a value for ``--params-json``."""
+    """Return the definitions as dicts; a ``default`` is a value for ``--params-json``."""
     return [
         {
             "name": definition.name,
