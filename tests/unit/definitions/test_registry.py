@@ -338,7 +338,7 @@ def test_the_decorator_works_before_the_app_registry_is_ready() -> None:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-@pytest.mark.parametrize("found", [monthly_report, Reports.yearly], ids=repr)
+@pytest.mark.parametrize("found", [monthly_report, Reports.yearly], ids=["function", "static method"])
 def test_a_decorated_function_is_pickled_by_reference(found: Definition, protocol: int) -> None:
     assert pickle.loads(pickle.dumps(found, protocol)) is found
     assert copy.copy(found) is copy.deepcopy(found) is found
