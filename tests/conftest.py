@@ -1,6 +1,7 @@
 """Fixtures for several tiers of tests."""
 
 import os
+import re
 import signal
 
 import hypothesis
@@ -57,6 +58,8 @@ def eager(app):
         yield app
 
 
+#: Addresses and random UUIDs.
+_UNSTABLE = re.compile(r" at 0x|-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-")
 STACKS = {
     "sqlite-filesystem": ("default", services.FILESYSTEM),
     "postgresql-redis": ("postgresql", services.REDIS),
@@ -127,8 +130,8 @@ def pytest_configure():
 @pytest.hookimpl(trylast=True)  # after the order is shuffled
 def pytest_collection_modifyitems(items):
     for item in items:
-        if " at 0x" in item.nodeid:
-            raise pytest.UsageError(f"{item.nodeid}: the ID contains an address, which differs in each process")
+        if _UNSTABLE.search(item.nodeid):
+            raise pytest.UsageError(f"the ID of {item.nodeid} differs in each process: give the parameters ids=")
     items[:] = scheduling.long_tests_first(items)
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
