@@ -451,7 +451,7 @@ def test_what_is_neither_a_tree_nor_a_name_is_refused(given):
 def test_parameters_that_are_no_dict_are_refused(given):
     with (
         registered(one_word),
-        pytest.raises(InvalidParameter, match=r"of tree 'one-word' must be a dict of values by name, not"),
+        pytest.raises(InvalidParameter, match=r"of definition 'one-word' must be a dict of values by name, not"),
     ):
         run_tree("one-word", given)
 
