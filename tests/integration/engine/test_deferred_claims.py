@@ -83,3 +83,11 @@ def test_finished_but_unsettled_nodes_of_one_run(database):
     run_id, unsettled = half_settled()
     half_settled()
     assert finished_but_unsettled(run_id) == [unsettled]
+
+
+def test_a_node_is_queued_again_if_its_run_is_resumed_meanwhile(database):
+    message = queued_node("PAUSED")
+    deferred = defer_claim(message)
+    TreeRun.objects.filter(id=message.run_id).update(state="STARTED")
+    assert [dispatch.id for dispatch in deferred.dispatches] == [message.id]
+    assert row_of(message).state == "QUEUED"
