@@ -25,9 +25,9 @@ from django_tasktree.admin.pages.run import RunPage
 from django_tasktree.control.actions import ACTIONS, run_actions
 from django_tasktree.encoding.ids import as_uuid
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.reporting.node_counts import Look
 from django_tasktree.reporting.progress import progress_of_all
 from django_tasktree.reporting.progress_bar import progress_bar
-from django_tasktree.reporting.query_cache import recent
 from django_tasktree.reporting.static_files import script
 
 
@@ -44,12 +44,16 @@ class RunList(CheckedList):
         super().get_results(request)
         runs: list[Any] = list(self.result_list)
         prefetch_related_objects(runs, "launched_by")
-        shown = tuple((run.id, run.state) for run in runs)
-        progress = recent(("list", shown), lambda: progress_of_all(runs))
+        progress = progress_of_all(runs, _look(request))
         for run in runs:
             run.listed_progress = progress[run.id]
         # The templates only iterate over it, so a list is enough.
         self.result_list = runs
+
+
+def _look(request: HttpRequest) -> Look:
+    match = request.resolver_match
+    return Look.POLL if match and match.url_name == "django_tasktree_treerun_list_live" else Look.PAGE
 
 
 @admin.register(TreeRun)

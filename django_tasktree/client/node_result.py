@@ -45,7 +45,10 @@ class NodeGroup:
         return [NodeResult(row.id, row) for row in self._rows()]
 
     def __len__(self) -> int:
-        return int(self._nodes().count())
+        if self.parent_id is None:
+            return NodeRun.objects.root_count(self.run_id)
+        parent = NodeRun.objects.filter(id=self.parent_id, run_id=self.run_id)
+        return parent.values_list("child_count", flat=True).first() or 0
 
     def __bool__(self) -> bool:
         return bool(self._nodes().exists())

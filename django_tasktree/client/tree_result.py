@@ -17,6 +17,7 @@ from django_tasktree.definitions.relaunch import copy_run
 from django_tasktree.engine.types import Effect
 from django_tasktree.exceptions import RunNotFound
 from django_tasktree.models import HistoryEntry, TreeRun
+from django_tasktree.reporting.node_counts import Look
 from django_tasktree.reporting.progress import Progress, progress_of
 from django_tasktree.states import RUN_FINAL, RunState
 from django_tasktree.types import R
@@ -237,9 +238,14 @@ class TreeResult(ControlMixin, NodeGroup):
         """Return whether the run has ended with FAILURE."""
         return self.state == RunState.FAILURE
 
-    def progress(self) -> Progress:
-        """Return the number of nodes in each state."""
-        return progress_of(self.run)
+    def progress(self, *, fresh: bool = False) -> Progress:
+        """Return the number of nodes in each state.
+
+        Args:
+            fresh: count the nodes now. Otherwise, if there are more than 10,000 and the run has not ended, the numbers
+                may be as old as 20 times the time that counting them takes; ``counted_at`` tells when it was.
+        """
+        return progress_of(self.run, Look.FRESH if fresh else Look.EXACT)
 
     def wait(self, timeout: float | None = None) -> str:
         """Wait until the whole run has ended.

@@ -57,7 +57,7 @@ def follow(
 
 
 def poll(run_id: UUID) -> tuple[TreeRun, Progress]:
-    """Return a run and the counts of its nodes, read in two queries.
+    """Return a run and the counts of its nodes, read in three queries.
 
     Raises:
         RunNotFound: the run does not exist any more.

@@ -38,6 +38,43 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="NodeCounts",
+            fields=[
+                ("run_id", models.UUIDField(editable=False, primary_key=True, serialize=False, verbose_name="run")),
+                ("by_state", models.JSONField(default=dict, verbose_name="nodes by state")),
+                (
+                    "run_state",
+                    django_tasktree.models.fields.ExactCharField(
+                        blank=True, max_length=10, verbose_name="state of the run"
+                    ),
+                ),
+                ("run_revision", models.PositiveIntegerField(default=0, verbose_name="revision of the run")),
+                (
+                    "counted_at",
+                    django_tasktree.models.fields.InstantField(blank=True, null=True, verbose_name="counted"),
+                ),
+                (
+                    "due_at",
+                    django_tasktree.models.fields.InstantField(
+                        blank=True, null=True, verbose_name="to be counted again"
+                    ),
+                ),
+                (
+                    "claimed_until",
+                    django_tasktree.models.fields.InstantField(
+                        blank=True,
+                        help_text="Until then, one request counts the nodes for all.",
+                        null=True,
+                        verbose_name="claimed until",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "counts of nodes",
+                "verbose_name_plural": "counts of nodes",
+            },
+        ),
+        migrations.CreateModel(
             name="Worker",
             fields=[
                 ("id", models.UUIDField(editable=False, primary_key=True, serialize=False, verbose_name="ID")),

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db import models, router
+from django.db import connections, models, router
 from django.db.models import Count
 
 from django_tasktree.states import RUN_FINAL
@@ -27,6 +27,9 @@ class TreeRunQuerySet(models.QuerySet["TreeRun"]):
 class NodeRunQuerySet(models.QuerySet["NodeRun"]):
     """A queryset of nodes."""
 
+    #: Whether the rows are root nodes of one run.
+    _of_roots = False
+
     def under(self, run_id: UUID, parent_id: UUID | None) -> "NodeRunQuerySet":
         """Return the children of a node, unordered.
 
@@ -35,15 +38,40 @@ class NodeRunQuerySet(models.QuerySet["NodeRun"]):
             parent_id: the node; None returns the root nodes of the run.
         """
         if parent_id is None:
-            return self.filter(parent__isnull=True, run_id=run_id)
+            roots = self.filter(parent__isnull=True, run_id=run_id)
+            roots._of_roots = True
+            return roots
         return self.filter(parent_id=parent_id, run_id=run_id)
 
     def in_order(self) -> "NodeRunQuerySet":
         """Return siblings in the order in which they were defined.
 
-        PostgreSQL only reads root nodes from the index in this order if ORDER BY contains the parent, which is NULL.
+        PostgreSQL only reads root nodes from the index in this order if ORDER BY contains the parent, which is NULL;
+        MariaDB and MySQL only if it does not.
         """
+        if self._of_roots and connections[self.db].vendor == "mysql":
+            return self.order_by("position")
         return self.order_by("parent_id", "position")
+
+    def last_position(self, run_id: UUID, parent_id: UUID | None) -> int | None:
+        """Return the position of the last child of a node, from the index; None if there are no children.
+
+        Args:
+            run_id: the run.
+            parent_id: the node; None: the root nodes of the run.
+        """
+        last = self.under(run_id, parent_id).in_order().reverse()
+        return last.values_list("position", flat=True).first()
+
+    def root_count(self, run_id: UUID) -> int:
+        """Return the number of root nodes of a run, which are never deleted one by one, without counting them."""
+        last = self.last_position(run_id, None)
+        return 0 if last is None else last + 1
+
+    def _clone(self) -> "NodeRunQuerySet":
+        clone: NodeRunQuerySet = super()._clone()  # type: ignore[misc]
+        clone._of_roots = self._of_roots
+        return clone
 
     def state_counts(self, run_ids: Iterable[UUID]) -> dict[UUID, dict[str, int]]:
         """Count the nodes of runs by state, in one query.

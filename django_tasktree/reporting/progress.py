@@ -1,11 +1,13 @@
 """The progress of runs."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
-from django_tasktree.models import NodeRun, TreeRun
-from django_tasktree.reporting.query_cache import recent
+from django_tasktree.models import TreeRun
+from django_tasktree.reporting import node_counts
+from django_tasktree.reporting.node_counts import Counts, Look
 from django_tasktree.states import NODE_FINAL, RUN_FINAL, NodeState
 
 
@@ -18,12 +20,17 @@ class Progress:
         total: the number of all nodes; it may increase while the run is running.
         done: the number of finished nodes; the number of all nodes if the run has ended.
         by_state: state -> number of nodes, without states that have no nodes.
+        counted_at: when the nodes were counted; None if they were not.
+        is_counted: False on pages if the run has more than ``total`` nodes, which have not been counted yet. The other
+            numbers are 0 then.
     """
 
     state: str
     total: int
     done: int
     by_state: dict[str, int]
+    counted_at: datetime | None = field(default=None, compare=False)
+    is_counted: bool = True
 
     @property
     def failed(self) -> int:
@@ -36,26 +43,30 @@ class Progress:
         return self.done / self.total if self.total else 1.0
 
     @classmethod
-    def count(cls, state: str, by_state: dict[str, int]) -> "Progress":
-        """Return the progress for the state of a run and the numbers of its nodes by state."""
+    def of(cls, state: str, counts: Counts | None) -> "Progress":
+        """Return the progress for the state of a run and the counts of its nodes."""
+        if counts is None:
+            return cls(state, node_counts.SMALL, 0, {}, is_counted=False)
+        by_state = counts.by_state
         total = sum(by_state.values())
         ended = sum(number for node_state, number in by_state.items() if node_state in NODE_FINAL)
-        return cls(state, total, total if state in RUN_FINAL else ended, by_state)
+        return cls(state, total, total if state in RUN_FINAL else ended, by_state, counts.counted_at)
 
 
-def progress_of(run: TreeRun) -> Progress:
-    """Return the progress of one run, counted in the database."""
-    return progress_of_all([run])[run.id]
+def progress_of(run: TreeRun, look: Look = Look.EXACT) -> Progress:
+    """Return the progress of one run; see :func:`progress_of_all`."""
+    return progress_of_all([run], look)[run.id]
 
 
-def recent_progress_of(run: TreeRun) -> Progress:
-    """Return the progress of one run, which may come from :mod:`django_tasktree.reporting.query_cache`."""
-    progress: Progress = recent(("progress", run.id, run.state, run.finished_at), lambda: progress_of(run))
-    return progress
+def progress_of_all(runs: Iterable[TreeRun], look: Look = Look.EXACT) -> dict[UUID, Progress]:
+    """Return the progress of several runs by their IDs.
 
-
-def progress_of_all(runs: Any) -> dict[UUID, Progress]:
-    """Return the progress of several runs by their IDs, counted with one query."""
-    states = {run.id: run.state for run in runs}
-    counts = NodeRun.objects.state_counts(states)
-    return {run_id: Progress.count(states[run_id], by_state) for run_id, by_state in counts.items()}
+    Args:
+        runs: the runs, just read.
+        look: how much may be counted; see :mod:`django_tasktree.reporting.node_counts`.
+    """
+    rows = {run.id: run for run in runs}
+    return {
+        run_id: Progress.of(rows[run_id].state, counts)
+        for run_id, counts in node_counts.counts_of(rows.values(), look).items()
+    }

@@ -24,6 +24,8 @@ _PARTS = (
 
 def progress_text(progress: Progress) -> str:
     """Return the progress as text, such as ``7 / 10, 1 failed``."""
+    if not progress.is_counted:
+        return gettext("more than %(number)s nodes") % {"number": number_text(progress.total)}
     if not progress.total:
         return gettext("no nodes")
     text = f"{number_text(progress.done)} / {number_text(progress.total)}"

@@ -14,7 +14,7 @@ from typing import Any
 CHEAP = 0.02
 _WORTH = 20
 #: Seconds: no value is reused for longer.
-_MAX_SECONDS = 15
+_MAX_SECONDS = 60
 #: The number of values in the cache, at most.
 MAX_ANSWERS = 1_000
 

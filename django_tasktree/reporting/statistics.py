@@ -19,7 +19,7 @@ from django_tasktree.states import NODE_FINAL, RUN_FINAL, NodeState, RunState
 
 #: The number of hours of the window; the last one is the current hour.
 HOURS = 24
-#: The maximum number of nodes that are read.
+#: The maximum number of nodes that are read, and of open nodes in each state that are counted.
 MAX_NODES = 100_000
 #: The number of the oldest waiting nodes that are read.
 _OLDEST = 500
@@ -105,17 +105,18 @@ class TaskNumbers:
 def open_runs() -> dict[str, int]:
     """Return the numbers of runs that have not ended, by state."""
     states = [state for state in RunState.values if state not in RUN_FINAL]
-    return _by_state(TreeRun.objects.filter(state__in=states))
+    rows = TreeRun.objects.filter(state__in=states).order_by()
+    return dict(rows.values_list("state").annotate(n=Count("*")))
 
 
 def open_nodes() -> dict[str, int]:
-    """Return the numbers of nodes that have not finished, by state."""
-    states = [state for state in NodeState.values if state not in NODE_FINAL]
-    return _by_state(NodeRun.objects.filter(settled=False, state__in=states))
-
-
-def _by_state(rows: Any) -> dict[str, int]:
-    return dict(rows.order_by().values_list("state").annotate(n=Count("*")))
+    """Return the numbers of nodes that have not finished, by state; ``MAX_NODES + 1`` means more than ``MAX_NODES``."""
+    counts = {
+        state: NodeRun.objects.filter(settled=False, state=state).order_by()[: MAX_NODES + 1].count()
+        for state in NodeState.values
+        if state not in NODE_FINAL
+    }
+    return {state: number for state, number in counts.items() if number}
 
 
 def runs_per_hour(window: Window) -> list[Hour]:
@@ -155,9 +156,13 @@ def longest_waiting() -> list[Any]:
 
     Only the oldest queued nodes are read; those that wait for their ``eta`` or ``countdown`` do not count.
     """
-    waiting = NodeRun.objects.filter(settled=False, state=NodeState.QUEUED, queued_at__isnull=False)
+    queued = NodeRun.objects.filter(settled=False, state=NodeState.QUEUED)
+    # The IDs alone are read from the index. With other columns, PostgreSQL would rather read the primary key from the
+    # oldest node of all on.
+    ids = list(queued.order_by("id").values_list("id", flat=True)[:_OLDEST])
     columns = ("task", "queued_at", "eta", "options", "run__name", "run__state")
-    oldest = waiting.order_by("id").select_related("run").only(*columns)[:_OLDEST]
+    waiting = NodeRun.objects.filter(id__in=ids, state=NodeState.QUEUED, queued_at__isnull=False)
+    oldest = waiting.order_by("id").select_related("run").only(*columns)
     now = times.instant_now()
     # Nodes of a paused run do not wait for a worker.
     late = [node for node in oldest if node.run.state == RunState.STARTED and not _waits_for_its_time(node, now)]

@@ -7,6 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import NoReverseMatch
 
 from django_tasktree.models import TreeRun
+from django_tasktree.reporting.node_counts import Look
 from django_tasktree.reporting.progress import progress_of
 from django_tasktree.reporting.progress_bar import progress_text, segments
 from django_tasktree.states import RunState
@@ -31,7 +32,7 @@ def tasktree_progress(run: Any, reload: bool = False) -> dict[str, Any]:
         TreeRun.DoesNotExist: the run does not exist.
     """
     row = run if isinstance(run, TreeRun) else TreeRun.objects.get(id=getattr(run, "id", run))
-    progress = progress_of(row)
+    progress = progress_of(row, Look.PAGE)
     try:
         status = progress_link(row, status=True)
     except NoReverseMatch as error:
@@ -43,6 +44,7 @@ def tasktree_progress(run: Any, reload: bool = False) -> dict[str, Any]:
         "run": row,
         "status": status,
         "reload": reload,
+        "is_final": row.is_over and progress.is_counted,
         "label": RunState(row.state).label,
         "percent": round(100 * progress.fraction),
         "text": progress_text(progress),

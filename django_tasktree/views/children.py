@@ -57,7 +57,7 @@ def children(request: HttpRequest, run_id: UUID) -> HttpResponse:
     content = {
         "run": str(run.id),
         "parent": str(parent.id) if parent else None,
-        "total": parent.child_count if parent else under.count(),
+        "total": parent.child_count if parent else NodeRun.objects.root_count(run.id),
         "nodes": [_described(row) for row in page[:limit]],
         "next": _next(run, parent, page[limit - 1]["position"], limit) if len(page) > limit else None,
     }

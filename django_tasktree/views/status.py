@@ -10,7 +10,8 @@ from django.views.decorators.http import require_safe
 from django_tasktree.models import TreeRun
 from django_tasktree.reporting.http_cache import with_etag
 from django_tasktree.reporting.json import run_json
-from django_tasktree.reporting.progress import Progress, recent_progress_of
+from django_tasktree.reporting.node_counts import Look
+from django_tasktree.reporting.progress import Progress, progress_of
 from django_tasktree.reporting.progress_bar import progress_text, segments
 from django_tasktree.states import RunState
 from django_tasktree.views.access import visible_run
@@ -34,7 +35,7 @@ def shared_status(request: HttpRequest, token: str) -> HttpResponse:
 
 def status_json(run: TreeRun) -> dict[str, Any]:
     """Return a run as a dict for JSON, with the URLs of its children and its progress page."""
-    progress = recent_progress_of(run)
+    progress = progress_of(run, Look.POLL)
     described = run_json(run, progress)
     links = {
         "children": reverse("tasktree:children", args=[run.id]),
@@ -45,7 +46,7 @@ def status_json(run: TreeRun) -> dict[str, Any]:
 
 def progress_status(run: TreeRun) -> dict[str, Any]:
     """Return only what everybody with a signed link may see: name, state, times and counts."""
-    progress = recent_progress_of(run)
+    progress = progress_of(run, Look.POLL)
     return _public_part(run, progress, run_json(run, progress))
 
 
@@ -58,6 +59,7 @@ def _public_part(run: TreeRun, progress: Progress, described: dict[str, Any]) ->
         "duration": described["duration"] if run.is_over else None,
         "progress": {
             **described["progress"],
+            "is_counted": progress.is_counted,
             "fraction": round(progress.fraction, 4),
             "text": progress_text(progress),
             "segments": segments(progress),

@@ -22,6 +22,7 @@ PLACES: dict[str, tuple[float, float, float, int]] = {
     "NodeAttempt": (630, 4, 146, 1),
     "Worker": (630, 252, 146, 1),
     "Lease": (630, 446, 146, 1),
+    "NodeCounts": (630, 560, 146, 1),
 }
 MESSAGE = (234.0, 374.0, 336.0)
 

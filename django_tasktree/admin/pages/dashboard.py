@@ -66,10 +66,14 @@ class DashboardPage(LiveAnswer):
 
 def _states(counts: dict[str, int], states: Any) -> list[dict[str, Any]]:
     return [
-        {"state": state, "badge": badge(state, state.label), "number": number_text(counts[state])}
+        {"state": state, "badge": badge(state, state.label), "number": _number(counts[state])}
         for state in states
         if state in counts
     ]
+
+
+def _number(number: int) -> str:
+    return number_text(number) if number <= statistics.MAX_NODES else f"{number_text(statistics.MAX_NODES)}+"
 
 
 def _chart(hours: list[Hour], states: Any) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from django_tasktree.admin.tree.timeline import timeline_of
 from django_tasktree.encoding.ids import as_uuid
 from django_tasktree.models import TreeRun
 from django_tasktree.reporting.http_cache import with_etag
+from django_tasktree.reporting.node_counts import Look
 from django_tasktree.reporting.numbers import whole_number
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class RunLive(LiveAnswer):
     def get_content(self) -> dict[str, Any]:
         """Return the parts of the page as HTML, and the states of the rows as data."""
         run = self.row
-        context = self.model_admin.page("change", RunPage, self.request, run).live_context(text=False)
+        context = self.model_admin.page("change", RunPage, self.request, run).live_context(Look.POLL, text=False)
         html, history = (
             render_to_string(f"admin/django_tasktree/includes/{part}.html", context, self.request)
             for part in ("run_live", "history")
@@ -90,7 +91,7 @@ class RunLive(LiveAnswer):
             "history": history,
             "rows": rows or {},
             "gone": [] if rows is None else [node_id.hex for node_id in ids if node_id.hex not in rows],
-            "over": run.is_over,
+            "over": run.is_over and context["is_counted"],
         }
 
     def _states(self, ids: list[UUID]) -> dict[str, Any]:

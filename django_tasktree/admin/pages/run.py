@@ -15,6 +15,7 @@ from django_tasktree.admin.tree.page import TreePage, parent_of, tree_page
 from django_tasktree.admin.tree.search import NOT_REACHED, TreeSearch, found_page, states_to_choose
 from django_tasktree.encoding.ids import as_uuid
 from django_tasktree.models import TreeRun
+from django_tasktree.reporting.node_counts import Look
 from django_tasktree.reporting.numbers import whole_number
 from django_tasktree.states import NodeState
 
@@ -40,17 +41,18 @@ class RunPage(RowPage):
             )
         return context
 
-    def live_context(self, *, text: bool = True) -> dict[str, Any]:
+    def live_context(self, look: Look = Look.PAGE, *, text: bool = True) -> dict[str, Any]:
         """Return the context of the part of the page that live updates replace.
 
         Args:
+            look: how much may be counted.
             text: whether durations include their text while the browser updates them; see :func:`rendering.lasting`.
         """
         run, request, admin = self.row, self.request, self.model_admin
         control = admin.page("control", ControlPage, request, run)
         may_see_nodes = admin.has_view_nodes_permission(request, run)
         return {
-            **run_summary(run, text=text),
+            **run_summary(run, look, text=text),
             "buttons": [*control.buttons(request, run), *compose_buttons(admin, request, run)],
             "history": history_of(run, shows_nodes=may_see_nodes),
             "may_see_nodes": may_see_nodes,

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django_tasktree.admin.tree.page import place_in_tree
+from django_tasktree.encoding import times
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.reporting.node_columns import with_heads
 from django_tasktree.reporting.query_cache import recent
@@ -11,6 +12,8 @@ from django_tasktree.states import NodeState
 
 #: The maximum number of errors.
 MAX_FAILURES = 10
+#: The maximum number of failed nodes that are compared: if there are more, an earlier one may be missing.
+MAX_COMPARED = 5_000
 _COLUMNS = ("run_id", "parent_id", "position", "task", "error_type", "finished_at")
 
 
@@ -38,8 +41,10 @@ def keys_of_first_failures(run: TreeRun) -> list[UUID]:
     """Return the IDs of the nodes that failed first, by finish time. The result may be a few seconds old (cached)."""
 
     def find() -> list[UUID]:
-        failed = NodeRun.objects.filter(run_id=run.id, state=NodeState.FAILURE)
-        return list(failed.order_by("finished_at").values_list("id", flat=True)[:MAX_FAILURES])
+        failed = NodeRun.objects.filter(run_id=run.id, state=NodeState.FAILURE).order_by()
+        ends = failed.values_list("finished_at", "id")[:MAX_COMPARED]
+        first = sorted((times.instant(end).timestamp() if end else 0.0, key) for end, key in ends)
+        return [key for _, key in first[:MAX_FAILURES]]
 
     found: list[UUID] = recent(("failures", run.id, run.state), find)
     return found

@@ -66,7 +66,7 @@ def graph_of(run: TreeRun, parent: Any, site: str, opened: Mapping[str, int] | N
     top_id = parent.id if parent else None
     failing = _ways_to_failures(run, top_id)
     children = _drawn(run, top_id, failing, opened or {})
-    total = parent.child_count if parent else NodeRun.objects.under(run.id, None).count()
+    total = parent.child_count if parent else NodeRun.objects.root_count(run.id)
     leads = {key for key in failing if key is not None}
     head = _head(run, parent, site)
     nodes = [head, *_below(head["id"], children.get(top_id, []), total, run, site, leads)]

@@ -1,6 +1,7 @@
-"""A page of a tree: up to ``PAGE`` children of one parent, and the first nodes below each of them.
+"""A page of a tree: the children of one parent at ``PAGE`` positions, and the first nodes below each of them.
 
-The number of queries is limited, and a page reads at most ``MAX_ROWS`` rows, however large the tree is.
+A page may have fewer, where positions are vacant because their nodes were deleted when their parent was run again. The
+number of queries is limited, and a page reads at most ``MAX_ROWS`` rows, however large the tree is.
 """
 
 from collections import defaultdict
@@ -31,6 +32,7 @@ class TreePage:
         rows: the rows of the table.
         total: the number of children of the parent.
         number: the number of the page, from 1.
+        pages: the number of all pages.
     """
 
     parent: Any
@@ -38,6 +40,7 @@ class TreePage:
     rows: list[TreeRow]
     total: int
     number: int
+    pages: int
 
     @property
     def first(self) -> int:
@@ -47,7 +50,7 @@ class TreePage:
     @property
     def last(self) -> int:
         """The position among the parent's children of the page's last one, from 1."""
-        return min(self.number * PAGE, self.total)
+        return min(self.number * PAGE, self.total) if self.next else self.total
 
     @property
     def previous(self) -> int | None:
@@ -57,7 +60,7 @@ class TreePage:
     @property
     def next(self) -> int | None:
         """The number of the next page; None on the last page."""
-        return self.number + 1 if self.last < self.total else None
+        return self.number + 1 if self.number < self.pages else None
 
     @property
     def path(self) -> list[dict[str, Any]]:
@@ -79,9 +82,9 @@ def tree_page(run: TreeRun, parent: Any = None, number: int = 1) -> TreePage:
         parent: the node whose children are shown, as returned by ``parent_of``; None for the root nodes.
         number: the number of the page, from 1; the nearest existing page is used.
     """
-    total, number, top = _siblings(run, parent, number)
+    top, *place = _siblings(run, parent, number)
     rows = _table(run, top, _below(run, top))
-    return TreePage(parent, _ancestors(parent), rows, total, number)
+    return TreePage(parent, _ancestors(parent), rows, *place)
 
 
 def rows_below(run: TreeRun, parent: Any, number: int, depth: int) -> TreePage:
@@ -93,8 +96,8 @@ def rows_below(run: TreeRun, parent: Any, number: int, depth: int) -> TreePage:
         number: the number of the page, from 1; the nearest existing page is used.
         depth: the indentation of the rows, in levels.
     """
-    total, number, top = _siblings(run, parent, number)
-    return TreePage(parent, [], [TreeRow(run, node, depth, node.child_count) for node in top], total, number)
+    top, *place = _siblings(run, parent, number)
+    return TreePage(parent, [], [TreeRow(run, node, depth, node.child_count) for node in top], *place)
 
 
 def place_in_tree(node: Any, site: str) -> str:
@@ -111,12 +114,20 @@ def place_in_tree(node: Any, site: str) -> str:
     return f"{page}?{urlencode(query)}#node-{node.id.hex}"
 
 
-def _siblings(run: TreeRun, parent: Any, number: int) -> tuple[int, int, list[Any]]:
+def _siblings(run: TreeRun, parent: Any, number: int) -> tuple[list[Any], int, int, int]:
+    """Return the nodes of a page, the number of all siblings, the number of the page and the number of pages.
+
+    The nodes are found by position: an offset would make the database read all siblings before them.
+    """
     parent_id = parent.id if parent else None
-    total = parent.child_count if parent else NodeRun.objects.under(run.id, None).count()
-    number = min(max(number, 1), max((total + PAGE - 1) // PAGE, 1))
+    last = NodeRun.objects.last_position(run.id, parent_id)
+    places = 0 if last is None else last + 1
+    pages = max((places + PAGE - 1) // PAGE, 1)
+    number = min(max(number, 1), pages)
     start = (number - 1) * PAGE
-    return total, number, list(node_rows().under(run.id, parent_id).in_order()[start : start + PAGE])
+    siblings = node_rows().under(run.id, parent_id).filter(position__gte=start, position__lt=start + PAGE)
+    # The limit lets PostgreSQL read the index in order, whatever it guesses about the number of siblings.
+    return list(siblings.in_order()[: 2 * PAGE]), parent.child_count if parent else places, number, pages
 
 
 def parent_of(run: TreeRun, node_id: UUID) -> Any:

@@ -24,8 +24,8 @@ def timeline_of(run: TreeRun, number: int, site: str) -> dict[str, Any]:
 
     Returns:
         ``bars``, with ``start`` and ``end`` in seconds since ``origin``, and None as the end of nodes that still run;
-        ``page`` and ``pages``, the number of the page and of all pages. The number of pages may be a few seconds old
-        (cached).
+        ``page`` and ``pages``, the number of the page and of all pages. The nodes of large runs may be a few seconds
+        old (cached).
     """
     started = NodeRun.objects.filter(run_id=run.id, started_at__isnull=False)
     total = recent(("started", run.id, run.state), started.count)
@@ -33,10 +33,11 @@ def timeline_of(run: TreeRun, number: int, site: str) -> dict[str, Any]:
     page = min(max(number, 1), pages)
     first = (page - 1) * PAGE
     rows = started.order_by("started_at", "id").values(*_COLUMNS)[first : first + PAGE]
+    bars = recent(("bars", run.id, run.state, page), lambda: list(rows))
     origin = times.instant(run.started_at or run.created_at)
     end = run.finished_at and times.instant(run.finished_at)
     return {
-        "bars": [_bar(row, origin, end, site) for row in rows],
+        "bars": [_bar(row, origin, end, site) for row in bars],
         "origin": origin,
         "page": page,
         "pages": pages,

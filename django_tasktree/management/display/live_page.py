@@ -23,7 +23,7 @@ class FocusPage:
 
     def __init__(self, run_id: UUID) -> None:
         self._nodes = nodes_of(run_id)
-        self._roots = NodeRun.objects.under(run_id, None)
+        self._run_id = run_id
         self._root_count: int | None = None
         #: Recently shown nodes, the latest first: without them, quick nodes would disappear at once.
         self._recent: deque[UUID] = deque(maxlen=200)
@@ -39,7 +39,7 @@ class FocusPage:
             lines: the number of nodes that fit the screen.
         """
         if self._root_count is None:
-            self._root_count = self._roots.count()
+            self._root_count = NodeRun.objects.root_count(self._run_id)
         rows = read(self._nodes[:lines]) if total <= lines else self._choose(lines)
         return Page.of(rows, self._root_count)
 

@@ -69,7 +69,7 @@ def _read(run: TreeRun) -> Summary:
 
 def _results(run_id: UUID) -> list[Result]:
     """Return the results of the topmost nodes, root nodes first."""
-    roots = list(NodeRun.objects.under(run_id, None).order_by("position").values_list("id", flat=True)[:MAX_RESULTS])
+    roots = list(NodeRun.objects.under(run_id, None).in_order().values_list("id", flat=True)[:MAX_RESULTS])
     top = nodes_of(run_id).filter(Q(id__in=roots) | Q(parent_id__in=roots, is_gather=True))
     done = top.filter(state=NodeState.SUCCESS, result__isnull=False)
     results = _read_results(done.order_by("is_gather", "parent_id", "position")[: 2 * MAX_RESULTS])

@@ -26,4 +26,4 @@ def top_page(run_id: UUID, *, depth: int, per_parent: int, total: int) -> Page:
         if not (parents and depth and len(shown) < total):
             break
         level = read(page_of_each.filter(parent_id__in=parents)[: total - len(shown)])
-    return Page.of(shown, NodeRun.objects.under(run_id, None).count())
+    return Page.of(shown, NodeRun.objects.root_count(run_id))

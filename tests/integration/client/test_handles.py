@@ -167,8 +167,8 @@ def test_each_check_is_one_query(waiting, django_assert_num_queries):
         waiting.join(timeout=0)
 
 
-def test_progress_takes_two_queries(waiting, django_assert_num_queries):
-    with django_assert_num_queries(2):
+def test_progress_takes_three_queries(waiting, django_assert_num_queries):
+    with django_assert_num_queries(3):
         assert waiting.progress().by_state == {"QUEUED": 2}
 
 

@@ -74,7 +74,7 @@ def test_an_update_of_a_wide_tree_takes_few_queries(django_assert_max_num_querie
     start(nodes[0].id)
     with LiveView(terminal(), result.id) as view:
         for _ in range(2):
-            with django_assert_max_num_queries(8):
+            with django_assert_max_num_queries(9):
                 shown(view, result)
 
 
@@ -86,12 +86,12 @@ def test_an_update_of_a_deep_tree_takes_few_queries(django_assert_max_num_querie
     rows = list(NodeRun.objects.order_by("id"))
     NodeRun.objects.filter(id__in=[row.id for row in rows[:-1]]).update(state="SUCCESS")
     NodeRun.objects.filter(id=rows[-1].id).update(state="STARTED")
-    with LiveView(terminal(), result.id) as view, django_assert_max_num_queries(14):
+    with LiveView(terminal(), result.id) as view, django_assert_max_num_queries(15):
         text = shown(view, result)
     assert "▶ echo()" in text
 
 
-@pytest.mark.parametrize(("view", "queries"), [(PlainView, 2), (QuietView, 2)])
+@pytest.mark.parametrize(("view", "queries"), [(PlainView, 3), (QuietView, 3)])
 def test_plain_and_quiet_views_only_count(django_assert_num_queries, view, queries):
     result, _ = launch_wide(3)
     with view(Console(file=StringIO()), result.id) as opened, django_assert_num_queries(queries):

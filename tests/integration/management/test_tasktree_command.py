@@ -74,11 +74,11 @@ def test_the_list_fits_the_terminal(monkeypatch, columns):
 
 
 @pytest.mark.parametrize("runs", [1, 7])
-def test_the_list_takes_two_queries(django_assert_num_queries, runs):
+def test_the_list_takes_three_queries(django_assert_num_queries, runs):
     for _ in range(runs):
         launch()
     for options in ([], ["--format", "json"]):
-        with django_assert_num_queries(2):
+        with django_assert_num_queries(3):
             command("list", *options)
 
 
@@ -138,7 +138,7 @@ def test_query_count_of_show_does_not_depend_on_the_width(django_assert_num_quer
     for _ in range(width):
         root.add_task(tasks.echo)
     result = tree.apply_async()
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(12):
         lines = command("show", str(result.id)).splitlines()
     assert len(lines) < 30
 
@@ -148,7 +148,7 @@ def test_output_and_query_count_of_show_are_bounded_for_a_deep_tree(django_asser
     for _ in range(2000):
         tree.push(tasks.echo)
     result = tree.apply_async()
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(15):
         assert len(command("show", str(result.id)).splitlines()) < 15
     assert command("show", str(result.id), "--depth", "1500").count("echo") == 1000
 

@@ -51,6 +51,7 @@ def test_the_status_of_a_run_that_has_ended(eager, staff):
             "total": 2,
             "done": 2,
             "failed": 0,
+            "is_counted": True,
             "fraction": 1.0,
             "by_state": {"SUCCESS": 2},
             "text": "2 / 2",
@@ -76,7 +77,7 @@ def test_an_unchanged_status_is_not_sent_again(eager, staff, django_assert_max_n
     result = launch()
     first = client.get(status_of(result))
     assert first["Cache-Control"] == "private, no-cache"
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(7):
         again = client.get(status_of(result), headers={"If-None-Match": first["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
 

@@ -4,8 +4,10 @@ import pytest
 
 from django_tasktree.admin.rendering import node_badge
 from django_tasktree.admin.tree.search import NOT_REACHED, TreeSearch, states_to_choose
+from django_tasktree.encoding import times
 from django_tasktree.management.display.header import counts
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.reporting.node_counts import Counts
 from django_tasktree.reporting.not_reached import is_not_reached
 from django_tasktree.reporting.progress import Progress
 from django_tasktree.reporting.progress_bar import segments
@@ -23,7 +25,7 @@ def test_each_display_uses_the_rule(node_state, run_state):
     expected = is_not_reached(node_state, run_state)
     run = TreeRun(state=run_state)
     assert ("tasktree-state-unreached" in node_badge(NodeRun(state=node_state), run)) is expected
-    progress = Progress.count(run_state, {node_state: 1})
+    progress = Progress.of(run_state, Counts({node_state: 1}, times.now()))
     assert ("not reached" in counts(progress).plain) is expected
     skipped = next(part for part in segments(progress) if part["name"] == "skipped")
     assert (skipped["width"] == 100) is (expected or node_state == NodeState.SKIPPED)

@@ -33,13 +33,15 @@ function show(widget, answer) {
     showState(widget, answer);
     showBar(widget, answer.progress);
     dispatch(widget, "tasktree:progress", answer);
-    if (answer.is_over) {
+    // The nodes of a large run may not have been counted yet.
+    const isLast = answer.is_over && answer.progress.is_counted;
+    if (isLast) {
         dispatch(widget, "tasktree:ended", answer);
         if (widget.dataset.tasktreeReload) {
             location.reload();
         }
     }
-    return !answer.is_over;
+    return !isLast;
 }
 
 function start(widget) {
