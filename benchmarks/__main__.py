@@ -78,6 +78,10 @@ def _scale(scale: float) -> None:
     for length, ours, canvas in module.message_sizes():
         table.add_row(f"{length:,}", f"{ours:,}", f"{canvas:,}")
     console.print(table)
+    table = Table("face", "nodes", "first", "again", title="Looking at a running run; milliseconds")
+    for look in module.shown(scale):
+        table.add_row(look.face, f"{look.nodes:,}", f"{1000 * look.first:.0f}", f"{1000 * look.again:.0f}")
+    console.print(table)
     nodes = max(2, round(10_000 * scale))
     with environment.worker():
         console.print(f"A chain of {nodes:,}: {module.chain_of(nodes):.0f} nodes per second")

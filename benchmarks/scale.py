@@ -1,28 +1,37 @@
-"""Measure what must not grow with the tree: time and statements per node, and the size of a message."""
+"""Measure what must not grow with the tree: time and statements per node, the size of a message, the time of pages."""
 
 import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from benchmarks.environment import REDIS
+from benchmarks.purge import copy_row
 from benchmarks.shapes import SHAPES
 from benchmarks.tasks import echo
-from django_tasktree import TaskTree
+from django_tasktree import TaskTree, TreeResult
 from django_tasktree.builder.plan import plan_nodes
+from django_tasktree.encoding import times
 from django_tasktree.engine.lifecycle.launch import launch
 from django_tasktree.engine.types import Placement, RunSpec
+from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.reporting import query_cache
 from testproject.celery import app
 
 PERSISTED = (100, 10_000, 100_000)
 RUN_EAGERLY = (100, 10_000)
 CHAINS = (10, 100, 1_000)
+SHOWN = (1_000, 1_000_000)
 QUEUE = "tasktree-benchmarks"
 
 
@@ -84,6 +93,63 @@ def message_sizes() -> Iterator[tuple[int, int, int]]:
         ours = _taken()
         shape.canvas(length)
         yield length, ours, _taken()
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The time that a face of a run takes, in seconds: the first time and afterwards."""
+
+    face: str
+    nodes: int
+    first: float
+    again: float
+
+
+def shown(scale: float) -> Iterator[Shown]:
+    """Insert running runs, look at each in several ways, and yield the measurements."""
+    user = get_user_model().objects.create_superuser("benchmarks")
+    client = Client()
+    client.force_login(user)
+    # Requests import modules and compile templates once.
+    client.get("/admin/")
+    for nodes in SHOWN:
+        size = max(1, round(nodes * scale))
+        run = TreeRun.objects.create(state="STARTED", started_at=times.now())
+        values = {"run_id": run.id, "task": "benchmarks.tasks.echo", "state": "QUEUED", "queued_at": times.now()}
+        first = NodeRun.objects.create(**values)
+        # The copies are siblings: the nodes directly under the run.
+        copy_row(NodeRun, first.id, size - 1, id="gen_random_uuid()", position="generate_series")
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM ANALYZE")
+        for face, look in _faces(run, client).items():
+            yield Shown(face, size, _seconds(look), _seconds(look))
+
+
+def _faces(run: TreeRun, client: Client) -> dict[str, Callable[[], Any]]:
+    page = f"/admin/django_tasktree/treerun/{run.id}"
+    return {
+        "page of the run": partial(_get, client, f"{page}/change/"),
+        "its poll, which counts": partial(_get, client, f"{page}/live/"),
+        "page afterwards": partial(_get, client, f"{page}/change/"),
+        "graph": partial(_get, client, f"{page}/graph/"),
+        "list of runs": partial(_get, client, "/admin/django_tasktree/treerun/"),
+        "dashboard": partial(_get, client, "/admin/django_tasktree/treerun/dashboard/"),
+        "status as JSON": partial(_get, client, f"/tasktree/runs/{run.id}/"),
+        "progress()": TreeResult(run.id).progress,
+    }
+
+
+def _get(client: Client, path: str) -> None:
+    response = client.get(path)
+    if response.status_code != HTTPStatus.OK:
+        raise RuntimeError(f"{path} has the status {response.status_code}")
+
+
+def _seconds(look: Callable[[], Any]) -> float:
+    query_cache.forget_all()
+    started = time.perf_counter()
+    look()
+    return time.perf_counter() - started
 
 
 def _persist(tree: TaskTree) -> UUID:

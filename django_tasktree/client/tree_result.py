@@ -243,7 +243,7 @@ class TreeResult(ControlMixin, NodeGroup):
 
         Args:
             fresh: count the nodes now. Otherwise, if there are more than 10,000 and the run has not ended, the numbers
-                may be as old as 20 times the time that counting them takes; ``counted_at`` tells when it was.
+                may be as old as 20 times the time that counting them takes; see ``counted_at``.
         """
         return progress_of(self.run, Look.FRESH if fresh else Look.EXACT)
 

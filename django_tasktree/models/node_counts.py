@@ -9,7 +9,7 @@ from django_tasktree.models.fields import ExactCharField, InstantField
 class NodeCounts(models.Model):
     """The nodes of a large run by state, kept for all processes, so that not every look has to count them.
 
-    Whoever looks at the run writes it. There is no foreign key: inserting one would wait for an action that has locked
+    The process that looks at the run writes it. There is no foreign key: inserting one would wait for an action that locks
     the run.
     """
 

@@ -141,7 +141,8 @@ def _age_key(row: NodeCounts | None) -> float:
 
 def _is_huge(run_id: UUID, row: NodeCounts | None) -> bool:
     if row is not None and row.by_state:
-        return sum(row.by_state.values()) > QUICK
+        size: int = sum(row.by_state.values())
+        return size > QUICK
     return bool(TreeRun.objects.filter(_exceeds(QUICK), id=run_id).exists())
 
 

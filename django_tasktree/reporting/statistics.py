@@ -112,11 +112,16 @@ def open_runs() -> dict[str, int]:
 def open_nodes() -> dict[str, int]:
     """Return the numbers of nodes that have not finished, by state; ``MAX_NODES + 1`` means more than ``MAX_NODES``."""
     counts = {
-        state: NodeRun.objects.filter(settled=False, state=state).order_by()[: MAX_NODES + 1].count()
+        state: _unsettled(state).order_by()[: MAX_NODES + 1].count()
         for state in NodeState.values
         if state not in NODE_FINAL
     }
     return {state: number for state, number in counts.items() if number}
+
+
+def _unsettled(state: str) -> Any:
+    # SQLite does not use an index for ``NOT settled``, to which Django would compile ``settled=False``.
+    return NodeRun.objects.filter(settled__in=[False], state=state)
 
 
 def runs_per_hour(window: Window) -> list[Hour]:
@@ -156,7 +161,7 @@ def longest_waiting() -> list[Any]:
 
     Only the oldest queued nodes are read; those that wait for their ``eta`` or ``countdown`` do not count.
     """
-    queued = NodeRun.objects.filter(settled=False, state=NodeState.QUEUED)
+    queued = _unsettled(NodeState.QUEUED)
     # The IDs alone are read from the index. With other columns, PostgreSQL would rather read the primary key from the
     # oldest node of all on.
     ids = list(queued.order_by("id").values_list("id", flat=True)[:_OLDEST])

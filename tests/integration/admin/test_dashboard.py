@@ -212,3 +212,14 @@ def test_the_labels_of_a_chart_fit_into_the_drawing(number):
     assert len(labels) == 2
     # Digits of 11 pixels are about 6 wide.
     assert all(float(x) >= 6.5 * len(text) for x, text in labels), labels
+
+
+def test_a_limited_number_of_open_nodes_is_counted(admin_client, monkeypatch):
+    run = TreeRun.objects.create(state="STARTED")
+    NodeRun.objects.bulk_create([NodeRun(run=run, state="QUEUED", position=place) for place in range(3)])
+    assert statistics.open_nodes() == {"QUEUED": 3}
+    monkeypatch.setattr(statistics, "MAX_NODES", 2)
+    assert statistics.open_nodes() == {"QUEUED": 3}
+    NodeRun.objects.bulk_create([NodeRun(run=run, state="QUEUED", position=place) for place in range(3, 9)])
+    assert statistics.open_nodes() == {"QUEUED": 3}
+    assert "2+" in admin_client.get(INDEX).content.decode()

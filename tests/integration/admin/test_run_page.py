@@ -3,7 +3,9 @@
 import pytest
 
 from django_tasktree import TaskTree
-from django_tasktree.models import NodeRun
+from django_tasktree.admin.tree import failures
+from django_tasktree.admin.tree.page import PAGE, tree_page
+from django_tasktree.models import NodeRun, TreeRun
 from tests.integration.admin.pages import change_page, launch_roots, node_page, query_count, shown
 from tests.sample import tasks
 
@@ -79,3 +81,42 @@ def test_a_result_is_escaped(admin_client):
         assert "<script>alert" not in text
         assert "<b>" not in text
     assert "<details>" in shown(admin_client, node_page(node))
+
+
+@pytest.mark.parametrize("below_a_node", [False, True])
+def test_each_node_is_on_one_page_even_if_positions_are_vacant(below_a_node):
+    tree = TaskTree()
+    parent = tree.add_task(tasks.echo) if below_a_node else tree
+    for _ in range(2 * PAGE + 10):
+        parent.add_task(tasks.echo)
+    run = TreeRun.objects.get(id=tree.apply_async().id)
+    top = NodeRun.objects.get(run_id=run.id, parent=None) if below_a_node else None
+    vacant = range(5, PAGE + 5) if top else ()
+    if top:
+        # Running a node again deletes what its task had added, but not what was added from outside afterwards.
+        NodeRun.objects.filter(parent_id=top.id, position__in=vacant).delete()
+        NodeRun.objects.filter(id=top.id).update(child_count=PAGE + 10)
+        top.refresh_from_db()
+    pages = [tree_page(run, top, number) for number in (1, 2, 3)]
+    assert [[row.node.position // PAGE + 1 for row in page.rows] for page in pages] == [
+        [number] * sum(place not in vacant for place in range((number - 1) * PAGE, min(number * PAGE, 2 * PAGE + 10)))
+        for number in (1, 2, 3)
+    ]
+    assert [(page.next, page.total) for page in pages] == [
+        (2, pages[0].total),
+        (3, pages[0].total),
+        (None, pages[0].total),
+    ]
+    assert tree_page(run, top, 99).number == 3
+
+
+def test_a_limited_number_of_failed_nodes_is_compared(monkeypatch, django_assert_num_queries):
+    tree = TaskTree()
+    for _ in range(4):
+        tree.add_task(tasks.fail)
+    run = TreeRun.objects.get(id=tree.apply_async().id)
+    first = list(NodeRun.objects.filter(run_id=run.id).order_by("finished_at").values_list("id", flat=True))
+    with django_assert_num_queries(1):
+        assert failures.keys_of_first_failures(run) == first
+    monkeypatch.setattr(failures, "MAX_COMPARED", 2)
+    assert len(failures.keys_of_first_failures(run)) == 2

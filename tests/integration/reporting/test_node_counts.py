@@ -62,8 +62,8 @@ def make_due(run):
 
 def finish_one(run):
     """Let a node of a run finish."""
-    node = NodeRun.objects.filter(run_id=run.id, state="QUEUED").first()
-    NodeRun.objects.filter(id=node.id).update(state="SUCCESS")
+    key = NodeRun.objects.filter(run_id=run.id, state="QUEUED").values_list("id", flat=True)[0]
+    NodeRun.objects.filter(id=key).update(state="SUCCESS")
 
 
 @pytest.mark.parametrize("look", Look)
