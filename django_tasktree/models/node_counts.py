@@ -9,8 +9,8 @@ from django_tasktree.models.fields import ExactCharField, InstantField
 class NodeCounts(models.Model):
     """The nodes of a large run by state, kept for all processes, so that not every look has to count them.
 
-    The process that looks at the run writes it. There is no foreign key: inserting one would wait for an action that locks
-    the run.
+    The process that looks at the run writes it. There is no foreign key: inserting one would wait for an action that
+    locks the run.
     """
 
     run_id = models.UUIDField(_("run"), primary_key=True, editable=False)
