@@ -52,7 +52,10 @@ class NodeRunAdmin(ReadOnlyAdmin):
         """Return the nodes with their runs; for the list without long columns, for other pages with the parent."""
         nodes: QuerySet[NodeRun] = super().get_queryset(request)
         if request.resolver_match and request.resolver_match.url_name == "django_tasktree_noderun_changelist":
-            # A join would make MariaDB sort all nodes.
+            if any(name.startswith("state") for name in request.GET):
+                # Without the join, databases would rather read all nodes by ID than find those in a state.
+                return nodes.select_related("run").defer(*_LONG, "run__params")
+            # With the join, MariaDB would sort all nodes, and SQLite those of the run.
             return nodes.defer(*_LONG).prefetch_related(Prefetch("run", TreeRun.objects.defer("params")))
         return nodes.select_related("run", "parent")
 
