@@ -5,6 +5,7 @@ from django.template import Context, Template
 
 from django_tasktree import TaskTree
 from django_tasktree.models import TreeRun
+from django_tasktree.reporting import node_counts
 from django_tasktree.views import progress_link
 from tests.patience import until
 from tests.sample.tasks import echo
@@ -69,3 +70,17 @@ def test_a_widget_that_is_inserted_later_is_updated(page, visitor):
     page.evaluate("(html) => document.body.insertAdjacentHTML('beforeend', html)", html)
     TreeRun.objects.filter(id=later.id).delete()
     page.locator(".tasktree-widget").last.locator(".tasktree-widget-stale >> text=the run was deleted").wait_for()
+
+
+def test_a_very_large_run_that_has_ended_is_counted_by_the_first_poll(page, visitor, eager, monkeypatch):
+    monkeypatch.setattr(node_counts, "SMALL", 2)
+    monkeypatch.setattr(node_counts, "QUICK", 2)
+    tree = TaskTree("large")
+    for number in range(3):
+        tree.add_task(echo, [number])
+    visitor.go(progress_link(tree.apply_async()))
+    assert page.is_visible(".tasktree-widget-text >> text=more than 2 nodes")
+    page.wait_for_selector(".tasktree-widget-text >> text=3 / 3")
+    polls = page.evaluate(_POLLS)
+    page.wait_for_timeout(2500)
+    assert page.evaluate(_POLLS) == polls
