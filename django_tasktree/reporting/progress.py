@@ -29,8 +29,8 @@ class Progress:
     total: int
     done: int
     by_state: dict[str, int]
-    counted_at: datetime | None = field(default=None, compare=False)
-    is_counted: bool = True
+    counted_at: datetime | None = field(default=None, compare=False, repr=False)
+    is_counted: bool = field(default=True, repr=False)
 
     @property
     def failed(self) -> int:
