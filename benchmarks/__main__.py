@@ -1,4 +1,4 @@
-"""``python -m benchmarks [canvas|scale|actions|purge|all]``: print the tables."""
+"""``python -m benchmarks [canvas|scale|actions|purge|waiting|all]``: print the tables."""
 
 import argparse
 import os
@@ -14,12 +14,13 @@ from benchmarks import environment
 
 #: Wide enough for the widest table; the width of the terminal is unknown if the output is redirected.
 console = Console(width=110)
+_PARTS = ("canvas", "scale", "actions", "purge", "waiting")
 
 
 def main() -> int:
     """Run the selected benchmarks, and return the exit code: 2 if a server is not available."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=["canvas", "scale", "actions", "purge", "all"], default="all")
+    parser.add_argument("what", nargs="?", choices=[*_PARTS, "all"], default="all")
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds, after one warm-up round; default: 5")
     parser.add_argument("--scale-factor", type=float, default=1.0, help="multiply the size of every tree; default: 1.0")
     options = parser.parse_args()
@@ -34,6 +35,8 @@ def main() -> int:
                 _actions(options.scale_factor)
             if options.what in ("purge", "all"):
                 _purge(options.scale_factor)
+            if options.what in ("waiting", "all"):
+                _waiting(options.scale_factor)
     except environment.Unavailable as exc:
         console.print(f"[red]{exc}[/red]")
         return 2
@@ -106,6 +109,17 @@ def _purge(scale: float) -> None:
     for row in purges(scale):
         rate = f"{row.nodes / row.seconds:,.0f}"
         table.add_row(f"{row.nodes:,}", f"{row.runs:,}", rate, f"{row.peak_memory / 1e6:.0f}")
+    console.print(table)
+
+
+def _waiting(scale: float) -> None:
+    from benchmarks.waiting import waits
+
+    title = "From the end of a run until a waiting caller notices it; milliseconds"
+    table = Table("", "waits", "p50", "p99", "queries per wait", title=title)
+    for way in waits(scale):
+        middle, late = f"{way.percentile(50):.1f}", f"{way.percentile(99):.1f}"
+        table.add_row(way.name, str(len(way.delays)), middle, late, f"{way.queries_per_wait:.1f}")
     console.print(table)
 
 

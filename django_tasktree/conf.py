@@ -30,6 +30,8 @@ class Defaults:
     #: The interval at which a waiting caller reads the database, in seconds: the first interval and the longest.
     wait_interval: float = 0.005
     wait_interval_max: float = 0.25
+    #: Whether processes in which callers wait open a connection to PostgreSQL on which they are notified of ends.
+    listen: bool = True
     #: The interval of a worker's heartbeats, and the time without a heartbeat after which it is lost, in seconds.
     heartbeat_interval: float = 5
     worker_lost_after: float = 30

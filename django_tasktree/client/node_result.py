@@ -1,6 +1,6 @@
 """The handle of a node of a run, and of the nodes under one parent, in the manner of Celery's ``AsyncResult``."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, Literal, overload
 from uuid import UUID
@@ -12,7 +12,7 @@ import django_tasktree
 from django_tasktree.client.control import ControlMixin
 from django_tasktree.client.handle_id import handle_id
 from django_tasktree.client.stored_value import stored_value
-from django_tasktree.client.waiting import await_for, wait_for
+from django_tasktree.client.waiting import Awaited, await_for, wait_for
 from django_tasktree.control import operations
 from django_tasktree.encoding.references import Reference
 from django_tasktree.engine.types import Effect
@@ -76,12 +76,12 @@ class NodeGroup:
             RuntimeError: called inside a task, which Celery forbids (see ``celery.result.allow_join_result``).
             Exception: the exception of a task that failed, with the worker's traceback as its cause.
         """
-        wait_for(self._look(propagate), timeout, self._described())
+        wait_for(self._finished(propagate), timeout)
         return [_value_of(row, propagate) for row in self._rows()]
 
     async def ajoin(self, timeout: float | None = None, propagate: bool = True) -> list[Any]:
         """Like :meth:`join`, without blocking the event loop."""
-        await await_for(self._look(propagate), timeout, self._described())
+        await await_for(self._finished(propagate), timeout)
         return await sync_to_async(lambda: [_value_of(row, propagate) for row in self._rows()])()
 
     def _nodes(self) -> Any:
@@ -93,8 +93,8 @@ class NodeGroup:
     def _described(self) -> str:
         return f"run {self.run_id}" if self.parent_id is None else f"the nodes under {self.parent_id}"
 
-    def _look(self, propagate: bool) -> Callable[[], bool | None]:
-        """Return a function: True if the run has ended, all nodes have finished, or a failure is to be raised."""
+    def _finished(self, propagate: bool) -> Awaited[bool]:
+        """Return what to wait for: the run has ended, all nodes have finished, or a failure is to be raised."""
         unfinished = self._nodes().filter(settled=False).exclude(state__in=NODE_FINAL)
         failures = NodeRun.objects.filter(run_id=self.run_id, state=NodeState.FAILURE)
         run = TreeRun.objects.filter(id=self.run_id).values_list("state", Exists(unfinished), Exists(failures))
@@ -108,7 +108,7 @@ class NodeGroup:
                 return True
             return (propagate and has_failures and self._nodes().filter(state=NodeState.FAILURE).exists()) or None
 
-        return look
+        return Awaited(look, self._described(), lambda: self.run_id)
 
 
 class NodeResult(ControlMixin, Generic[R_co]):
@@ -304,7 +304,7 @@ class NodeResult(ControlMixin, Generic[R_co]):
             RuntimeError: called inside a task, which Celery forbids (see ``celery.result.allow_join_result``).
             Exception: the exception of the task, with the worker's traceback as its cause.
         """
-        wait_for(self._ended, timeout, f"node {self.id}")
+        wait_for(self._finished(), timeout)
         return _value_of(self._read(), propagate)
 
     @overload
@@ -321,14 +321,23 @@ class NodeResult(ControlMixin, Generic[R_co]):
     async def aget(self, timeout: float | None = None, propagate: bool = True) -> R_co | Exception | None: ...
     async def aget(self, timeout: float | None = None, propagate: bool = True) -> Any:
         """Like :meth:`get`, without blocking the event loop."""
-        await await_for(self._ended, timeout, f"node {self.id}")
+        await await_for(self._finished(), timeout)
         return await sync_to_async(lambda: _value_of(self._read(), propagate))()
 
-    def _ended(self) -> bool | None:
-        row = NodeRun.objects.filter(id=self.id).values_list("state", "run__state").first()
-        if row is None:
-            raise RunNotFound.of_node(self.id)
-        return (row[0] in NODE_FINAL or row[1] in RUN_FINAL) or None
+    def _finished(self) -> Awaited[bool]:
+        """Return what to wait for: the node has finished, or its run has ended."""
+        columns = NodeRun.objects.filter(id=self.id).values_list("state", "run__state", "run_id")
+        run_id: UUID | None = None
+
+        def look() -> bool | None:
+            nonlocal run_id
+            row = columns.first()
+            if row is None:
+                raise RunNotFound.of_node(self.id)
+            state, run_state, run_id = row
+            return (state in NODE_FINAL or run_state in RUN_FINAL) or None
+
+        return Awaited(look, f"node {self.id}", lambda: run_id)
 
 
 def _value_of(row: NodeRun, propagate: bool) -> Any:

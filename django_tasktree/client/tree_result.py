@@ -1,7 +1,7 @@
 """The handle of a run, in the manner of Celery's ``AsyncResult``."""
 
 import reprlib
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, overload
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from django.db import router
 from django_tasktree.builder.nodes import TaskTreeNode
 from django_tasktree.client.control import ControlMixin
 from django_tasktree.client.node_result import NodeGroup, NodeResult
-from django_tasktree.client.waiting import await_for, wait_for
+from django_tasktree.client.waiting import Awaited, await_for, wait_for
 from django_tasktree.control import operations
 from django_tasktree.definitions.relaunch import copy_run
 from django_tasktree.engine.types import Effect
@@ -261,11 +261,11 @@ class TreeResult(ControlMixin, NodeGroup):
             RunNotFound: there is no such run.
             RuntimeError: called inside a task, which Celery forbids (see ``celery.result.allow_join_result``).
         """
-        return wait_for(self._look_for_end(), timeout, self._described())
+        return wait_for(self._end(), timeout)
 
     async def await_finished(self, timeout: float | None = None) -> str:
         """Like :meth:`wait`, without blocking the event loop."""
-        return await await_for(self._look_for_end(), timeout, self._described())
+        return await await_for(self._end(), timeout)
 
     def get(self, timeout: float | None = None, propagate: bool = True) -> list[Any]:
         """Wait for the root nodes and return their results; the same as :meth:`join`."""
@@ -275,7 +275,7 @@ class TreeResult(ControlMixin, NodeGroup):
         """Like :meth:`get`, without blocking the event loop."""
         return await self.ajoin(timeout, propagate)
 
-    def _look_for_end(self) -> Callable[[], str | None]:
+    def _end(self) -> Awaited[str]:
         states = TreeRun.objects.filter(id=self.id).values_list("state", flat=True)
 
         def look() -> str | None:
@@ -284,7 +284,7 @@ class TreeResult(ControlMixin, NodeGroup):
                 raise RunNotFound.of_run(self.id)
             return state if state in RUN_FINAL else None
 
-        return look
+        return Awaited(look, self._described(), lambda: self.id, is_run=True)
 
 
 def join_tree(async_result: TreeResult | NodeGroup, timeout: float | None = None) -> list[Any]:

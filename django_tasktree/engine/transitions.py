@@ -4,17 +4,26 @@ Hand-written statements get their assignment and their guard from a :class:`SqlM
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from django.db import router
+from django.db import connections, router
 
 from django_tasktree.engine.literals import literal, literals
+from django_tasktree.engine.notifications import announcing_ends
 from django_tasktree.exceptions import InvalidTransition
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.models.querysets import NodeRunQuerySet, TreeRunQuerySet
-from django_tasktree.states import INITIAL_STATES, NODE_TRANSITIONS, RUN_TRANSITIONS, NodeState, RunState
+from django_tasktree.states import (
+    INITIAL_STATES,
+    NODE_TRANSITIONS,
+    RUN_FINAL,
+    RUN_TRANSITIONS,
+    NodeState,
+    RunState,
+)
 
 _State = TypeVar("_State", NodeState, RunState)
 
@@ -48,6 +57,8 @@ def check(sources: Iterable[_State], target: _State) -> None:
 def move(queryset: Any, sources: Iterable[_State], target: _State, **values: Any) -> int:
     """Move the nodes or runs that are in one of the source states to the target state.
 
+    If this ends runs, the processes that wait for them are notified (see :mod:`django_tasktree.engine.notifications`).
+
     Args:
         queryset: the nodes or runs; it must not be sliced.
         sources: the states that the caller expects.
@@ -63,7 +74,10 @@ def move(queryset: Any, sources: Iterable[_State], target: _State, **values: Any
     sources = tuple(sources)
     check(sources, target)
     guard = {"state": sources[0]} if len(sources) == 1 else {"state__in": sources}
-    return int(queryset.filter(**guard).update(state=target, **values))
+    moved = queryset.filter(**guard)
+    ends_runs = isinstance(target, RunState) and target in RUN_FINAL
+    with announcing_ends(connections[moved.db]) if ends_runs else nullcontext():
+        return int(moved.update(state=target, **values))
 
 
 def begin(row: NodeRun | TreeRun, state: NodeState | RunState) -> None:

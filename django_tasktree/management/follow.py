@@ -2,17 +2,16 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 from uuid import UUID
 
+from django_tasktree.client.listener import listen
+from django_tasktree.client.sleepers import sleeping
 from django_tasktree.exceptions import RunNotFound, WaitTimeout
 from django_tasktree.management.display.views import QuietView
 from django_tasktree.models import TreeRun
 from django_tasktree.reporting.progress import Progress, progress_of
 from django_tasktree.reporting.workers import listed_workers
-from django_tasktree.signals import run_finished
 from django_tasktree.states import NodeState
 
 #: Seconds between two polls; after a slow poll, at least this many times its duration.
@@ -39,7 +38,8 @@ def follow(
         RunNotFound: the run was purged in the meantime.
     """
     started = time.monotonic()
-    with _woken_by_end_of(view.run_id) as woken, view:
+    woken = threading.Event()
+    with sleeping(lambda: view.run_id, woken.set), view:
         while True:
             check()
             polled_at = time.monotonic()
@@ -53,7 +53,10 @@ def follow(
                 return run
             if timeout is not None and waited >= timeout:
                 raise WaitTimeout(f"run {run.id} had not ended after {timeout:g} s")
-            woken.wait(_pause(time.monotonic() - polled_at, timeout, waited))
+            pause = _pause(time.monotonic() - polled_at, timeout, waited)
+            listen(pause)
+            woken.wait(pause)
+            woken.clear()
 
 
 def poll(run_id: UUID) -> tuple[TreeRun, Progress]:
@@ -88,19 +91,3 @@ def _untouched(progress: Progress) -> bool:
 def _pause(poll_took: float, timeout: float | None, waited: float) -> float:
     pause = max(_INTERVAL, _PAUSE_FACTOR * poll_took)
     return pause if timeout is None else max(min(pause, timeout - waited), 0.01)
-
-
-@contextmanager
-def _woken_by_end_of(run_id: UUID) -> Iterator[threading.Event]:
-    """Yield an event that is set when the run ends in this process, as with an embedded worker."""
-    event = threading.Event()
-
-    def wake(**ended: Any) -> None:
-        if ended["run_id"] == run_id:
-            event.set()
-
-    run_finished.connect(wake, weak=False)
-    try:
-        yield event
-    finally:
-        run_finished.disconnect(wake)

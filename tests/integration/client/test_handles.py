@@ -9,7 +9,7 @@ from celery.result import allow_join_result
 from django.db import connections, transaction
 
 from django_tasktree import NodeResult, TaskTree, TreeResult, join_tree, task_with_callbacks
-from django_tasktree.client.waiting import wait_for
+from django_tasktree.client.waiting import Awaited, wait_for
 from django_tasktree.exceptions import NodeNotRun, RunNotFound, WaitTimeout
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.reporting.progress import Progress
@@ -140,7 +140,7 @@ def test_the_end_of_a_run_wakes_waiters_at_once(waiting, settings):
         return "ended" if len(looks) > 1 else None
 
     settings.TASKTREE = {"WAIT_INTERVAL": 60, "WAIT_INTERVAL_MAX": 60}
-    waiter = threading.Thread(target=wait_for, args=(look, None, "it"))
+    waiter = threading.Thread(target=wait_for, args=(Awaited(look, "it"), None))
     waiter.start()
     assert started.wait(PATIENCE)
     while waiter.is_alive():
@@ -155,7 +155,7 @@ def test_waiting_backs_off(waiting, monkeypatch):
     clock = iter(range(1000))
     monkeypatch.setattr("django_tasktree.client.waiting.time.monotonic", lambda: next(clock))
     with pytest.raises(WaitTimeout):
-        wait_for(lambda: None, 20, "it")
+        wait_for(Awaited(lambda: None, "it"), 20)
     assert pauses[0] < pauses[-2]
     assert max(pauses) <= 0.25
 
