@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 from django.db import connections
 from rich.console import Console
 
-from django_tasktree import NodeResult, TreeResult
+from django_tasktree import NodeResult, TaskTree, TreeResult
 from django_tasktree.client import listener, waiting
 from django_tasktree.client.listener import APPLICATION, stop_listening
 from django_tasktree.engine.lifecycle.stop import stop_run
@@ -26,6 +26,7 @@ from django_tasktree.states import RunState
 from tests import databases, services
 from tests.integration.engine.trees import insert_run, tree_of
 from tests.patience import PATIENCE, until
+from tests.sample.tasks import wait_for_file
 from tests.workers import database_url
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
@@ -113,6 +114,18 @@ def test_the_end_is_noticed_without_polling(postgresql, settings):
     waiter = Waiter(result.wait).until_it_listens()
     end(result)
     assert waiter.ended() == "REVOKED"
+    assert waiter.looks == 3
+
+
+@pytest.mark.worker
+@pytest.mark.parametrize("stack", ["postgresql-redis"], indirect=True)
+def test_a_worker_notifies(postgresql, stack, settings, tmp_path):
+    settings.TASKTREE = NEVER_POLL
+    tree = TaskTree()
+    tree.add_task(wait_for_file, [str(tmp_path / "go")])
+    waiter = Waiter(tree.apply_async().wait).until_it_listens()
+    (tmp_path / "go").touch()
+    assert waiter.ended() == "SUCCESS"
     assert waiter.looks == 3
 
 
