@@ -69,6 +69,7 @@ class Listener:
         self._is_useless = False
         self._is_stopping = False
         self._needed_until = 0.0
+        self._start_after = 0.0
         self._thread: threading.Thread | None = None
         self._bell: tuple[socket.socket, ...] = ()
         self._lock = threading.Lock()
@@ -79,10 +80,26 @@ class Listener:
             if self._is_useless or self._is_stopping:
                 return
             self._needed_until = max(self._needed_until, time.monotonic() + seconds + LINGER)
-            if self._thread is None:
-                self._bell = socket.socketpair()
-                self._thread = threading.Thread(target=self._run, name=f"tasktree-listener-{self.alias}", daemon=True)
-                self._thread.start()
+            if self._thread is None and time.monotonic() >= self._start_after:
+                self._start()
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name=f"tasktree-listener-{self.alias}", daemon=True)
+        try:
+            self._bell = socket.socketpair()
+            thread.start()
+        except (OSError, RuntimeError) as exc:
+            # The process can't have more open files, or more threads.
+            self._close_bell()
+            self._start_after = time.monotonic() + _RETRY_MAX
+            logger.warning("waiting callers poll database %r: %s", self.alias, exc)
+        else:
+            self._thread = thread
+
+    def _close_bell(self) -> None:
+        for end in self._bell:
+            end.close()
+        self._bell = ()
 
     def stop(self) -> None:
         """Close the connection, and return when it is closed."""
@@ -125,8 +142,7 @@ class Listener:
             if self._seconds_left() > 0 and not self._is_useless:
                 return True
             self._thread = None
-            for end in self._bell:
-                end.close()
+            self._close_bell()
             return False
 
     def _seconds_left(self) -> float:

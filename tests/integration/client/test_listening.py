@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -222,6 +223,27 @@ def test_polling_goes_on_while_the_connection_is_broken(postgresql, settings, mo
     assert not hears()
     end(result)
     assert waiter.ended() == "REVOKED"
+
+
+@pytest.mark.parametrize(("owner", "name"), [(socket, "socketpair"), (threading.Thread, "start")])
+def test_polling_goes_on_without_a_thread(postgresql, settings, monkeypatch, caplog, owner, name):
+    """The process may have no more threads or files; the listener tries again, but not at each poll."""
+    settings.TASKTREE = POLL_OFTEN
+    monkeypatch.setattr(listener, "_RETRY_MAX", 36_000)
+    result = launched()
+    original = getattr(owner, name)
+
+    def refuse(*args, **kwargs):
+        if name == "start" and not args[0].name.startswith("tasktree-listener"):
+            return original(*args, **kwargs)
+        raise (RuntimeError if name == "start" else OSError)("no more")
+
+    monkeypatch.setattr(owner, name, refuse)
+    waiter = Waiter(result.wait)
+    until(lambda: waiter.looks > 5)
+    end(result)
+    assert waiter.ended() == "REVOKED"
+    assert [record.getMessage() for record in caplog.records] == ["waiting callers poll database 'postgresql': no more"]
 
 
 def test_no_notification_arrives(postgresql, settings, monkeypatch, caplog):

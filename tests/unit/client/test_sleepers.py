@@ -12,7 +12,7 @@ ONE, TWO = uuid.UUID(int=1), uuid.UUID(int=2)
 
 def _roused(act):
     """Return who is roused by a function: those who sleep until run 1, run 2, or a run they do not know yet ends."""
-    roused = []
+    roused: list[int | None] = []
     with (
         sleeping(lambda: ONE, lambda: roused.append(1)),
         sleeping(lambda: TWO, lambda: roused.append(2)),
