@@ -198,7 +198,8 @@ class Listener:
         with selectors.DefaultSelector() as selector:
             for readable in (self._bell[0].fileno(), *sockets):
                 selector.register(readable, selectors.EVENT_READ)
-            selector.select(seconds)
+            # The timeout of a selector has a maximum.
+            selector.select(min(seconds, 3600))
 
 
 _listeners: dict[str, Listener] = {}
