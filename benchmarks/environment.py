@@ -93,4 +93,7 @@ def _set_up_django() -> None:
 def _close_connections() -> None:
     from django.db import connections
 
+    from django_tasktree.client.listener import stop_listening
+
+    stop_listening()
     connections.close_all()
