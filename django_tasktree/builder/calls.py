@@ -10,6 +10,7 @@ from typing import Any
 
 from celery import Task
 from celery.canvas import Signature
+from celery.local import Proxy
 from django.db.models import TextChoices
 from kombu import Exchange, Queue
 
@@ -86,6 +87,9 @@ def call(task: Any, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None
         raise TypeError(f"args must be a list or tuple of positional arguments, not {args!r}")
     if not (kwargs is None or isinstance(kwargs, Mapping)):
         raise TypeError(f"kwargs must be a dict of keyword arguments, not {kwargs!r}")
+    if issubclass(type(task), Proxy):
+        # What shared_task returns looks the task up whenever an attribute is read: do it once.
+        task = task._get_current_object()
     if isinstance(task, Signature) or (isinstance(task, dict) and "task" in task):
         signature = _single(task)
         # A dict may lack them.
@@ -128,6 +132,8 @@ def valid_options(options: Mapping[str, Any]) -> dict[str, Any]:
         InvalidOption: one does not exist or has an invalid value, or both ``eta`` and ``countdown`` are given.
         InvalidText: a text is too long, or has a character that can't be sent.
     """
+    if not options:
+        return {}
     for name in options:
         if name not in OPTIONS:
             raise InvalidOption(_unknown_option(name))

@@ -1,8 +1,10 @@
 """The nodes of a tree that is being built: plain Python objects, without a database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, NoReturn
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from django_tasktree.builder.calls import Call, call, check_choice, check_limit
 from django_tasktree.encoding.references import Output
@@ -13,12 +15,43 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+T = TypeVar("T")
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class _MadeOnDemand(Generic[T]):
+    """An attribute whose empty container is made when it is first read: most nodes of a large tree never need theirs.
+
+    The container is in the slot of the same name with an underscore, which is None until then.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._slot = f"_{name}"
+
+    def __get__(self, owner: Any, _type: type | None = None) -> T:
+        value: Any = self if owner is None else getattr(owner, self._slot)
+        if value is None:
+            self.__set__(owner, value := self._make())
+        return value  # type: ignore[no-any-return]
+
+    def __set__(self, owner: Any, value: T) -> None:
+        setattr(owner, self._slot, value)
+
+
 class NodeParent:
     """An object to which nodes can be added: a tree, a node, or the running node."""
 
+    __slots__ = ("__weakref__", "_children", "_stack")
+
+    children: "_MadeOnDemand[list[TaskTreeNode[Any]]]" = _MadeOnDemand(list)
+
     def __init__(self) -> None:
-        self.children: list[TaskTreeNode[Any]] = []
-        self._stack: list[TaskTreeNode[Any]] = []
+        self._children: list[TaskTreeNode[Any]] | None = None
+        self._stack: list[TaskTreeNode[Any]] | None = None
 
     @property
     def outputs(self) -> Output[list[Any]]:
@@ -93,7 +126,7 @@ class NodeParent:
                 ``run_when="failure"``, although it has no parent that could fail.
             TypeError: the arguments do not match the signature of the task.
         """
-        rules = Rules(run_when, False, allow_failure, on_failure, max_active)
+        rules = _rules(run_when, False, allow_failure, on_failure, max_active)
         return self._add(task, args, kwargs, rules, {**options})
 
     def gather(
@@ -136,7 +169,7 @@ class NodeParent:
         Raises:
             TaskNotSupported, UnknownTask, InvalidOption, TypeError: see :meth:`add_task`.
         """
-        rules = Rules(run_when, True, allow_failure, on_failure, max_active)
+        rules = _rules(run_when, True, allow_failure, on_failure, max_active)
         return self._add(task, args, kwargs, rules, {**options})
 
     def push(
@@ -161,6 +194,8 @@ class NodeParent:
         """
         below = self._stack[-1] if self._stack else self
         node = below.add_task(task, args, kwargs, **options)
+        if self._stack is None:
+            self._stack = []
         self._stack.append(node)
         return node
 
@@ -183,8 +218,25 @@ class NodeParent:
         return node
 
 
+def children_of(parent: NodeParent) -> "Sequence[TaskTreeNode[Any]]":
+    """Return the children of a tree or node, to be read only; unlike the attribute, this makes no empty list."""
+    return parent._children or ()
+
+
+def kwargs_of(node: "TaskTreeNode[Any]") -> Mapping[str, Any]:
+    """Return the keyword arguments of a node, to be read only; unlike the attribute, this makes no empty dict."""
+    return node._kwargs or _NOTHING
+
+
+def options_of(node: "TaskTreeNode[Any]") -> Mapping[str, Any]:
+    """Return the options of a node, to be read only; unlike the attribute, this makes no empty dict."""
+    return node._options or _NOTHING
+
+
 class NodeWithOutput(NodeParent, Generic[R_co]):
     """An object with a result, which can be an argument of nodes that run later."""
+
+    __slots__ = ()
 
     @property
     def output(self) -> Output[R_co]:
@@ -212,6 +264,20 @@ class Rules:
         check_limit(self.max_active)
 
 
+def _rules(*values: Any) -> Rules:
+    """Return the rules with these values; nodes with equal values share one object."""
+    try:
+        return _shared_rules(*values)
+    except TypeError:
+        # A value that is not hashable is not valid either: raise the error that says so.
+        return Rules(*values)
+
+
+@lru_cache(maxsize=256, typed=True)
+def _shared_rules(*values: Any) -> Rules:
+    return Rules(*values)
+
+
 class TaskTreeNode(NodeWithOutput[R_co], Generic[R_co]):
     """A :term:`node`: one task in a tree that is being built.
 
@@ -226,12 +292,17 @@ class TaskTreeNode(NodeWithOutput[R_co], Generic[R_co]):
             twice.
     """
 
+    __slots__ = ("_kwargs", "_options", "args", "parent", "rules", "task")
+
+    kwargs: "_MadeOnDemand[dict[str, Any]]" = _MadeOnDemand(dict)
+    options: "_MadeOnDemand[dict[str, Any]]" = _MadeOnDemand(dict)
+
     def __init__(self, described: Call, rules: Rules = Rules()) -> None:
         super().__init__()
         self.task = described.name
         self.args = described.args
-        self.kwargs = described.kwargs
-        self.options = described.options
+        self._kwargs = described.kwargs or None
+        self._options = described.options or None
         self.rules = rules
         self.parent: NodeParent | None = None
         for callback in described.callbacks:
@@ -246,7 +317,7 @@ class TaskTreeNode(NodeWithOutput[R_co], Generic[R_co]):
     def __repr__(self) -> str:
         when = "" if self.rules.run_when == RunWhen.SUCCESS else f" when {self.rules.run_when}"
         kind = "gather " if self.rules.is_gather else ""
-        return f"<{type(self).__name__} {kind}{self.task}{when}, children: {len(self.children)}>"
+        return f"<{type(self).__name__} {kind}{self.task}{when}, children: {len(children_of(self))}>"
 
     def __str__(self) -> NoReturn:
         """Raise TypeError: a text that contains the node would be passed on instead of the node's result.
