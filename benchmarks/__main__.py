@@ -69,10 +69,7 @@ def _canvas(rounds: int, scale: float) -> None:
 def _scale(scale: float) -> None:
     from benchmarks import scale as module
 
-    table = Table("nodes", "microseconds per node", "statements", title="Storing a launch (fan-out), not published")
-    for row in module.persisted(scale):
-        table.add_row(f"{row.nodes:,}", f"{row.microseconds_per_node:.0f}", str(row.statements))
-    console.print(table)
+    _stored(scale)
     table = Table("nodes", "statements per node", title="Running a fan-out in one process")
     for nodes, statements in module.statements_per_node(scale):
         table.add_row(f"{nodes:,}", f"{statements:.3f}")
@@ -88,6 +85,18 @@ def _scale(scale: float) -> None:
     nodes = max(2, round(10_000 * scale))
     with environment.worker():
         console.print(f"A chain of {nodes:,}: {module.chain_of(nodes):.0f} nodes per second")
+
+
+def _stored(scale: float) -> None:
+    from benchmarks.scale import persisted
+
+    headings = ("nodes", "built per second", "bytes per node", "stored per second", "statements", "MB beside the tree")
+    table = Table(*headings, title="A fan-out is built, and its launch is stored but not published")
+    for row in persisted(scale):
+        built, stored = row.nodes / row.building, row.nodes / row.launching
+        figures = [f"{built:,.0f}", f"{row.tree / row.nodes:,.0f}", f"{stored:,.0f}", f"{row.statements:,}"]
+        table.add_row(f"{row.nodes:,}", *figures, f"{row.beside / 1e6:.0f}")
+    console.print(table)
 
 
 def _actions(scale: float) -> None:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any
-from uuid import UUID
 
+import psutil
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 
 from benchmarks.environment import REDIS
 from benchmarks.purge import copy_row
@@ -28,7 +27,7 @@ from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.reporting import query_cache
 from testproject.celery import app
 
-PERSISTED = (100, 10_000, 100_000)
+PERSISTED = (100, 10_000, 100_000, 1_000_000)
 RUN_EAGERLY = (100, 10_000)
 CHAINS = (10, 100, 1_000)
 SHOWN = (1_000, 1_000_000)
@@ -37,25 +36,48 @@ QUEUE = "tasktree-benchmarks"
 
 @dataclass(frozen=True)
 class Persisted:
-    """The measurements of a fan-out that is stored but not published."""
+    """The measurements of a fan-out that is built, and stored but not published.
+
+    Attributes:
+        nodes: the number of nodes.
+        building: the time to build the tree, in seconds.
+        tree: the memory of the tree, in bytes.
+        launching: the time to store it, in seconds.
+        beside: the memory that the launch needed beside the tree, in bytes.
+        statements: the number of statements of the launch.
+    """
 
     nodes: int
-    microseconds_per_node: float
+    building: float
+    tree: int
+    launching: float
+    beside: int
     statements: int
 
 
 def persisted(scale: float) -> Iterator[Persisted]:
-    """Store fan-outs of growing size, and yield the measurements."""
+    """Build and store fan-outs of growing size, and yield the measurements."""
     for nodes in PERSISTED:
-        tree = TaskTree()
-        for number in range(max(1, round(nodes * scale))):
-            tree.add_task(echo, [number])
-        started = time.perf_counter()
-        _persist(tree)
-        seconds = time.perf_counter() - started
-        with CaptureQueriesContext(connection) as queries:
-            _persist(tree)
-        yield Persisted(len(tree.children), seconds / len(tree.children) * 1e6, len(queries))
+        yield _persisted(max(1, round(nodes * scale)))
+
+
+def _persisted(nodes: int) -> Persisted:
+    memory = [_memory()]
+    started = time.perf_counter()
+    tree = TaskTree()
+    for number in range(nodes):
+        tree.add_task(echo, [number])
+    built = time.perf_counter()
+    memory.append(_memory())
+    with _watched(lambda: memory.append(_memory())):
+        spec = RunSpec()
+        # The keys are kept like those of a handle.
+        plan = plan_nodes(tree, Placement(spec.id))
+        launch(spec, plan)
+    stored = time.perf_counter()
+    beside = max(memory[1:]) - memory[1]
+    # One measurement before the tree, and one after it; the others were made at a statement.
+    return Persisted(nodes, built - started, memory[1] - memory[0], stored - built, beside, len(memory) - 2)
 
 
 def statements_per_node(scale: float) -> Iterator[tuple[int, float]]:
@@ -152,9 +174,8 @@ def _seconds(look: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def _persist(tree: TaskTree) -> UUID:
-    spec = RunSpec()
-    return launch(spec, plan_nodes(tree, Placement(spec.id)).specs).run_id
+def _memory() -> int:
+    return int(psutil.Process().memory_info().rss)
 
 
 def _taken() -> int:
@@ -181,10 +202,21 @@ def _counted() -> Iterator[Callable[[], int]]:
     """Count statements without storing them: 10,000 nodes need more than Django's query log can hold."""
     number = 0
 
-    def wrapper(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+    def count() -> None:
         nonlocal number
         number += 1
+
+    with _watched(count):
+        yield lambda: number
+
+
+@contextmanager
+def _watched(at_statement: Callable[[], None]) -> Iterator[None]:
+    """Call a function before each statement."""
+
+    def wrapper(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        at_statement()
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(wrapper):
-        yield lambda: number
+        yield

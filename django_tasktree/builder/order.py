@@ -4,10 +4,11 @@ A node runs after all its ancestors. A gather node, and everything below it, als
 gather node's parent, except sibling gather nodes and what is below these. Nothing is guaranteed about any other node.
 """
 
+from array import array
 from collections.abc import Hashable
 from typing import cast
 
-from django_tasktree.builder.nodes import NodeParent, TaskTreeNode
+from django_tasktree.builder.nodes import NodeParent, TaskTreeNode, children_of
 from django_tasktree.encoding.references import Output, target_of
 from django_tasktree.exceptions import BrokenReference
 
@@ -32,19 +33,24 @@ class Order:
         # By the number of a node: the number of its parent, the number of an ancestor further up (its jump), its depth,
         # and the last number below it. The numbers are in depth-first preorder, so the descendants of a node have the
         # numbers that directly follow its own.
-        self._parents: list[int] = []
-        self._jumps: list[int] = []
-        self._depths: list[int] = []
-        self._last: list[int] = []
+        self._parents = array("l")
+        self._jumps = array("l")
+        self._depths = array("l")
+        self._last = array("l")
         self._walk(root)
 
     def _walk(self, root: NodeParent) -> None:
-        stack: list[tuple[NodeParent, int]] = [(root, 0)]
-        while stack:
-            node, parent = stack.pop()
+        self._enter(root, 0)
+        open_parents = [(0, iter(children_of(root)))]
+        while open_parents:
+            parent, rest = open_parents[-1]
+            node = next(rest, None)
+            if node is None:
+                open_parents.pop()
+                continue
             self._enter(node, parent)
-            number = self._numbers[node]
-            stack.extend((child, number) for child in reversed(node.children))
+            if children_of(node):
+                open_parents.append((self._numbers[node], iter(children_of(node))))
         # Children have higher numbers than their parents, so each is complete before its parent is updated.
         for number in range(len(self._nodes) - 1, 0, -1):
             parent = self._parents[number]
@@ -111,7 +117,7 @@ class Order:
         number = self._numbers[node]
         while number:
             parent = self._parents[number]
-            siblings = self._nodes[parent].children
+            siblings = children_of(self._nodes[parent])
             position = next(i for i, child in enumerate(siblings) if child is self._nodes[number])
             steps.append(f".children[{position}]")
             number = parent

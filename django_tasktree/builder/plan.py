@@ -1,16 +1,16 @@
 """Compile a tree into the rows that the engine inserts."""
 
 from collections import deque
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
 from uuid import UUID
 
 from celery import current_app
 from django.utils.functional import Promise
 
 from django_tasktree.builder.atomicity import atomic_alias
-from django_tasktree.builder.nodes import NodeParent, TaskTreeNode
+from django_tasktree.builder.keys import NodeKeys
+from django_tasktree.builder.nodes import NodeParent, TaskTreeNode, children_of, kwargs_of, options_of
 from django_tasktree.builder.order import Order
 from django_tasktree.builder.unstorable import explain
 from django_tasktree.encoding import serialization
@@ -26,19 +26,93 @@ from django_tasktree.states import OnFailure, RunWhen
 
 #: Types of values that are replaced: by the compiler below when they are stored, or by the worker before the node runs.
 _REPLACED = (Output, Reference, Promise, *STOOD_FOR, *STAND_INS)
+#: The stop scope and the limit scope that apply to the children of a node.
+_Scopes = tuple[UUID | None, UUID | None]
 
 
-@dataclass
 class TreePlan:
-    """The rows for the nodes of a tree.
+    """The rows for the nodes of a tree. Each is made when it is iterated: all at once would need too much memory.
+
+    A plan can be iterated several times. The root nodes come first, and each node comes before its children.
 
     Attributes:
-        specs: the rows, parents first.
         keys: node of the tree -> primary key of its row. The root is in it too.
+
+    Raises:
+        InvalidOption: a node with ``max_active`` is below another one.
+        ValueError: a node is in the tree twice, or below itself, or something else is in a list of children.
     """
 
-    specs: list[NodeSpec] = field(default_factory=list)
-    keys: dict[Hashable, UUID] = field(default_factory=dict)
+    def __init__(self, root: NodeParent, place: Placement) -> None:
+        self._root = root
+        self._place = place
+        #: Node with children -> the placement of these, if other scopes apply there than below the root.
+        self._scopes: dict[NodeParent, _Scopes] = {}
+        # Assign all IDs first: a reference may point to a node that comes later.
+        self.keys = NodeKeys(root, place.parent_id or place.run_id)
+        self._assign()
+
+    def __len__(self) -> int:
+        return len(self.keys) - 1
+
+    def __iter__(self) -> Iterator[NodeSpec]:
+        """Yield the row of each node.
+
+        Raises:
+            SerializationError: an argument can't be stored; the message names it.
+            BrokenReference: an argument refers to a node outside the tree, or to one that may not have finished when
+                the node starts.
+            ImproperlyConfigured: a task is atomic on another database than that of the nodes.
+        """
+        compiler = _Compiler(self._root, self.keys)
+        for parent in cast("Iterable[NodeParent]", self.keys):
+            children = children_of(parent)
+            if children:
+                under = self._below(parent)
+                for position, node in enumerate(children, under.first_position):
+                    yield compiler.spec(node, position, under)
+
+    def _assign(self) -> None:
+        """Assign an ID to each node, level by level, so parents come before children."""
+        parents: deque[NodeParent] = deque([self._root])
+        while parents:
+            parent = parents.popleft()
+            above = self._scopes_below(parent)
+            for node in children_of(parent):
+                if not isinstance(node, TaskTreeNode) or node in self.keys:
+                    raise _wrong_child(parent, node)
+                key = new_id()
+                self.keys.add(node, key)
+                if children_of(node):
+                    parents.append(node)
+                    self._set_scopes(node, key, above)
+
+    def _set_scopes(self, node: TaskTreeNode, key: UUID, above: _Scopes) -> None:
+        """Remember which scopes apply to a node's children, if they are not those of most nodes.
+
+        Of several ancestors with ``on_failure="stop"`` the topmost one applies; of several limits the nearest, that is,
+        the node's instead of the run's.
+        """
+        stop_scope_id, limit_scope_id = above
+        if node.rules.max_active is not None and limit_scope_id not in (None, self._place.run_id):
+            raise InvalidOption(
+                f"node {node!r} has max_active, and so has a node above it: remove one, as only one limit can apply"
+            )
+        below = (
+            stop_scope(key, node.rules.on_failure, stop_scope_id),
+            limit_scope_below(key, node.rules.max_active, limit_scope_id),
+        )
+        if below != self._scopes_below(self._root):
+            self._scopes[node] = above if below == above else below
+
+    def _scopes_below(self, parent: NodeParent) -> _Scopes:
+        return self._scopes.get(parent) or (self._place.stop_scope_id, self._place.limit_scope_id)
+
+    def _below(self, parent: NodeParent) -> Placement:
+        """Return the placement of a node's children."""
+        if parent is self._root:
+            return self._place
+        return Placement(self._place.run_id, self.keys[parent], 0, *self._scopes_below(parent))
 
 
 def plan_nodes(root: NodeParent, place: Placement) -> TreePlan:
@@ -49,19 +123,9 @@ def plan_nodes(root: NodeParent, place: Placement) -> TreePlan:
         place: the run and the parent row, the position of the first node, and the stop and limit that apply there.
 
     Raises:
-        SerializationError: an argument can't be stored; the message names it.
-        BrokenReference: an argument refers to a node outside the tree, or to one that may not have finished when the
-            node starts.
-        InvalidOption: a node with ``max_active`` is below another one.
-        ImproperlyConfigured: a task is atomic on another database than that of the nodes.
-        ValueError: a node is in the tree twice, or below itself, or something else is in a list of children.
+        InvalidOption, ValueError: see :class:`TreePlan`. More errors are found when the plan is iterated.
     """
-    plan = TreePlan(keys={root: place.parent_id or place.run_id})
-    # Assign all IDs first: a reference may point to a node that comes later.
-    placed = list(_assign(root, place, plan.keys))
-    compiler = _Compiler(root, plan.keys)
-    plan.specs = [compiler.spec(node, placement) for node, placement in placed]
-    return plan
+    return TreePlan(root, place)
 
 
 def plan_run(tree: NodeParent, run_spec: RunSpec) -> TreePlan:
@@ -71,22 +135,7 @@ def plan_run(tree: NodeParent, run_spec: RunSpec) -> TreePlan:
         tree: the tree.
         run_spec: the row of the run, whose ``on_failure`` and ``max_active`` apply to all nodes.
     """
-    return plan_nodes(tree, place_in_run(run_spec.id, run_spec.on_failure, run_spec.max_active))
-
-
-def _assign(root: NodeParent, place: Placement, keys: dict[Hashable, UUID]) -> Iterator[tuple[TaskTreeNode, Placement]]:
-    """Assign an ID to each node; yield it with its placement, level by level, so parents come before children."""
-    parents: deque[tuple[NodeParent, Placement]] = deque([(root, place)])
-    while parents:
-        parent, under = parents.popleft()
-        for position, node in enumerate(parent.children, under.first_position):
-            if not isinstance(node, TaskTreeNode) or node in keys:
-                raise _wrong_child(parent, node)
-            key = keys[node] = new_id()
-            stop_scope_id = stop_scope(key, node.rules.on_failure, under.stop_scope_id)
-            yield node, Placement(under.run_id, under.parent_id, position, stop_scope_id, under.limit_scope_id)
-            if node.children:
-                parents.append((node, _below(node, key, under, stop_scope_id)))
+    return TreePlan(tree, place_in_run(run_spec.id, run_spec.on_failure, run_spec.max_active))
 
 
 def _wrong_child(parent: NodeParent, child: Any) -> ValueError:
@@ -97,54 +146,42 @@ def _wrong_child(parent: NodeParent, child: Any) -> ValueError:
     )
 
 
-def _below(node: TaskTreeNode, key: UUID, under: Placement, stop_scope_id: UUID | None) -> Placement:
-    """Return the placement of a node's children.
-
-    Of several ancestors with ``on_failure="stop"`` the topmost one applies; of several limits the nearest, that is, the
-    node's instead of the run's.
-    """
-    if node.rules.max_active is not None and under.limit_scope_id not in (None, under.run_id):
-        raise InvalidOption(
-            f"node {node!r} has max_active, and so has a node above it: remove one, as only one limit can apply"
-        )
-    limit_scope_id = limit_scope_below(key, node.rules.max_active, under.limit_scope_id)
-    return Placement(under.run_id, key, 0, stop_scope_id, limit_scope_id)
-
-
 class _Compiler:
     """Make the rows of nodes. The order of nodes is computed only if there are references."""
 
-    def __init__(self, root: NodeParent, keys: dict[Hashable, UUID]) -> None:
+    def __init__(self, root: NodeParent, keys: NodeKeys) -> None:
         self._root = root
         self._keys = keys
         self._order: Order | None = None
         self._checked: set[str] = set()
+        self._serializer = current_app.conf.task_serializer
 
-    def spec(self, node: TaskTreeNode, place: Placement) -> NodeSpec:
-        """Return the row of one node."""
+    def spec(self, node: TaskTreeNode, position: int, under: Placement) -> NodeSpec:
+        """Return the row of one node, which is a child of the parent whose placement of children is given."""
         self._check_task(node.task)
         rules = node.rules
-        args, kwargs = node.args, node.kwargs
+        key = self._keys[node]
+        args, kwargs = node.args, kwargs_of(node)
         has_references = holds((args, kwargs), _REPLACED)
         if has_references:
             args, kwargs = replace((args, kwargs), Output, lambda output: self._bind(node, output))
         return NodeSpec(
-            id=self._keys[node],
-            parent_id=place.parent_id,
-            position=place.first_position,
+            id=key,
+            parent_id=under.parent_id,
+            position=position,
             task=node.task,
-            args=_arguments(node, "args", args, has_references=has_references),
-            kwargs=_arguments(node, "kwargs", kwargs, has_references=has_references),
-            options=serialization.dumps(node.options) if node.options else "{}",
+            args=self._arguments(node, "args", args, has_references=has_references),
+            kwargs=self._arguments(node, "kwargs", kwargs, has_references=has_references),
+            options=serialization.dumps(options_of(node)) if options_of(node) else "{}",
             has_references=has_references,
             run_when=RunWhen(rules.run_when),
             is_gather=rules.is_gather,
-            child_count=len(node.children),
+            child_count=len(children_of(node)),
             allow_failure=rules.allow_failure,
             on_failure=OnFailure(rules.on_failure),
             max_active=rules.max_active,
-            stop_scope_id=place.stop_scope_id,
-            limit_scope_id=place.limit_scope_id,
+            stop_scope_id=stop_scope(key, rules.on_failure, under.stop_scope_id),
+            limit_scope_id=under.limit_scope_id,
         )
 
     def _check_task(self, name: str) -> None:
@@ -161,21 +198,20 @@ class _Compiler:
         source, _kind = target_of(output)
         return bound(output, self._keys[source])
 
-
-def _arguments(node: TaskTreeNode, what: str, value: Any, *, has_references: bool) -> str:
-    if not value:
-        return "[]" if what == "args" else "{}"
-    serializer = node.options.get("serializer") or current_app.conf.task_serializer
-    prefer = "pickle" if serializer == "pickle" else "json"
-    try:
-        if not has_references:
-            # No value is replaced, so a single pass is enough.
-            return serialization.check_size(serialization.dumps(value, prefer=prefer), "max_args_size")
-        _refuse_lazy(value)
-        return serialization.write(value, "max_args_size", prefer=prefer)
-    except SerializationError as exc:
-        explained = None if isinstance(exc, ValueTooLarge) else explain(node, prefer)
-        raise type(exc)(explained or f"the {what} of node {node!r} can't be stored: {exc}") from exc
+    def _arguments(self, node: TaskTreeNode, what: str, value: Any, *, has_references: bool) -> str:
+        if not value:
+            return "[]" if what == "args" else "{}"
+        serializer = options_of(node).get("serializer") or self._serializer
+        prefer = "pickle" if serializer == "pickle" else "json"
+        try:
+            if not has_references:
+                # No value is replaced, so a single pass is enough.
+                return serialization.check_size(serialization.dumps(value, prefer=prefer), "max_args_size")
+            _refuse_lazy(value)
+            return serialization.write(value, "max_args_size", prefer=prefer)
+        except SerializationError as exc:
+            explained = None if isinstance(exc, ValueTooLarge) else explain(node, prefer)
+            raise type(exc)(explained or f"the {what} of node {node!r} can't be stored: {exc}") from exc
 
 
 def _refuse_lazy(value: Any) -> None:

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
-from django_tasktree.builder.nodes import NodeParent
+from django_tasktree.builder.nodes import NodeParent, children_of, kwargs_of
 from django_tasktree.builder.plan import plan_nodes
 from django_tasktree.conf import settings
 from django_tasktree.control.changes import TERMINATE, Interrupted, carry_out_while
@@ -288,9 +288,10 @@ def add_nodes(run_id: UUID, built: NodeParent, node_id: UUID | None = None, by: 
         run = lock_run(run_id, changing=True)
         place = place_in(run, node_id)
         plan = plan_nodes(built, place)
+        specs = list(plan)
         check_references_available(run_id, node_id, _referred_to(built))
-        add(run, place, plan.specs)
-        record(run_id, Action.ADD, by, node_id=node_id, nodes=len(plan.specs))
+        add(run, place, specs)
+        record(run_id, Action.ADD, by, node_id=node_id, nodes=len(specs))
         advance_and_settle_after_commit(run_id)
         return plan.keys
 
@@ -366,11 +367,11 @@ def run_of(node_id: UUID) -> UUID:
 def _referred_to(built: NodeParent) -> set[UUID]:
     """Return the IDs of stored nodes whose outputs are arguments of the nodes that were built."""
     found: set[UUID] = set()
-    stack = list(built.children)
+    stack = [*children_of(built)]
     while stack:
         node = stack.pop()
-        found |= {reference.node for reference in find_all([node.args, node.kwargs], Reference)}
-        stack.extend(node.children)
+        found |= {reference.node for reference in find_all([node.args, kwargs_of(node)], Reference)}
+        stack.extend(children_of(node))
     return found
 
 

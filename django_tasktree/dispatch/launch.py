@@ -4,7 +4,7 @@ A timer's message starts a run at its ``eta``, or stops it at its ``deadline``.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import partial
@@ -17,6 +17,7 @@ from django.db import transaction
 from django_tasktree.builder.eligibility import registered_task
 from django_tasktree.builder.nodes import NodeParent
 from django_tasktree.builder.plan import plan_run
+from django_tasktree.conf import settings
 from django_tasktree.dispatch.after_commit import publish_launch_after_commit
 from django_tasktree.dispatch.publisher import unreachable
 from django_tasktree.encoding import times
@@ -27,7 +28,7 @@ from django_tasktree.engine.types import RunSpec
 logger = logging.getLogger(__name__)
 
 
-def launch_tree(tree: NodeParent, run_spec: RunSpec) -> tuple[UUID, dict[object, UUID]]:
+def launch_tree(tree: NodeParent, run_spec: RunSpec) -> tuple[UUID, Mapping[Hashable, UUID]]:
     """Store a run of a tree; publish its root nodes and its timers when the current transaction commits.
 
     Args:
@@ -43,11 +44,13 @@ def launch_tree(tree: NodeParent, run_spec: RunSpec) -> tuple[UUID, dict[object,
         SerializationError, BrokenReference, InvalidOption: see :meth:`TaskTree.apply_async`.
     """
     plan = plan_run(tree, run_spec)
-    launched = launch(run_spec, plan.specs)
+    # Make the rows of a small tree before the transaction, which locks SQLite's database. A large tree's rows are made
+    # while they are inserted, so that they need not be in memory all at once.
+    launched = launch(run_spec, list(plan) if len(plan) <= settings.batch_size else plan)
     publish_launch_after_commit(launched)
     if launched.created:
         _schedule_timers(run_spec)
-    return launched.run_id, dict(plan.keys) if launched.created else {}
+    return launched.run_id, plan.keys if launched.created else {}
 
 
 @contextmanager

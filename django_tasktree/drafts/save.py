@@ -49,14 +49,15 @@ def save_draft(
         return tree.apply_async(draft=True, launched_by=by, run_id=new_id)
     spec = RunSpec(id=run_id, name=tree.run_name, on_failure=OnFailure(tree.on_failure), max_active=tree.max_active)
     plan = plan_run(tree, spec)
+    specs = list(plan)
     with transaction.atomic(using=write_alias()):
         if _was_changed(run_id, revision):
-            if is_stored(spec, plan.specs):
+            if is_stored(spec, specs):
                 return TreeResult(run_id)
             raise DraftChanged(f"the draft {run_id} was changed in the meantime: read it again")
-        if not replace_draft_nodes(spec, plan.specs):
+        if not replace_draft_nodes(spec, specs):
             raise NotPossible(_("run %(run)s is no draft any more: it was launched or deleted meanwhile"), run=run_id)
-        record(run_id, Action.EDIT, by, nodes=len(plan.specs))
+        record(run_id, Action.EDIT, by, nodes=len(specs))
     return TreeResult(run_id, plan.keys)
 
 

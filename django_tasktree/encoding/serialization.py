@@ -55,16 +55,15 @@ def dumps(value: Any, *, prefer: str = "json") -> str:
     Raises:
         SerializationError: if the value can't be written.
     """
-    accepted = pickle_accepted()
     try:
-        if prefer == "pickle" and accepted and type(value) not in _PLAIN:
+        if prefer == "pickle" and type(value) not in _PLAIN and pickle_accepted():
             return _pickled(value)
         text = str(json.dumps(value))
         if _MARK in text:
             # A dict that looks like one of Celery's additional types could be written but not be read: raise now.
             json.loads(text)
     except Exception as exc:
-        if accepted and prefer != "pickle":
+        if prefer != "pickle" and pickle_accepted():
             return dumps(value, prefer="pickle")
         raise SerializationError.of(type_name(type(value)), text_of(exc)) from exc
     return text

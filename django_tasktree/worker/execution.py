@@ -294,7 +294,7 @@ def _run_task_function(
 def _added(node: RunningNode) -> tuple[NodeSpec, ...]:
     if not node.children:
         return ()
-    return tuple(plan_nodes(node, place_below(node.ref, node.ref.child_count)).specs)
+    return tuple(plan_nodes(node, place_below(node.ref, node.ref.child_count)))
 
 
 def _succeed(task: Any, ref: NodeRef, outcome: Outcome, value: Any, alias: str | None = None) -> None:

@@ -1,7 +1,7 @@
 """The statements that all supported databases share, and how hand-written statements are executed."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_tasktree.encoding import times
 from django_tasktree.encoding.node_error import NodeError
+from django_tasktree.engine.backends.insertion import Insertion
 from django_tasktree.engine.literals import literals
 from django_tasktree.engine.rules import FAILURE_COUNTS, IS_UNSETTLED, RUN_LETS_START, SUBTREE_LETS_START
 from django_tasktree.engine.transitions import SqlMove
@@ -186,6 +187,19 @@ class Backend(ABC):
     @abstractmethod
     def limited_statements(self) -> AbstractContextManager[Any]:
         """Limit each statement of the block; see :func:`django_tasktree.engine.statement_limits.limited_statements`."""
+
+    def insert_nodes(self, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Insert nodes.
+
+        Args:
+            columns: the value of each node by the attribute name of a column, for all columns of the table.
+        """
+        self.insert(Insertion.of(NodeRun, columns, self.connection))
+
+    def insert(self, insertion: Insertion) -> None:
+        """Insert rows. The driver of SQLite repeats a prepared statement; that of MySQL makes INSERTs of many rows."""
+        with self.connection.cursor() as cursor:
+            cursor.executemany(f"{insertion.insert} {insertion.placeholders}", insertion.rows)
 
     def claim(self, node: NodeRef, worker: str, worker_id: UUID | None, at: datetime) -> bool:
         """Take a queued node that may start now; see :func:`django_tasktree.engine.lifecycle.claim.claim`."""

@@ -3,19 +3,23 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_tasktree.encoding import times
 from django_tasktree.engine.backends.base import LOCK_WAIT, MAX_STATEMENT_TIME, Backend, outcome_values
+from django_tasktree.engine.backends.insertion import Insertion
 from django_tasktree.engine.conditions import NEVER
 from django_tasktree.engine.rules import FITS, MAY_START
 from django_tasktree.engine.transitions import SqlMove
 from django_tasktree.engine.types import DISPATCH_COLUMNS, CompanionRow, Dispatch, NodeRef, Outcome, Released
 from django_tasktree.states import NodeState
 
+#: The number of rows from which on COPY takes less time than an INSERT.
+_COPIED = 10
 _LIMITS = f"SET LOCAL lock_timeout = '{LOCK_WAIT}s'; SET LOCAL statement_timeout = '{MAX_STATEMENT_TIME}s'"
 
 _FINISH = """
@@ -49,6 +53,15 @@ class PostgreSQL(Backend):
     """PostgreSQL."""
 
     random_id = "gen_random_uuid()"
+
+    def insert(self, insertion: Insertion) -> None:
+        """Insert rows: many with COPY, if the driver has it (psycopg 3), few with an INSERT, which takes less time."""
+        with self.connection.cursor() as cursor:
+            if len(insertion.rows) >= _COPIED and hasattr(cursor, "copy"):
+                _copy(self.connection, cursor, insertion)
+                return
+            placeholders = ", ".join([insertion.placeholders] * len(insertion.rows))
+            cursor.execute(f"{insertion.insert} {placeholders}", [value for row in insertion.rows for value in row])
 
     def now(self) -> datetime:
         """See :meth:`Backend.now`. The query asks for UTC, as the default is the time zone of the session."""
@@ -85,6 +98,22 @@ class PostgreSQL(Backend):
             return None
         queued = [Dispatch.of_columns(columns) for _, state, *columns in rows if state == NodeState.QUEUED]
         return Released(queued, runnable=any(row[1] == NodeState.PENDING for row in rows))
+
+
+def _copy(connection: BaseDatabaseWrapper, cursor: Any, insertion: Insertion) -> None:
+    """Execute COPY with everything that surrounds a statement which Django executes: limits, logs, Django's errors."""
+
+    def execute(statement: str, rows: list[tuple[Any, ...]], _many: bool, _context: Any) -> None:
+        connection.validate_no_broken_transaction()
+        with connection.wrap_database_errors, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    executed: Callable[..., None] = execute
+    for wrapper in reversed(connection.execute_wrappers):
+        executed = partial(wrapper, executed)
+    statement = f"COPY {insertion.table} ({insertion.columns}) FROM STDIN"
+    executed(statement, insertion.rows, True, {"connection": connection, "cursor": cursor})
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_noop as _
 
 from django_tasktree.engine.control.reachability import ADDED_IN_VAIN, refuse_dead_end
 from django_tasktree.engine.control.reset import call_back, release, reopen, unsettle
-from django_tasktree.engine.lifecycle.launch import insert_nodes
+from django_tasktree.engine.lifecycle.insert import insert_nodes
 from django_tasktree.engine.scopes import place_below, place_in_run
 from django_tasktree.engine.transitions import nodes
 from django_tasktree.engine.types import NodeSpec, Placement

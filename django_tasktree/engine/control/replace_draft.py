@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from django.db.models import F
 
 from django_tasktree.engine.deletion.rows import delete_nodes
-from django_tasktree.engine.lifecycle.launch import insert_nodes
+from django_tasktree.engine.lifecycle.insert import insert_nodes
 from django_tasktree.engine.transitions import nodes, runs
 from django_tasktree.engine.types import NodeSpec, RunSpec
 from django_tasktree.states import RunState

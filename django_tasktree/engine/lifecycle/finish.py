@@ -9,7 +9,7 @@ from django_tasktree.encoding.node_error import NodeError
 from django_tasktree.engine.backends import backend
 from django_tasktree.engine.backends.base import NO_ERROR
 from django_tasktree.engine.database_retries import retry_transient_flagged
-from django_tasktree.engine.lifecycle.launch import insert_nodes
+from django_tasktree.engine.lifecycle.insert import insert_nodes
 from django_tasktree.engine.lifecycle.release import queued_children, release_children
 from django_tasktree.engine.lifecycle.stop import lock_stopped, stop_on_failure
 from django_tasktree.engine.rules import FAILURE_COUNTS

@@ -1,12 +1,8 @@
-"""launch: insert a run and its nodes in one transaction, and queue the root nodes. A draft is started later.
-
-Nodes that are added to a run later are inserted here too.
-"""
+"""launch: insert a run and its nodes in one transaction, and queue the root nodes. A draft is started later."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 from uuid import UUID
 
@@ -15,29 +11,30 @@ from django.db.models import F
 
 from django_tasktree.conf import settings
 from django_tasktree.encoding import times
+from django_tasktree.engine.lifecycle.insert import insert_nodes
+from django_tasktree.engine.lifecycle.release import queued_children
 from django_tasktree.engine.lifecycle.settle import settle_run
-from django_tasktree.engine.rules import FAILURE_COUNTS
 from django_tasktree.engine.transitions import begin, move, nodes, runs, write_alias
 from django_tasktree.engine.types import Dispatch, Launched, NodeSpec, RunSpec
 from django_tasktree.exceptions import InvalidOption, KeyInUse, RunNotFound
-from django_tasktree.models import NodeRun, TreeRun
-from django_tasktree.states import Hold, NodeState, RunState
+from django_tasktree.models import TreeRun
+from django_tasktree.states import NodeState, RunState
 
 #: How many root nodes are compared, by their tasks, when a launch key is used again.
 _COMPARED = 10
-#: The columns of a node's row that its specification has.
-_COLUMNS = tuple(field.name for field in fields(NodeSpec))
 
 
-def launch(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> Launched:
+def launch(run_spec: RunSpec, specs: Iterable[NodeSpec]) -> Launched:
     """Insert a run and queue its root nodes. Root nodes of a draft, or of a run with a limit, become runnable instead.
 
     Args:
         run_spec: the run; a ``key`` makes the launch idempotent.
-        specs: the nodes, each parent before its children.
+        specs: the nodes, the root nodes first, each parent before its children. They may be made while they are
+            inserted, and may be iterated more than once. If an error is raised meanwhile, nothing is inserted.
 
     Returns:
-        The run's ID, and the root nodes to publish after the caller's transaction, if any, has committed.
+        The run's ID, and the root nodes to publish after the caller's transaction, if any, has committed. If there are
+        more than ``batch_size``, they are read in pages while the caller publishes them.
 
     Raises:
         KeyInUse: if the key belongs to a run of a different definition, parameters or tree.
@@ -71,40 +68,6 @@ def start(run_id: UUID) -> bool:
     return move(runs().filter(id=run_id), [RunState.DRAFT], RunState.STARTED, **values) == 1
 
 
-def insert_nodes(
-    run_id: UUID,
-    specs: Iterable[NodeSpec],
-    *,
-    roots: NodeState = NodeState.PENDING,
-    roots_runnable: bool = False,
-    hold: Hold = Hold.NONE,
-    added_at_runtime: bool = False,
-) -> None:
-    """Insert the nodes of a run.
-
-    Args:
-        run_id: the run.
-        specs: the nodes, each parent before its children.
-        roots: the state of root nodes that are not gather nodes; all other nodes are PENDING.
-        roots_runnable: whether these root nodes are runnable.
-        hold: the hold of all nodes; if it is REVOKED, all nodes are inserted as REVOKED and settled.
-        added_at_runtime: whether a task added them.
-    """
-    for batch in _batches(specs, settings.batch_size):
-        rows = [_row(run_id, spec) for spec in batch]
-        for row in rows:
-            row.hold, row.added_at_runtime = hold, added_at_runtime
-            is_root = row.parent_id is None and not row.is_gather
-            row.runnable = is_root and roots_runnable
-            if hold == Hold.REVOKED:
-                begin(row, NodeState.REVOKED)
-                row.settled, row.subtree_failed = True, FAILURE_COUNTS.holds(row)
-                continue
-            begin(row, roots if is_root else NodeState.PENDING)
-            row.queued_at = times.now() if row.state == NodeState.QUEUED else None
-        nodes().bulk_create(rows)
-
-
 def _check_new(run_spec: RunSpec) -> None:
     if runs().filter(id=run_spec.id).exists():
         raise InvalidOption(f"run_id: there is a run {run_spec.id} already: leave run_id out, or use a new UUID")
@@ -116,7 +79,7 @@ def _check_original(run_spec: RunSpec) -> None:
         raise RunNotFound(f"copy_of: {RunNotFound.of_run(run_spec.copy_of_id)}")
 
 
-def _insert(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> Launched:
+def _insert(run_spec: RunSpec, specs: Iterable[NodeSpec]) -> Launched:
     now = times.now()
     run = TreeRun(
         id=run_spec.id,
@@ -136,30 +99,43 @@ def _insert(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> Launched:
     begin(run, RunState.DRAFT if run_spec.draft else RunState.STARTED)
     run.save(force_insert=True, using=write_alias())
     waits = run_spec.draft or run_spec.max_active is not None
-    insert_nodes(run.id, specs, roots=NodeState.PENDING if waits else NodeState.QUEUED, roots_runnable=waits)
-    roots = [spec for spec in specs if spec.parent_id is None and not spec.is_gather]
+    roots = _Roots(settings.batch_size)
+    roots_begin = NodeState.PENDING if waits else NodeState.QUEUED
+    insert_nodes(run.id, roots.noted(specs), roots=roots_begin, roots_runnable=waits)
     if run_spec.draft:
         return Launched(run.id, created=True)
-    if roots:
-        queued = () if waits else [Dispatch.of_spec(run.id, spec) for spec in roots]
-        return Launched(run.id, created=True, dispatches=queued, runnable=waits)
+    if roots.number:
+        return Launched(run.id, created=True, dispatches=() if waits else roots.dispatches(run.id), runnable=waits)
     # The tree is empty or has only gather nodes: no node will finish, so settle here.
     settled = settle_run(run.id)
     return Launched(run.id, created=True, dispatches=settled.dispatches, runnable=settled.runnable, ended=settled.ended)
 
 
-def _row(run_id: UUID, spec: NodeSpec) -> NodeRun:
-    # The first attempt uses the node's ID as its task ID, which is unique.
-    return NodeRun(run_id=run_id, task_id=spec.id, **{name: getattr(spec, name) for name in _COLUMNS})
+class _Roots:
+    """The root nodes, except gather nodes, among the nodes that are inserted. Only a few are kept in memory."""
+
+    def __init__(self, most: int) -> None:
+        self.number = 0
+        self._most = most
+        self._kept: list[NodeSpec] = []
+
+    def noted(self, specs: Iterable[NodeSpec]) -> Iterator[NodeSpec]:
+        """Yield all nodes unchanged."""
+        for spec in specs:
+            if spec.parent_id is None and not spec.is_gather:
+                self.number += 1
+                if self.number <= self._most:
+                    self._kept.append(spec)
+            yield spec
+
+    def dispatches(self, run_id: UUID) -> Iterable[Dispatch]:
+        """Return the root nodes to publish; they are read from the database if not all were kept."""
+        if self.number > self._most:
+            return queued_children(run_id, None)
+        return [Dispatch.of_spec(run_id, spec) for spec in self._kept]
 
 
-def _batches(specs: Iterable[NodeSpec], size: int) -> Iterator[list[NodeSpec]]:
-    iterator = iter(specs)
-    while batch := list(islice(iterator, size)):
-        yield batch
-
-
-def find_by_key(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> UUID | None:
+def find_by_key(run_spec: RunSpec, specs: Iterable[NodeSpec]) -> UUID | None:
     """Return the ID of the run that an earlier launch with the same key created, or None.
 
     Raises:
@@ -194,7 +170,8 @@ def _of_tasks(names: Sequence[str]) -> str:
 
 
 def _tasks(specs: Iterable[NodeSpec]) -> list[str]:
-    return list(islice((spec.task for spec in specs if spec.parent_id is None), _COMPARED))
+    roots = takewhile(lambda spec: spec.parent_id is None, specs)
+    return [spec.task for spec in islice(roots, _COMPARED)]
 
 
 def _root_tasks(run_id: UUID) -> list[str]:

@@ -97,10 +97,14 @@ def _release_wide(node: NodeRef, fits: frozenset[RunWhen], skip_all: bool) -> Re
     return Released(queued_children(node.run_id, node.id) if queued else (), bool(runnable))
 
 
-def queued_children(run_id: UUID, parent_id: UUID) -> Iterator[Dispatch]:
-    """Read the queued children of a node in pages, in order.
+def queued_children(run_id: UUID, parent_id: UUID | None) -> Iterator[Dispatch]:
+    """Read the queued children of a node, or the queued root nodes of a run, in pages, in order.
 
     Children that a worker has claimed in the meantime are left out, as their message has arrived.
+
+    Args:
+        run_id: the run.
+        parent_id: the node; None for root nodes.
 
     Yields:
         The children, to be published.

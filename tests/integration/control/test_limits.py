@@ -105,7 +105,7 @@ def test_the_limit_includes_nodes_that_task_functions_add():
     added_at_runtime = NodeParent()
     for number in range(3):
         added_at_runtime.add_task(echo, [f"n{number}"])
-    specs = tuple(plan_nodes(added_at_runtime, Placement(message.run_id, message.id, 0, None, message.id)).specs)
+    specs = tuple(plan_nodes(added_at_runtime, Placement(message.run_id, message.id, 0, None, message.id)))
     finish_and_propagate(message, Outcome(NodeState.SUCCESS, result="1", added=specs))
     assert queued(result.id) == ["n0"]
     assert play(result.id) == ["n0", "n1", "n2"]

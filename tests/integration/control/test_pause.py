@@ -112,7 +112,7 @@ def test_nodes_that_a_task_function_adds_to_a_paused_subtree_are_held(result):
     result.children[0].pause()
     added_at_runtime = NodeParent()
     added_at_runtime.add_task(echo, ["new"])
-    added = tuple(plan_nodes(added_at_runtime, Placement(a.run_id, a.id, a.child_count)).specs)
+    added = tuple(plan_nodes(added_at_runtime, Placement(a.run_id, a.id, a.child_count)))
     finish_and_propagate(a, Outcome(NodeState.SUCCESS, result="1", added=added))
     assert queued(result.id) == ["b"]
     result.children[0].resume()

@@ -180,7 +180,7 @@ def test_a_rerun_removes_nodes_that_task_functions_added(database):
         message = take(result.id, "a")
         added_at_runtime = NodeParent()
         added_at_runtime.add_task(echo, ["new"]).add_task(echo, ["newer"])
-        specs = tuple(plan_nodes(added_at_runtime, Placement(message.run_id, message.id, message.child_count)).specs)
+        specs = tuple(plan_nodes(added_at_runtime, Placement(message.run_id, message.id, message.child_count)))
         finish_and_propagate(message, Outcome(NodeState.SUCCESS, result="1", added=specs))
 
     grow()

@@ -107,7 +107,7 @@ def test_nodes_that_a_task_function_adds_to_a_revoked_subtree_are_revoked(result
     result.children[0].revoke()
     added_at_runtime = NodeParent()
     added_at_runtime.add_task(echo, ["new"]).add_task(echo, ["below"])
-    added = tuple(plan_nodes(added_at_runtime, Placement(a.run_id, a.id, a.child_count)).specs)
+    added = tuple(plan_nodes(added_at_runtime, Placement(a.run_id, a.id, a.child_count)))
     finish_and_propagate(a, Outcome(NodeState.SUCCESS, result="1", added=added))
     assert {states(result.id)[name] for name in ("a1", "new", "below", "ag")} == {"REVOKED"}
     play(result.id)

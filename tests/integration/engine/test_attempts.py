@@ -76,7 +76,7 @@ def test_a_fenced_finish_inserts_no_children(root):
     from django_tasktree.builder.plan import plan_nodes
     from django_tasktree.engine.types import Placement
 
-    added = tuple(plan_nodes(tree_of([], []), Placement(old.run_id, old.id)).specs)
+    added = tuple(plan_nodes(tree_of([], []), Placement(old.run_id, old.id)))
     with pytest.raises(StaleAttempt):
         finish(old, Outcome(NodeState.SUCCESS, result="1", added=added))
     assert NodeRun.objects.count() == 2

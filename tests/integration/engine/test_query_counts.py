@@ -64,10 +64,22 @@ def test_a_wide_fan_is_queued_at_once_and_read_in_pages(database):
 
 
 def test_a_launch_takes_one_statement_per_batch(database):
-    few = statements(database, insert_run, tree_of(*[[] for _ in range(10)]))[0]
-    assert few == 2
-    if database != "default":
-        assert statements(database, insert_run, tree_of(*[[] for _ in range(1000)]))[0] == 3
+    for nodes, batches in [(1, 1), (10, 1), (500, 1), (501, 2), (2000, 4)]:
+        # One more for the run.
+        assert statements(database, insert_run, tree_of(*[[] for _ in range(nodes)]))[0] == batches + 1
+
+
+def test_the_root_nodes_of_a_launch_are_read_in_pages_if_they_are_many(database, settings):
+    settings.TASKTREE = {"BATCH_SIZE": 100}
+    tree = tree_of(*[[] for _ in range(100)])
+    tree.gather(echo)
+    few, keys = insert_run(tree)
+    read, dispatches = statements(database, list, few.dispatches)
+    assert (read, [dispatch.id for dispatch in dispatches]) == (0, [keys[node] for node in tree.children[:100]])
+    tree = tree_of(*[[[]] for _ in range(101)])
+    many, keys = insert_run(tree)
+    read, dispatches = statements(database, list, many.dispatches)
+    assert (read, [dispatch.id for dispatch in dispatches]) == (3, [keys[node] for node in tree.children])
 
 
 @pytest.mark.parametrize("depth", [20, 400])

@@ -41,7 +41,7 @@ def test_nodes_added_in_a_stopped_run_are_revoked(database):
     finish(two, FAILURE)
     extra = NodeParent()
     extra.add_task(echo)
-    specs = tuple(plan_nodes(extra, Placement(one.run_id, one.id, 0)).specs)
+    specs = tuple(plan_nodes(extra, Placement(one.run_id, one.id, 0)))
     finish(one, Outcome(NodeState.SUCCESS, result="1", added=specs))
     child = NodeRun.objects.get(parent_id=one.id)
     assert (child.state, child.runnable) == ("REVOKED", False)
@@ -56,7 +56,7 @@ def test_nodes_added_while_their_run_is_revoked_are_revoked(database):
     claim(one, "w")
     extra = NodeParent()
     extra.add_task(echo).add_task(echo)
-    specs = tuple(plan_nodes(extra, Placement(one.run_id, one.id, 0)).specs)
+    specs = tuple(plan_nodes(extra, Placement(one.run_id, one.id, 0)))
     with before_statement("INSERT INTO django_tasktree_noderun", TreeResult(launched.run_id).revoke):
         finish_and_propagate(one, Outcome(NodeState.SUCCESS, result="1", added=specs))
     rows = NodeRun.objects.filter(run_id=launched.run_id).order_by("id")

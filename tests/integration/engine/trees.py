@@ -32,7 +32,7 @@ def insert_run(tree, **run):
     """Launch a tree without publishing; return what was launched, and the IDs of the rows by node of the tree."""
     spec = RunSpec(on_failure=OnFailure(tree.on_failure), max_active=tree.max_active, **run)
     plan = plan_nodes(tree, place_in_run(spec.id, spec.on_failure, spec.max_active))
-    return launch(spec, plan.specs), plan.keys
+    return launch(spec, plan), plan.keys
 
 
 def ref(node_id, **changes):

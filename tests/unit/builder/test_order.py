@@ -19,7 +19,7 @@ KINDS = ("output", "outputs", "outcomes", "subtree_outputs")
 
 
 def launch(tree):
-    plan_nodes(tree, Placement(uuid.uuid4()))
+    list(plan_nodes(tree, Placement(uuid.uuid4())))
 
 
 def accepts(tree, node, output):

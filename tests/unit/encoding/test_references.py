@@ -25,10 +25,11 @@ def test_an_output_is_found_at_any_depth():
     first = tree.add_task(echo)
     second = first.add_task(echo, [{"a": [1, (first.output["rows"][0], {"b": first.output})]}])
     plan = plan_nodes(tree, Placement(uuid.uuid4()))
-    args = json.loads(plan.specs[1].args)
+    specs = list(plan)
+    args = json.loads(specs[1].args)
     key = plan.keys[first]
     assert args == [{"a": [1, [Reference(key, "output", ("rows", 0)), {"b": Reference(key, "output")}]]}]
-    assert [spec.has_references for spec in plan.specs] == [False, True]
+    assert [spec.has_references for spec in specs] == [False, True]
     assert next(find_all(args, Reference), None)
     # The original value is unchanged.
     assert second.args[0]["a"][1][1] == {"b": first.output}
@@ -127,4 +128,4 @@ def test_an_output_of_another_tree_is_refused(node):
     tree = TaskTree()
     tree.add_task(echo, [node.output])
     with pytest.raises(BrokenReference, match="not in its tree"):
-        plan_nodes(tree, Placement(uuid.uuid4()))
+        list(plan_nodes(tree, Placement(uuid.uuid4())))
