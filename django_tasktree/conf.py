@@ -27,6 +27,9 @@ class Defaults:
     #: The maximum number of characters of a node's args or kwargs, and of its result, as text; None for no limit.
     max_args_size: int | None = 1_000_000
     max_result_size: int | None = 16_000_000
+    #: How long a worker process continues with other queued nodes of the run, without a message for each of them, in
+    #: seconds from the start of a message's node. 0: each node has a message of its own.
+    share_message_for: float = 0.2
     #: The interval at which a waiting caller reads the database, in seconds: the first interval and the longest.
     wait_interval: float = 0.005
     wait_interval_max: float = 0.25
@@ -98,7 +101,7 @@ _TYPES: dict[str, tuple[Any, ...]] = {
     field.name.upper(): get_args(field.type) or (field.type,) for field in fields(Defaults)
 }
 #: Settings that may be 0.
-_FROM_ZERO = {"RETENTION", "DATABASE_RETRY_FOR"}
+_FROM_ZERO = {"RETENTION", "DATABASE_RETRY_FOR", "SHARE_MESSAGE_FOR"}
 
 
 def has_right_type(key: str, value: Any) -> bool:

@@ -77,6 +77,7 @@ class MessageOptions(TypedDict, total=False):
     queue: str | Queue | None
     routing_key: str | None
     serializer: str | None
+    share_message: bool | None
     shadow: str | None
     soft_time_limit: float | None
     time_limit: float | None

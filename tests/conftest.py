@@ -10,6 +10,7 @@ from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
 from django.utils.translation import deactivate
 
+from django_tasktree.conf import KEYS, settings
 from django_tasktree.reporting import query_cache
 from testproject.celery import app as celery_app
 from tests import celery_settings, databases, flushing, scheduling, services, workers
@@ -36,6 +37,18 @@ def default_language():
     """Deactivate the language that a request has left active in its thread."""
     yield
     deactivate()
+
+
+@pytest.fixture
+def own_messages(monkeypatch):
+    """Give each node a message of its own, for tests that deliver messages one by one.
+
+    The default is changed, so that tests can override other settings.
+    """
+    monkeypatch.setitem(KEYS, "SHARE_MESSAGE_FOR", 0)
+    vars(settings).pop("share_message_for", None)
+    yield
+    vars(settings).pop("share_message_for", None)
 
 
 @pytest.fixture

@@ -99,6 +99,7 @@ class Simulation:
         """Run a message as a pool process of the worker does."""
         request = dict(message.headers)
         request.update(hostname=worker, is_eager=False, delivery_info={}, properties={}, loglevel=None, logfile=None)
+        request.update(correlation_id=message.id, reply_to="")
         request["tasktree_worker"] = self.hosts[worker].id.hex
         return trace_task_ret(
             message.headers["task"],

@@ -22,10 +22,11 @@ from django_tasktree.states import OnWorkerLost
 
 #: The largest ``max_active`` that every database can store.
 MAX_STORABLE = 2_147_483_647
-#: The options of a node that are not options of its message: what happens if its worker is lost.
-LOSS_OPTIONS = frozenset({"max_deliveries", "on_worker_lost"})
+#: The options of a node that are not options of its message: what happens if its worker is lost, and whether it may run
+#: without a message of its own.
+OWN_OPTIONS = frozenset({"max_deliveries", "on_worker_lost", "share_message"})
 #: The options that a node may have: those above, and options of ``apply_async``.
-OPTIONS = LOSS_OPTIONS | frozenset(
+OPTIONS = OWN_OPTIONS | frozenset(
     {
         "compression",
         "countdown",
@@ -137,7 +138,7 @@ def valid_options(options: Mapping[str, Any]) -> dict[str, Any]:
     for name in options:
         if name not in OPTIONS:
             raise InvalidOption(_unknown_option(name))
-    _check_loss_options(options)
+    _check_own_options(options)
     if options.get("eta") is not None and options.get("countdown") is not None:
         raise InvalidOption("a node takes eta= or countdown=, not both")
     # Celery also accepts kombu's Queue and Exchange objects.
@@ -193,7 +194,7 @@ def _check_options_are_not_arguments(task: Task[..., Any], options: Mapping[str,
             )
 
 
-def _check_loss_options(options: Mapping[str, Any]) -> None:
+def _check_own_options(options: Mapping[str, Any]) -> None:
     if options.get("on_worker_lost") is not None:
         check_choice("on_worker_lost", options["on_worker_lost"], OnWorkerLost)
     max_deliveries = options.get("max_deliveries")
@@ -201,6 +202,9 @@ def _check_loss_options(options: Mapping[str, Any]) -> None:
         raise InvalidOption(
             f"max_deliveries={max_deliveries!r} must be a whole number of at least 1, or None for the default"
         )
+    share_message = options.get("share_message")
+    if share_message not in (None, True, False):
+        raise InvalidOption(f"share_message={share_message!r} must be True or False, or None for the default")
 
 
 def _unknown_option(name: str) -> str:

@@ -10,6 +10,7 @@ from django.utils.functional import Promise
 
 from django_tasktree.builder.atomicity import atomic_alias
 from django_tasktree.builder.keys import NodeKeys
+from django_tasktree.builder.lanes import Lanes
 from django_tasktree.builder.nodes import NodeParent, TaskTreeNode, children_of, kwargs_of, options_of
 from django_tasktree.builder.order import Order
 from django_tasktree.builder.unstorable import explain
@@ -155,6 +156,7 @@ class _Compiler:
         self._order: Order | None = None
         self._checked: set[str] = set()
         self._serializer = current_app.conf.task_serializer
+        self._lanes = Lanes()
 
     def spec(self, node: TaskTreeNode, position: int, under: Placement) -> NodeSpec:
         """Return the row of one node, which is a child of the parent whose placement of children is given."""
@@ -182,6 +184,7 @@ class _Compiler:
             max_active=rules.max_active,
             stop_scope_id=stop_scope(key, rules.on_failure, under.stop_scope_id),
             limit_scope_id=under.limit_scope_id,
+            lane=self._lanes.of(node, is_limited=under.limit_scope_id is not None),
         )
 
     def _check_task(self, name: str) -> None:

@@ -20,6 +20,7 @@ from django_tasktree.worker.context import running_node
 from django_tasktree.worker.execution import run_attempt
 from django_tasktree.worker.hooks import enter_attempt, enter_body, in_attempt, put_off
 from django_tasktree.worker.retry_arguments import RetryArguments
+from django_tasktree.worker.taking import taking_tracer
 
 if TYPE_CHECKING:
     from celery.canvas import Signature
@@ -54,6 +55,8 @@ class CallbackTask(_DjangoTask[P, R], Generic[P, R]):
             runs it again, up to ``max_deliveries`` times in total; ``"fail"`` fails it.
         max_deliveries: maximum number of deliveries of a node, including the first; by default the setting
             ``TASKTREE["MAX_DELIVERIES"]``.
+        share_message: whether a worker process may run nodes of this task without a message of their own, after the
+            node of a message and while they are short; see the setting ``TASKTREE["SHARE_MESSAGE_FOR"]``.
     """
 
     abstract = True
@@ -62,6 +65,16 @@ class CallbackTask(_DjangoTask[P, R], Generic[P, R]):
     atomic: bool | str = False
     on_worker_lost: OnWorkerLostOption = "retry"
     max_deliveries: int | None = None
+    share_message: bool = True
+
+    @property
+    def __trace__(self) -> Any:
+        """The function with which Celery runs a message of this task in a worker; None before the first one."""
+        return vars(self).get("_tracer")
+
+    @__trace__.setter
+    def __trace__(self, tracer: Any) -> None:
+        self._tracer = None if tracer is None else taking_tracer(tracer)
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Wrap ``__call__`` and ``before_start`` of a subclass, so that they run inside the attempt at a node."""

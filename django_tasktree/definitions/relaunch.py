@@ -103,6 +103,7 @@ def _copied(row: NodeRun, keys: Mapping[UUID, UUID], children: int) -> NodeSpec:
         max_active=row.max_active,
         stop_scope_id=keys[row.stop_scope_id] if row.stop_scope_id else None,
         limit_scope_id=keys[row.limit_scope_id] if row.limit_scope_id else None,
+        lane=row.lane,
     )
 
 

@@ -5,7 +5,7 @@ Each of these steps may lead to further ones. They are processed in a loop, in t
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -17,10 +17,12 @@ from django.dispatch import Signal
 
 from django_tasktree.dispatch.open_transactions import rolled_back_after
 from django_tasktree.dispatch.publisher import publish
+from django_tasktree.dispatch.shared_messages import with_message
 from django_tasktree.encoding.errors import describe
 from django_tasktree.engine.database_retries import retry_transient, retry_transient_flagged
 from django_tasktree.engine.lifecycle.advance import advance
 from django_tasktree.engine.lifecycle.finish import finish
+from django_tasktree.engine.lifecycle.finish_together import finish_together
 from django_tasktree.engine.lifecycle.settle import finished_but_unsettled, settle
 from django_tasktree.engine.lifecycle.stop import stop_late_children
 from django_tasktree.engine.transitions import write_alias
@@ -38,6 +40,7 @@ class _FollowUp:
 
     Attributes:
         dispatches: queued nodes to publish.
+        shares: whether the nodes are queued for the first time, so that those that share messages need none.
         advances: whether to queue the nodes of the run that may start now.
         limit_scope_id: the run or node under whose limit a place has become free; None looks at all nodes. See
             :func:`django_tasktree.engine.lifecycle.advance.advance`.
@@ -49,6 +52,7 @@ class _FollowUp:
     """
 
     dispatches: Iterable[Dispatch] = ()
+    shares: bool = True
     advances: bool = False
     limit_scope_id: UUID | None = None
     settles: bool = False
@@ -72,9 +76,31 @@ def finish_and_propagate(node: NodeRef, outcome: Outcome, sources: Iterable[Node
     transaction.on_commit(partial(_process_outcome, node, outcome, follow_up), using=write_alias())
 
 
+def finish_together_and_propagate(ended: Sequence[tuple[NodeRef, Outcome]]) -> set[UUID]:
+    """Finish several attempts of one run; see :func:`django_tasktree.engine.lifecycle.finish_together`.
+
+    Then send ``node_finished`` for each, and settle each parent once. Call it outside any transaction.
+
+    Args:
+        ended: the attempts and their outcomes.
+
+    Returns:
+        The IDs of the nodes whose outcome was written.
+    """
+    written = finish_together(ended)
+    parents: dict[UUID | None, UUID] = {}
+    for node, outcome in ended:
+        if node.id in written:
+            _send(node_finished, run_id=node.run_id, node_id=node.id, state=outcome.state)
+            parents[node.parent_id] = node.run_id
+    for parent_id, run_id in parents.items():
+        _process(run_id, _FollowUp(settles=True, settle_from=parent_id))
+    return written
+
+
 def publish_after_commit(run_id: UUID, dispatches: Iterable[Dispatch]) -> None:
     """Publish queued nodes when the current transaction commits; without a transaction, now."""
-    transaction.on_commit(partial(_process, run_id, _FollowUp(dispatches)), using=write_alias())
+    transaction.on_commit(partial(_process, run_id, _FollowUp(dispatches, shares=False)), using=write_alias())
 
 
 def publish_launch_after_commit(launched: Launched) -> None:
@@ -103,7 +129,7 @@ def advance_and_settle_after_commit(run_id: UUID, *, started: bool = False, ende
 
 def publish_now(run_id: UUID, dispatches: Iterable[Dispatch]) -> None:
     """Publish queued nodes. Call it outside any transaction."""
-    _process(run_id, _FollowUp(dispatches))
+    _process(run_id, _FollowUp(dispatches, shares=False))
 
 
 def settle_now(run_id: UUID, node_id: UUID | None) -> None:
@@ -164,9 +190,11 @@ def _process(run_id: UUID, follow_up: _FollowUp) -> None:
     queue = deque([follow_up])
     while queue:
         work = queue.popleft()
-        report = publish(work.dispatches)
+        numbers = count()
+        queued = (dispatch for dispatch, _ in zip(work.dispatches, numbers, strict=False))
+        report = publish(with_message(queued) if work.shares else queued)
         queue.extend(_fail(dispatch, error) for dispatch, error in report.refused)
-        if work.settles and report.seen == 0:
+        if work.settles and next(numbers) == 0:
             queue.extend(_settle(run_id, work.settle_from))
         if work.finished_but_unsettled:
             for node_id in retry_transient(lambda: finished_but_unsettled(run_id)):

@@ -22,6 +22,7 @@ def header_of(dispatch: Dispatch) -> dict[str, Any]:
         "parent": dispatch.parent_id.hex if dispatch.parent_id else None,
         "children": dispatch.child_count,
         "references": dispatch.has_references,
+        **({"lane": dispatch.lane} if dispatch.lane else {}),
         **_scopes(dispatch),
     }
 
@@ -58,6 +59,7 @@ def read_header(headers: Any, task_id: str) -> NodeRef | None:
         stop_scope_id=_key(header.get("stop_scope_id")),
         limit_scope_id=_key(header.get("limit_scope_id")),
         max_active=header.get("max_active"),
+        lane=header.get("lane", ""),
     )
 
 

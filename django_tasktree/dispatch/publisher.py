@@ -15,7 +15,8 @@ from celery import Task, current_app
 from celery.signals import task_revoked
 from celery.utils.quorum_queues import detect_quorum_queues
 
-from django_tasktree.builder.calls import LOSS_OPTIONS
+from django_tasktree.builder.calls import OWN_OPTIONS
+from django_tasktree.builder.routes import leaves_sending_to_celery
 from django_tasktree.conf import settings
 from django_tasktree.dispatch import eager
 from django_tasktree.dispatch.message import HEADER, header_of
@@ -155,7 +156,7 @@ def _send_or_refuse(app: Any, dispatch: Dispatch, producer: Any, report: Report)
 def send(app: Any, dispatch: Dispatch, producer: Any) -> None:
     """Send the message of one node; see :func:`send_all`."""
     task = app.tasks.get(dispatch.task)
-    args, kwargs, options = _call(app, dispatch)
+    args, kwargs, options = call_of(app, dispatch)
     options.update(producer=producer, add_to_parent=False)
     if task is None:
         # The task need not be registered in the process that releases a node, only in the worker that runs it.
@@ -171,7 +172,7 @@ def _apply_async(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> 
     A node's message must be sent; the node's row ensures that it runs once.
     """
     options = _whole_delay(task.app, options)
-    if _is_known(task):
+    if leaves_sending_to_celery(task):
         task.apply_async(args, kwargs, **options)
         return
     try:
@@ -209,11 +210,6 @@ def _whole_delay(app: Any, options: dict[str, Any]) -> dict[str, Any]:
     return {**rounded, "countdown": math.ceil(seconds)} if seconds > 0 else rounded
 
 
-def _is_known(task: Any) -> bool:
-    module = getattr(type(task).apply_async, "__module__", None) or ""
-    return module.split(".")[0] in ("celery", "django_tasktree")
-
-
 def _calls(app: Any, dispatches: Iterable[Dispatch], report: Report) -> Iterator[Callable[[], Any]]:
     """Yield a call for each node that runs it in this process; the node's row stores its failure."""
     for dispatch in dispatches:
@@ -227,7 +223,7 @@ def _calls(app: Any, dispatches: Iterable[Dispatch], report: Report) -> Iterator
 
 def _eager_call(app: Any, dispatch: Dispatch) -> Callable[[], Any]:
     task = app.tasks[dispatch.task]
-    args, kwargs, options = _call(app, dispatch)
+    args, kwargs, options = call_of(app, dispatch)
     if _has_expired(options.get("expires")):
         # What a worker does with a message that has expired.
         request = SimpleNamespace(id=options["task_id"], headers=options["headers"])
@@ -263,10 +259,11 @@ def _json(dispatch: Dispatch) -> str:
     return "json"
 
 
-def _call(app: Any, dispatch: Dispatch) -> tuple[Any, Any, dict[str, Any]]:
+def call_of(app: Any, dispatch: Dispatch) -> tuple[Any, Any, dict[str, Any]]:
+    """Return the arguments, keyword arguments and options of ``apply_async`` for the message of a node."""
     stored: dict[str, Any] = serialization.loads(dispatch.options)
     args, kwargs = serialization.loads(dispatch.args), serialization.loads(dispatch.kwargs)
-    options = {name: value for name, value in stored.items() if name not in LOSS_OPTIONS}
+    options = {name: value for name, value in stored.items() if name not in OWN_OPTIONS}
     if not settings.store_task_results:
         options.setdefault("ignore_result", True)
     if dispatch.retries:

@@ -52,6 +52,7 @@ class NodeSpec:
     max_active: int | None = None
     stop_scope_id: UUID | None = None
     limit_scope_id: UUID | None = None
+    lane: str = ""
 
 
 @dataclass(slots=True)
@@ -100,6 +101,7 @@ class NodeRef:
     stop_scope_id: UUID | None = None
     limit_scope_id: UUID | None = None
     max_active: int | None = None
+    lane: str = ""
 
     @staticmethod
     def of(row: Any) -> "NodeRef":
@@ -134,6 +136,25 @@ class Dispatch(NodeRef):
         return Dispatch(run_id=run_id, task_id=spec.id, **{name: getattr(spec, name) for name in _SPEC_COLUMNS})
 
 
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """A worker process that takes queued nodes of a lane while the message of another node is being handled.
+
+    Attributes:
+        run_id: the run.
+        lane: the lane.
+        carried_by: the task ID of the message.
+        worker: the name of the worker.
+        worker_id: the ID of the worker's row; None if no worker is involved.
+    """
+
+    run_id: UUID
+    lane: str
+    carried_by: UUID
+    worker: str
+    worker_id: UUID | None
+
+
 _REF_COLUMNS = tuple(field.name for field in fields(NodeRef))
 #: The columns of a node's row that :class:`Dispatch` contains.
 DISPATCH_COLUMNS = tuple(field.name for field in fields(Dispatch))
@@ -148,11 +169,13 @@ class CompanionRow:
         insert: ``INSERT INTO table (columns)``.
         values: the value of each column, of a type that the database driver accepts.
         on_conflict: the SQL after the values.
+        placeholders: a placeholder for each value, with a cast to the type of the column where the database needs it.
     """
 
     insert: str
     values: tuple[Any, ...]
     on_conflict: str
+    placeholders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

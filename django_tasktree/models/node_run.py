@@ -62,6 +62,8 @@ class NodeRun(models.Model):
     limit_scope_id = models.UUIDField(
         _("limited by"), null=True, blank=True, help_text=_("The run or the node whose limit it counts towards.")
     )
+    #: Names the worker processes that may run the node without a message of its own; see ``builder.lanes``.
+    lane = ExactCharField(max_length=100, blank=True, default="", editable=False)
     added_at_runtime = models.BooleanField(_("added by its parent's task function"), default=False)
 
     state = ExactCharField(_("state"), max_length=7, choices=NodeState.choices, default=NodeState.PENDING)
@@ -84,6 +86,8 @@ class NodeRun(models.Model):
     worker = ExactCharField(_("worker"), max_length=255, blank=True)
     # The ID of the worker's row, which is deleted when the worker shuts down.
     worker_id = models.UUIDField(_("worker ID"), null=True, blank=True, editable=False)
+    #: The task ID of the message whose worker process has taken the node; NULL: the message of the node itself.
+    carried_by = models.UUIDField(null=True, blank=True, editable=False)
     resend_count = models.PositiveSmallIntegerField(_("messages sent again"), default=0)
     queued_at = InstantField(_("queued"), null=True, blank=True)
     started_at = InstantField(_("started"), null=True, blank=True)
@@ -111,8 +115,11 @@ class NodeRun(models.Model):
             models.Index(fields=["parent", "run", "position"], name="tasktree_node_children"),
             # settle: whether a child is unsettled, and whether it is a gather node.
             models.Index(fields=["parent", "run", "settled", "is_gather", "-position"], name="tasktree_node_unsettled"),
-            # Progress; the nodes of a run in a state; the nodes that are runnable or active under a limit.
-            models.Index(fields=["run", "state", "runnable", "limit_scope_id"], name="tasktree_node_state"),
+            # Progress; the nodes of a run in a state; the nodes that are runnable or active under a limit; the queued
+            # nodes of a lane.
+            models.Index(
+                fields=["run", "state", "runnable", "limit_scope_id", "lane", "id"], name="tasktree_node_state"
+            ),
             # The sweep: unsettled nodes by state, in pages.
             models.Index(fields=["settled", "state", "id"], name="tasktree_node_sweep"),
             models.Index(fields=["task_id"], name="tasktree_node_task_id"),

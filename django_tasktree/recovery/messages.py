@@ -11,13 +11,18 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
+from uuid import UUID
 
+from django_tasktree.builder.routes import Target, target_of
 from django_tasktree.conf import settings
 from django_tasktree.dispatch.after_commit import publish_now
 from django_tasktree.dispatch.publisher import unreachable
+from django_tasktree.dispatch.shared_messages import capacity_of, messages_for_all
 from django_tasktree.encoding import serialization, times
 from django_tasktree.engine.heartbeats import Holdings, holdings
 from django_tasktree.engine.lifecycle.claim import defer_claim
+from django_tasktree.engine.lifecycle.take import active_carriers
+from django_tasktree.engine.recovery import lanes
 from django_tasktree.engine.recovery.messages import (
     LONG_AGO,
     Waiting,
@@ -29,7 +34,7 @@ from django_tasktree.engine.recovery.messages import (
 from django_tasktree.engine.recovery.scan import Scan
 from django_tasktree.engine.types import Dispatch, NodeRef
 from django_tasktree.recovery.departures import Departures
-from django_tasktree.recovery.queues import Queues, Target, target_of
+from django_tasktree.recovery.queues import Queues
 from django_tasktree.recovery.report import SweepReport, repairing
 
 logger = logging.getLogger(__name__)
@@ -44,7 +49,7 @@ def resend_lost(app: Any, scan: Scan, now: datetime, report: SweepReport) -> Non
             detector = _LostMessageDetector(app, queues, scan, now)
             for page in waiting(scan, now):
                 _put_back([node for node in page if not node.may_start], report)
-                lost = [node for node in page if node.may_start and detector.is_lost(node)]
+                lost = detector.lost([node for node in page if node.may_start])
                 _resend(lost, now, report)
     except unreachable(app) as exc:
         report.errors += 1
@@ -84,13 +89,49 @@ class _LostMessageDetector:
         self._delivered: dict[Target, datetime] | None = None
         self._scan = scan
         self._left: dict[Target, datetime] = {}
+        self._lanes: set[tuple[UUID, str]] = set()
 
-    def is_lost(self, node: Waiting) -> bool:
-        """Return whether the message of a node that waits for a worker counts as lost.
+    def lost(self, waiting_nodes: Iterable[Waiting]) -> list[Waiting]:
+        """Return those of some waiting nodes for which a message is to be sent.
 
         Raises:
             OperationalError: if the broker can't be reached.
         """
+        found = []
+        by_lane: dict[tuple[UUID, str], list[Waiting]] = {}
+        for node in waiting_nodes:
+            if node.dispatch.lane:
+                by_lane.setdefault((node.dispatch.run_id, node.dispatch.lane), []).append(node)
+            elif self._is_lost(node):
+                found.append(node)
+        for (run_id, lane), nodes in by_lane.items():
+            if (run_id, lane) not in self._lanes:
+                self._lanes.add((run_id, lane))
+                found += nodes[: self._missing_in(run_id, lane, nodes[0])]
+        return found
+
+    def _missing_in(self, run_id: UUID, lane: str, node: Waiting) -> int | None:
+        """Return how many messages to send for a lane; None: one for each node.
+
+        Most nodes of a lane wait without a message of their own; see :mod:`django_tasktree.dispatch.shared_messages`.
+        """
+        if lanes.moves(run_id, lane, self._now):
+            return self._idle_in(run_id, lane, node)
+        newest = lanes.newest_if_late(run_id, lane, self._now)
+        if newest is None or lanes.has_one_of(run_id, lane, self._holdings.task_ids) or not self._is_lost(newest):
+            return 0
+        return messages_for_all(lane)
+
+    def _idle_in(self, run_id: UUID, lane: str, node: Waiting) -> int:
+        """Return for how many processes no message of a lane is on its way: workers that have started meanwhile."""
+        capacity = capacity_of(lane)
+        idle = 0 if capacity is None else capacity - active_carriers(run_id, lane)
+        if idle <= 0 or self._depth(self._target(node.dispatch.task, node.dispatch.options)) != 0:
+            return 0
+        return idle
+
+    def _is_lost(self, node: Waiting) -> bool:
+        """Return whether the message of a node that waits for a worker counts as lost."""
         if self._waits_for_its_countdown(node) or self._is_held(node):
             return False
         target = self._target(node.dispatch.task, node.dispatch.options)

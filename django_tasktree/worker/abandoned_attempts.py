@@ -44,9 +44,9 @@ class AbandonedAttempts:
             worker_id: the ID of this worker's row.
         """
         own_nodes = unsettled(NodeState.STARTED).filter(worker_id=worker_id)
-        started = list(own_nodes.values_list("task_id", flat=True))
+        started = list(own_nodes.values_list("task_id", "carried_by"))
         held = set() if self._has_no_process() else held_task_ids()
-        missing = {task_id for task_id in started if str(task_id) not in held}
+        missing = {task_id for task_id, carried_by in started if str(carried_by or task_id) not in held}
         abandoned, self._missing = missing & self._missing, missing
         for worker, *columns in list(own_nodes.filter(task_id__in=abandoned).values_list("worker", *DISPATCH_COLUMNS)):
             self._requeue_or_fail(Dispatch.of_columns(columns), worker)

@@ -32,6 +32,7 @@ from django_tasktree.engine.types import NodeRef, NodeSpec, Outcome
 from django_tasktree.exceptions import StaleAttempt, StopPropagation
 from django_tasktree.states import NodeState
 from django_tasktree.worker.arguments import fill_in
+from django_tasktree.worker.batch import batch_of
 from django_tasktree.worker.context import RunningNode
 from django_tasktree.worker.identity import worker_of
 from django_tasktree.worker.lost_attempts import requeue_or_fail
@@ -65,7 +66,8 @@ def run_attempt(
     """
     if not task.request.is_eager:
         roll_back_leftovers(task.name, task.request.id, "before")
-    _claim(task, ref)
+    if batch_of(ref) is None:
+        _claim(task, ref)
     try:
         return _attempt(task, ref, partial(_run_task_function, task, args, kwargs, call))
     except KeyboardInterrupt as exc:
@@ -195,7 +197,9 @@ def _claim_or_defer(task: Any, ref: NodeRef) -> None:
     while not claim(ref, task.request.hostname or "", worker_of(task.request)):
         deferred = retry_transient(lambda: defer_claim(ref))
         if not deferred.again:
-            logger.info(
+            # A node of a lane has often been taken already when its message comes.
+            logger.log(
+                logging.DEBUG if ref.lane else logging.INFO,
                 "task %s[%s]: ignored a message of node %s that is a duplicate, out of date or too early",
                 task.name,
                 ref.task_id,
@@ -301,6 +305,11 @@ def _succeed(task: Any, ref: NodeRef, outcome: Outcome, value: Any, alias: str |
     # In a transaction, StaleAttempt must propagate as an error, which rolls back the task function's writes.
     write = _conclude if alias is None else finish_and_propagate
     row = success_row(task, value)
+    batch = batch_of(ref)
+    if alias is None and batch is not None and batch.keep(ref, replace(outcome, companion=row)):
+        if row is not None:
+            task.request.ignore_result = True
+        return
     if row is None:
         write(ref, outcome)
         return

@@ -2,9 +2,12 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from celery import current_app
 from celery.exceptions import NotRegistered
 
 from django_tasktree.dispatch.after_commit import finish_and_propagate, publish_after_commit
@@ -12,8 +15,9 @@ from django_tasktree.dispatch.message import read_header
 from django_tasktree.encoding.errors import describe
 from django_tasktree.encoding.node_error import NodeError
 from django_tasktree.engine.lifecycle import attempts
+from django_tasktree.engine.lifecycle.take import carried_nodes, is_revoked
 from django_tasktree.engine.transitions import nodes
-from django_tasktree.engine.types import NodeRef, Outcome
+from django_tasktree.engine.types import Dispatch, NodeRef, Outcome
 from django_tasktree.exceptions import StaleAttempt
 from django_tasktree.states import ACTIVE, CLAIMABLE, NodeState
 from django_tasktree.worker.fork_safety import parent_connections
@@ -31,6 +35,7 @@ def attempt_timed_out(headers: Any, task_id: str, exc: BaseException) -> None:
         exc: the error to store.
     """
     _conclude(headers, task_id, NodeState.FAILURE, describe(exc), ACTIVE)
+    _lose_carried(headers, task_id, exc)
 
 
 def attempt_lost(headers: Any, task_id: str, task: Any, exc: BaseException) -> None:
@@ -43,6 +48,7 @@ def attempt_lost(headers: Any, task_id: str, task: Any, exc: BaseException) -> N
         exc: how the process died.
     """
     _for_node(headers, task_id, lambda node: requeue_or_fail(node, task, describe(exc)))
+    _lose_carried(headers, task_id, exc)
 
 
 def attempt_broken(headers: Any, task_id: str, task: Any, exc: BaseException) -> None:
@@ -58,6 +64,7 @@ def attempt_broken(headers: Any, task_id: str, task: Any, exc: BaseException) ->
         exc: the exception that Celery raised.
     """
     _for_node(headers, task_id, lambda node: _count_delivery(node, task, exc))
+    _lose_carried(headers, task_id, exc)
 
 
 def _count_delivery(node: NodeRef, task: Any, exc: BaseException) -> None:
@@ -118,6 +125,8 @@ def attempt_revoked(headers: Any, task_id: str, *, expired: bool, terminated: bo
     else:
         error = NodeError("celery.exceptions.TaskRevokedError", "the task ID was revoked through Celery")
     _conclude(headers, task_id, NodeState.REVOKED, error, ACTIVE if terminated else CLAIMABLE)
+    if terminated:
+        _for_node(headers, task_id, lambda node: _for_carried(node, partial(_terminate_carried, error=error)))
 
 
 def task_unknown(headers: Any, task_id: str, name: str, worker: str) -> None:
@@ -132,6 +141,32 @@ def task_unknown(headers: Any, task_id: str, name: str, worker: str) -> None:
     text = f"task {name!r} is not registered on worker {worker}: check that its module is imported there and up to date"
     error = NodeError(f"{NotRegistered.__module__}.{NotRegistered.__qualname__}", text)
     _conclude(headers, task_id, NodeState.FAILURE, error, CLAIMABLE)
+
+
+def _lose_carried(headers: Any, task_id: str, exc: BaseException) -> None:
+    """Requeue or fail the nodes that the process of a lost attempt had taken."""
+    _for_node(headers, task_id, lambda node: _for_carried(node, partial(_requeue_carried, error=describe(exc))))
+
+
+def _for_carried(carrier: NodeRef, act: Callable[[Dispatch], object]) -> None:
+    if not carrier.lane:
+        return
+    for dispatch in carried_nodes(carrier.run_id, carrier.task_id):
+        with suppress(StaleAttempt):
+            act(dispatch)
+
+
+def _requeue_carried(dispatch: Dispatch, error: NodeError) -> None:
+    tasks: Any = current_app.tasks
+    requeue_or_fail(NodeRef.of(dispatch), tasks.get(dispatch.task), error)
+
+
+def _terminate_carried(dispatch: Dispatch, error: NodeError) -> None:
+    """Revoke a node whose process was terminated; queue it again if only another node of that process was meant."""
+    if is_revoked(dispatch.id):
+        finish_and_propagate(NodeRef.of(dispatch), Outcome(NodeState.REVOKED, error=error))
+    else:
+        _requeue_carried(dispatch, error)
 
 
 def _conclude(headers: Any, task_id: str, state: NodeState, error: NodeError, sources: Iterable[NodeState]) -> None:

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 _DATES = ("date_created", "date_done")
 #: Backend -> a copy of it that records the columns which it would store.
 _shadow_backends: "WeakKeyDictionary[Any, Any]" = WeakKeyDictionary()
-_statements: dict[tuple[str, tuple[str, ...]], tuple[str, str]] = {}
+_statements: dict[tuple[str, tuple[str, ...]], tuple[str, str, tuple[str, ...]]] = {}
 
 
 def success_row(task: Any, value: Any) -> CompanionRow | None:
@@ -64,8 +64,8 @@ def success_row(task: Any, value: Any) -> CompanionRow | None:
     database = connections[alias]
     # The columns are plain DateTimeFields, not this app's InstantFields.
     now = database.ops.adapt_datetimefield_value(times.now())
-    insert, on_conflict = _statement(database, tuple(columns))
-    return CompanionRow(insert, (*columns.values(), *[now for _ in _DATES]), on_conflict)
+    insert, on_conflict, placeholders = _statement(database, tuple(columns))
+    return CompanionRow(insert, (*columns.values(), *[now for _ in _DATES]), on_conflict, placeholders)
 
 
 def _is_plain(backend: Any) -> bool:
@@ -102,14 +102,14 @@ def _columns(task: Any, value: Any) -> dict[str, Any]:
     return columns
 
 
-def _statement(database: BaseDatabaseWrapper, names: tuple[str, ...]) -> tuple[str, str]:
+def _statement(database: BaseDatabaseWrapper, names: tuple[str, ...]) -> tuple[str, str, tuple[str, ...]]:
     key = (database.alias, names)
     if key not in _statements:
         _statements[key] = _upsert(database, [*names, *_DATES])
     return _statements[key]
 
 
-def _upsert(database: BaseDatabaseWrapper, names: list[str]) -> tuple[str, str]:
+def _upsert(database: BaseDatabaseWrapper, names: list[str]) -> tuple[str, str, tuple[str, ...]]:
     meta, quote = _model()._meta, database.ops.quote_name
     fields = [meta.get_field(name) for name in names]
     columns = {field.name: str(field.column) for field in fields}  # type: ignore[union-attr]
@@ -119,4 +119,14 @@ def _upsert(database: BaseDatabaseWrapper, names: list[str]) -> tuple[str, str]:
         update_fields=[column for name, column in columns.items() if name != "date_created"],
         unique_fields=[columns["task_id"]],
     )
-    return f"INSERT INTO {quote(meta.db_table)} ({', '.join(map(quote, columns.values()))})", on_conflict
+    insert = f"INSERT INTO {quote(meta.db_table)} ({', '.join(map(quote, columns.values()))})"
+    return insert, on_conflict, tuple(_placeholder(field, database) for field in fields)
+
+
+def _placeholder(field: Any, database: BaseDatabaseWrapper) -> str:
+    """Return the placeholder of a value in a list of rows, whose types PostgreSQL can't infer from the table."""
+    if database.vendor != "postgresql":
+        return "%s"
+    kind = str(field.db_type(database))
+    # A cast to varchar(n) would cut a longer text; the table refuses it.
+    return f"%s::{'text' if kind.startswith('varchar') else kind}"

@@ -56,7 +56,7 @@ def test_every_message_twice_and_in_any_order(app, broker, monkeypatch):
         workers.start(2)
         result = a_tree(30).apply_async()
         assert_once_each(result)
-        until(lambda: workers.deliveries(result.children[0].node.task_id) == 2)
+        until(lambda: workers.deliveries(result.children[0].node.task_id) >= 2)
 
 
 def test_a_task_that_runs_longer_than_the_visibility_timeout(app):

@@ -62,7 +62,7 @@ def test_a_task_can_be_terminated_after_a_copy_has_ended(app, tmp_path):
     with crowd(app, "postgresql", services.REDIS, "terminated", {"SWEEP": False}) as workers:
         workers.start()
         tree = TaskTree()
-        node = tree.add_task(wait_for_file, [str(tmp_path / "go")])
+        node = tree.add_task(wait_for_file, [str(tmp_path / "go")], share_message=False)
         result = tree.apply_async()
         handle = result[node]
         until(lambda: handle.state == "STARTED")

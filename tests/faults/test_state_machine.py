@@ -277,14 +277,30 @@ class Machine(RuleBasedStateMachine):
             self.messages.remove(message)
         ref = read_header(message.headers, message.id)
         assert ref is not None
-        before = NodeRun.objects.get(id=ref.id)
-        violation = self.violated_order(before)
+        before = {row.id: row for row in NodeRun.objects.filter(run_id=ref.run_id)}
+        violation = self.violated_order(before[ref.id])
         self.world.deliver(message, self.worker)
-        if NodeRun.objects.get(id=ref.id).attempts > before.attempts:
-            assert before.task_id == ref.task_id, "an outdated message was claimed"
-            assert ref.task_id not in self.claimed, "two claims of one attempt"
-            self.claimed.add(ref.task_id)
-            assert violation is None, violation
+        for row in NodeRun.objects.filter(run_id=ref.run_id):
+            if row.id in before and row.attempts == before[row.id].attempts:
+                continue
+            if row.carried_by is None:
+                assert (row.id, before[row.id].task_id) == (ref.id, ref.task_id), "an outdated message was claimed"
+                assert violation is None, violation
+                self.claim_once(ref.task_id)
+            else:
+                self.check_taken(row, ref)
+
+    def claim_once(self, task_id):
+        assert task_id not in self.claimed, "two claims of one attempt"
+        self.claimed.add(task_id)
+
+    def check_taken(self, row, ref):
+        """Check a node that a message's process has taken, after its end."""
+        assert row.carried_by == ref.task_id, "a node was taken by another message than the one that was delivered"
+        self.check_order(row)
+        # A retry has another task ID; its first attempt had the one that the node got when it was queued.
+        if row.state in (NodeState.SUCCESS, NodeState.FAILURE, NodeState.SKIPPED):
+            self.claim_once(row.task_id)
 
     def check_order(self, row):
         """Check that a node may start: the outcome of its parent allows it, and a gather node has waited."""

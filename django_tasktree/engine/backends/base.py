@@ -1,7 +1,7 @@
 """The statements that all supported databases share, and how hand-written statements are executed."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ from django_tasktree.engine.backends.insertion import Insertion
 from django_tasktree.engine.literals import literals
 from django_tasktree.engine.rules import FAILURE_COUNTS, IS_UNSETTLED, RUN_LETS_START, SUBTREE_LETS_START
 from django_tasktree.engine.transitions import SqlMove
-from django_tasktree.engine.types import CompanionRow, NodeRef, Outcome, Released
+from django_tasktree.engine.types import DISPATCH_COLUMNS, CompanionRow, Dispatch, NodeRef, Outcome, Released, Taker
 from django_tasktree.models import HistoryEntry, NodeAttempt, NodeRun, TreeRun
 from django_tasktree.states import CLAIMABLE, NODE_FINAL, RUN_GOING, NodeState
 
@@ -32,7 +32,8 @@ _CLAIM = SqlMove(tuple(CLAIMABLE), NodeState.STARTED)
 # IS TRUE prevents MariaDB from using the index on task_id. With the index, it would lock the index entry first and the
 # row second, and deadlock with a transaction that has locked the row and is changing its task ID.
 _CLAIM_NODE = f"""
-    UPDATE {{node}} SET {_CLAIM.assignment()}, worker = %s, worker_id = %s, started_at = %s, attempts = attempts + 1
+    UPDATE {{node}} SET {_CLAIM.assignment()}, worker = %s, worker_id = %s, started_at = %s, attempts = attempts + 1,
+        carried_by = NULL
     WHERE id = %s AND (task_id = %s) IS TRUE AND {_CLAIM.guard()} AND {SUBTREE_LETS_START.sql(node="")}
         AND EXISTS (SELECT 1 FROM {{run}} run WHERE run.id = %s AND {RUN_LETS_START.sql(run="run")})
 """  # noqa: S608  put together from constants
@@ -77,6 +78,31 @@ _LINE_UP = f"""
     )
     SELECT id, parent_id, state, child_count, revision, allow_failure FROM line ORDER BY step
 """  # noqa: S608  put together from constants
+
+
+SUCCEED = SqlMove((NodeState.STARTED,), NodeState.SUCCESS)
+TAKE = SqlMove((NodeState.QUEUED,), NodeState.STARTED)
+#: The queued nodes of a lane that may start, in the order in which they were made; see :func:`takeable_values`.
+FIND_TAKEABLE = f"""
+    SELECT node.id FROM {{node}} node
+    WHERE run_id = %s AND {TAKE.guard()} AND runnable = FALSE AND limit_scope_id IS NULL AND lane = %s AND id > %s
+        AND {SUBTREE_LETS_START.sql(node="node")}
+        AND EXISTS (SELECT 1 FROM {{run}} run WHERE run.id = %s AND {RUN_LETS_START.sql(run="run")})
+    ORDER BY limit_scope_id, lane, id LIMIT %s
+"""  # noqa: S608  put together from constants
+SET_TAKEN = (
+    f"{TAKE.assignment()}, worker = %s, worker_id = %s, started_at = %s, attempts = attempts + 1, carried_by = %s"
+)
+
+
+def takeable_values(taker: Taker, most: int, after: UUID) -> tuple[Any, ...]:
+    """Return the values of :data:`FIND_TAKEABLE`."""
+    return (taker.run_id, taker.lane, after, taker.run_id, most)
+
+
+def taken_values(taker: Taker, at: datetime) -> tuple[Any, ...]:
+    """Return the values of :data:`SET_TAKEN`."""
+    return (taker.worker, taker.worker_id, at, taker.carried_by)
 
 
 def look_at_run_sql(order: str) -> str:
@@ -206,6 +232,24 @@ class Backend(ABC):
         _CLAIM.check()
         return self.execute(_CLAIM_NODE, worker, worker_id, at, node.id, node.task_id, node.run_id) == 1
 
+    @abstractmethod
+    def take(self, taker: Taker, most: int, after: UUID, at: datetime) -> list[Dispatch]:
+        """Take queued nodes of a lane, in the order of their IDs; see :mod:`django_tasktree.engine.lifecycle.take`.
+
+        Args:
+            taker: who takes them.
+            most: the maximum number of nodes.
+            after: only nodes with a higher ID are taken.
+            at: the time at which they start.
+        """
+
+    def taken_at(self, taker: Taker, at: datetime) -> list[Dispatch]:
+        """Read the nodes that a message has taken at a time, in the order of their IDs."""
+        mine: Any = NodeRun.objects.using(self.connection.alias).filter(
+            run_id=taker.run_id, state=NodeState.STARTED, carried_by=taker.carried_by, started_at=at
+        )
+        return [Dispatch.of_columns(columns) for columns in mine.order_by("id").values_list(*DISPATCH_COLUMNS)]
+
     def write_outcome(self, node: NodeRef, outcome: Outcome, wanted: SqlMove, *, is_leaf: bool = False) -> bool:
         """Write an attempt's outcome, and its companion row if it has one.
 
@@ -225,6 +269,18 @@ class Backend(ABC):
         if outcome.companion is None:
             return self.execute(statement, *values) == 1
         return self.write_with_companion(statement, values, outcome.companion)
+
+    def write_outcomes(self, ended: Collection[tuple[NodeRef, Outcome]]) -> set[UUID]:
+        """Write the outcomes of started nodes that succeeded and have no children, with their companion rows.
+
+        Args:
+            ended: the attempts and their outcomes.
+
+        Returns:
+            The IDs of the nodes whose outcome was written.
+        """
+        with transaction.atomic(using=self.connection.alias):
+            return {node.id for node, outcome in ended if self.write_outcome(node, outcome, SUCCEED, is_leaf=True)}
 
     def write_with_companion(self, statement: str, values: tuple[Any, ...], companion: CompanionRow) -> bool:
         """Write an outcome and, if it was written, its companion row.

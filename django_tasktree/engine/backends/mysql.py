@@ -6,10 +6,24 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
+
 from django_tasktree.encoding import times
-from django_tasktree.engine.backends.base import LOCK_WAIT, MAX_STATEMENT_TIME, Backend, look_at_run_sql
+from django_tasktree.engine.backends.base import (
+    FIND_TAKEABLE,
+    LOCK_WAIT,
+    MAX_STATEMENT_TIME,
+    SET_TAKEN,
+    TAKE,
+    Backend,
+    look_at_run_sql,
+    takeable_values,
+    taken_values,
+)
+from django_tasktree.engine.types import Dispatch, Taker
 from django_tasktree.models import NodeRun
 
+_SKIP = " FOR UPDATE SKIP LOCKED"
 _MARIADB = f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT}, max_statement_time = {MAX_STATEMENT_TIME}"
 # max_execution_time of MySQL limits only SELECT statements.
 _MYSQL = f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT}, max_execution_time = {MAX_STATEMENT_TIME * 1000}"
@@ -27,6 +41,18 @@ class MySQL(Backend):
         """See :meth:`Backend.now`. The query asks for UTC, as the default is the time zone of the session."""
         now: datetime = self.rows("SELECT UTC_TIMESTAMP(6)")[0][0]
         return times.as_stored(now.replace(tzinfo=times.UTC))
+
+    def take(self, taker: Taker, most: int, after: UUID, at: datetime) -> list[Dispatch]:
+        """See :meth:`Backend.take`. Old versions of MariaDB wait for nodes that another transaction has locked."""
+        TAKE.check()
+        find = FIND_TAKEABLE + (_SKIP if self.connection.features.has_select_for_update_skip_locked else " FOR UPDATE")
+        with transaction.atomic(using=self.connection.alias):
+            ids = [key for (key,) in self.rows(find, *takeable_values(taker, most, after))]
+            if not ids:
+                return []
+            keys = ", ".join(["%s"] * len(ids))
+            self.execute(f"UPDATE {{node}} SET {SET_TAKEN} WHERE id IN ({keys})", *taken_values(taker, at), *ids)  # noqa: S608
+        return self.taken_at(taker, at)
 
     def limited_statements(self) -> AbstractContextManager[Any]:
         """See :meth:`Backend.limited_statements`. The connection keeps the limits after the block."""

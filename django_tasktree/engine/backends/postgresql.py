@@ -1,21 +1,33 @@
 """PostgreSQL, which can chain UPDATEs: it finishes a node with children in one statement instead of a transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import lru_cache, partial
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_tasktree.encoding import times
-from django_tasktree.engine.backends.base import LOCK_WAIT, MAX_STATEMENT_TIME, Backend, outcome_values
+from django_tasktree.engine.backends.base import (
+    FIND_TAKEABLE,
+    LOCK_WAIT,
+    MAX_STATEMENT_TIME,
+    SET_TAKEN,
+    SUCCEED,
+    TAKE,
+    Backend,
+    outcome_values,
+    takeable_values,
+    taken_values,
+)
 from django_tasktree.engine.backends.insertion import Insertion
 from django_tasktree.engine.conditions import NEVER
 from django_tasktree.engine.rules import FITS, MAY_START
 from django_tasktree.engine.transitions import SqlMove
-from django_tasktree.engine.types import DISPATCH_COLUMNS, CompanionRow, Dispatch, NodeRef, Outcome, Released
+from django_tasktree.engine.types import DISPATCH_COLUMNS, CompanionRow, Dispatch, NodeRef, Outcome, Released, Taker
 from django_tasktree.states import NodeState
 
 #: The number of rows from which on COPY takes less time than an INSERT.
@@ -46,6 +58,21 @@ _RELEASE = SqlMove(
     (("NOT {fits}", NodeState.SKIPPED), (_FREE, NodeState.QUEUED)),
 )
 _COLUMNS = ", ".join(f"child.{name}" for name in DISPATCH_COLUMNS)
+_WRITE_OUTCOMES = f"""
+    WITH finished AS (
+        UPDATE {{{{node}}}} node SET {SUCCEED.assignment()}, finished_at = given.at, result = given.result,
+            error_type = '', error_message = '', error_args = '', traceback = '',
+            settled = TRUE, subtree_failed = FALSE, runnable = FALSE
+        FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::text[]) AS given (id, task_id, at, result)
+        WHERE node.id = given.id AND node.task_id = given.task_id AND node.child_count = 0 AND node.{SUCCEED.guard()}
+        RETURNING node.id
+    ){{companion}}
+    SELECT id FROM finished
+"""  # noqa: S608  put together from constants
+_TAKE_NODES = f"""
+    WITH takeable AS MATERIALIZED ({FIND_TAKEABLE} FOR UPDATE SKIP LOCKED)
+    UPDATE {{node}} child SET {SET_TAKEN} FROM takeable WHERE child.id = takeable.id RETURNING {_COLUMNS}
+"""  # noqa: S608  put together from constants
 _WRITE = "WITH finished AS ({write} RETURNING id) {insert}"
 
 
@@ -76,10 +103,32 @@ class PostgreSQL(Backend):
         """
         return self.connection.execute_wrapper(_PerTransaction())
 
+    def take(self, taker: Taker, most: int, after: UUID, at: datetime) -> list[Dispatch]:
+        """See :meth:`Backend.take`."""
+        TAKE.check()
+        found = self.rows(_TAKE_NODES, *takeable_values(taker, most, after), *taken_values(taker, at))
+        return sorted(map(Dispatch.of_columns, found), key=lambda dispatch: dispatch.id)
+
     def write_with_companion(self, statement: str, values: tuple[Any, ...], companion: CompanionRow) -> bool:
         """See :meth:`Backend.write_with_companion`."""
         both = _WRITE.format(write=statement, insert=_insert(companion))
         return self.execute(both, *values, *companion.values) == 1
+
+    def write_outcomes(self, ended: Collection[tuple[NodeRef, Outcome]]) -> set[UUID]:
+        """See :meth:`Backend.write_outcomes`. One statement writes all outcomes and their companion rows."""
+        SUCCEED.check()
+        ordered = sorted(ended, key=lambda pair: pair[0].id)
+        columns = [[node.id for node, _ in ordered], [node.task_id for node, _ in ordered]]
+        at = [times.for_database(outcome.at, self.connection) for _, outcome in ordered]
+        outcomes = [at, [outcome.result for _, outcome in ordered]]
+        rows = [(node.id, outcome.companion) for node, outcome in ordered if outcome.companion is not None]
+        first = rows[0][1] if rows else None
+        if any(row.insert != first.insert for _, row in rows if first is not None):
+            return super().write_outcomes(ended)
+        insert = "" if first is None else f", companion AS ({_insert_many(first, len(rows))})"
+        values = [value for key, row in rows for value in (key, *row.values)]
+        found = self.rows(_WRITE_OUTCOMES.format(companion=insert), *columns, *outcomes, *values)
+        return {key for (key,) in found}
 
     def finish_parent(self, node: NodeRef, outcome: Outcome, wanted: SqlMove) -> Released | None:
         """See :meth:`Backend.finish_parent`. The statement does the same as the steps in ``finish`` and ``release``."""
@@ -129,6 +178,16 @@ def _finish_sql(write: str, state: NodeState, companion: str, *, skip_children: 
         which="TRUE" if skip_children else "NOT child.is_gather",
         columns=_COLUMNS,
         companion=companion,
+    )
+
+
+def _insert_many(companion: CompanionRow, number: int) -> str:
+    """Return the part of a statement that inserts the rows of those nodes whose outcomes are written."""
+    row = f"(%s::uuid, {', '.join(companion.placeholders)})"
+    names = ", ".join(f"c{number}" for number in range(len(companion.values)))
+    return (
+        f"{companion.insert} SELECT {names} FROM (VALUES {', '.join([row] * number)}) AS given (id, {names}) "  # noqa: S608  names of Django's own
+        f"JOIN finished USING (id) {companion.on_conflict}"
     )
 
 

@@ -86,7 +86,8 @@ def _next_attempt(node: NodeRef, state: NodeState, outcome: str, error: NodeErro
         mine = nodes().filter(id=node.id)
         # Lock by primary key first, as every statement does, and not by task ID.
         found = mine.select_for_update().values("attempts", "worker", "started_at").first()
-        values |= {"queued_at": times.now(), "resend_count": 0}
+        # From now on it has a message of its own: a node that kills its worker must not do so beside others.
+        values |= {"queued_at": times.now(), "resend_count": 0, "lane": ""}
         if found is None or not move(mine.filter(task_id=node.task_id), [NodeState.STARTED], state, **values):
             raise StaleAttempt.of(node.id, node.task_id)
         ended = {"id": node.id, "task_id": node.task_id, "finished_at": times.now(), "state": outcome}

@@ -76,6 +76,8 @@ def defer_claim(node: NodeRef) -> Deferred:
         in the meantime.
     """
     mine = nodes().filter(id=node.id, task_id=node.task_id)
+    if not mine.filter(state__in=CLAIMABLE).exists():
+        return Deferred()
     its_run = runs().filter(id=OuterRef("run_id"))
     ended = Exists(its_run.filter(state__in=RUN_FINAL))
     move(

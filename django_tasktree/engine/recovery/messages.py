@@ -50,12 +50,13 @@ def waiting(scan: Scan, now: datetime) -> Iterator[list[Waiting]]:
     """
     for state in sorted(CLAIMABLE):
         for page in scan.pages(state, unsettled(state), "queued_at", "eta", "resend_count"):
-            late = [key for key, *moments in page if _is_late(now, *moments)]
+            late = [key for key, *moments in page if is_late(now, *moments)]
             if late:
-                yield _read(late)
+                yield read_waiting(late)
 
 
-def _is_late(now: datetime, queued_at: datetime | None, eta: datetime | None, resend_count: int) -> bool:
+def is_late(now: datetime, queued_at: datetime | None, eta: datetime | None, resend_count: int) -> bool:
+    """Return whether a message should have arrived by now; the arguments are columns of the node's row."""
     wait = settings.resend_after * 2 ** min(resend_count, _MAX_DOUBLINGS)
     return times.elapsed(_since(queued_at, eta), now) > timedelta(seconds=wait)
 
@@ -64,7 +65,8 @@ def _since(queued_at: datetime | None, eta: datetime | None) -> datetime:
     return max((times.instant(time) for time in (queued_at, eta) if time is not None), default=LONG_AGO)
 
 
-def _read(ids: list[UUID]) -> list[Waiting]:
+def read_waiting(ids: list[UUID]) -> list[Waiting]:
+    """Read those of some nodes that still wait for a worker, in the order of their IDs."""
     still = nodes().filter(id__in=ids, state__in=CLAIMABLE).order_by("id")
     rows: list[tuple[Any, ...]] = list(still.values_list("queued_at", "hold", "run__state", *DISPATCH_COLUMNS))
     found = []
@@ -116,6 +118,6 @@ def newest_started(most: int = 1000) -> list[tuple[str, str, datetime]]:
     Returns:
         The task, the options and the time of queueing of each node.
     """
-    started = unsettled(NodeState.STARTED).filter(queued_at__isnull=False).order_by("-id")
+    started = unsettled(NodeState.STARTED).filter(queued_at__isnull=False, carried_by__isnull=True).order_by("-id")
     rows: Any = started.values_list("task", "options", "queued_at")[:most]
     return list(rows)

@@ -16,7 +16,7 @@ from tests.integration.admin.control import ask, bulk, control_page, launch, mes
 from tests.integration.admin.pages import NODES, RUNS, change_page
 from tests.sample.tasks import fail
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_messages")]
 
 
 def test_more_runs_than_a_page_can_show_are_handled_in_the_background(world, admin_client, admin_user, monkeypatch):

@@ -11,7 +11,7 @@ from django_tasktree.admin.panels.waiting_for import waiting_for
 from django_tasktree.models import NodeRun
 from tests.sample.tasks import echo
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_messages")]
 
 
 def reasons(node):

@@ -24,6 +24,8 @@ from django_tasktree.models.history_entry import Action
 from django_tasktree.states import NodeState, RunState
 from tests.sample.tasks import echo, fail
 
+pytestmark = pytest.mark.usefixtures("own_messages")
+
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 HANDLES = [(TreeResult, run_actions), (NodeResult, node_actions), (Bulk, lambda: ACTIONS)]
 #: Methods with a parameter ``by`` that are no actions of the table.

@@ -15,6 +15,8 @@ from django_tasktree.states import NodeState
 from tests import simulation
 from tests.integration.recovery.scenes import age, launched, resend_count
 
+pytestmark = pytest.mark.usefixtures("own_messages")
+
 
 @pytest.fixture
 def world(database, app, settings):

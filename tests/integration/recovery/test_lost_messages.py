@@ -21,6 +21,8 @@ from tests import simulation
 from tests.integration.recovery.scenes import age, launched, resend_count, started
 from tests.sample.tasks import echo, flaky
 
+pytestmark = pytest.mark.usefixtures("own_messages")
+
 HOUR = 3600
 
 

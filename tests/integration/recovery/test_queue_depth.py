@@ -5,8 +5,9 @@ from celery import Celery
 from celery.app.routes import Router, prepare
 from kombu import Queue
 
+from django_tasktree.builder.routes import Target, target_of
 from django_tasktree.dispatch.publisher import unreachable
-from django_tasktree.recovery.queues import Queues, Target, target_of
+from django_tasktree.recovery.queues import Queues
 from tests import celery_settings, services, workers
 from tests.patience import until
 from tests.sample.tasks import echo

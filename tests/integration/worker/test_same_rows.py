@@ -17,7 +17,8 @@ from tests.sample.tasks import add, echo, fail, total
 SHAPES = {}
 #: Of these columns, only whether they are set is compared.
 TIMES = {"created_at", "queued_at", "started_at", "finished_at", "eta", "deadline"}
-KEYS = {"id", "task_id", "run_id", "node_id", "parent_id", "worker", "worker_id", "key"}
+# Without a worker, no process carries other nodes.
+KEYS = {"id", "task_id", "run_id", "node_id", "parent_id", "worker", "worker_id", "carried_by", "key"}
 
 
 def shape(build):

@@ -1,0 +1,86 @@
+"""The lane of a node: which worker processes may run it without a message of its own.
+
+A worker process that has finished the node of a message *takes* more queued nodes of the same lane of the run. So a
+lane names all that must be equal for this: the queue and the priority of the messages.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from celery import current_app
+from celery.app.routes import MapRoute
+
+from django_tasktree.builder.atomicity import atomic_alias
+from django_tasktree.builder.nodes import TaskTreeNode, options_of
+from django_tasktree.builder.routes import leaves_sending_to_celery, target_of
+from django_tasktree.conf import settings
+from django_tasktree.states import OnWorkerLost
+
+#: The length of the column. A node whose lane has a longer name has a message of its own.
+LANE_LENGTH = 100
+#: The lane of nodes that always have a message of their own.
+NO_LANE = ""
+#: Message options that do not keep a node from being taken: they change nothing but the lane.
+_HARMLESS = frozenset(
+    {"queue", "priority", "ignore_result", "shadow", "serializer", "max_deliveries", "on_worker_lost"}
+)
+
+
+def lane_of(task_name: str, options: Mapping[str, Any], *, is_limited: bool) -> str:
+    """Return the lane of a node.
+
+    Args:
+        task_name: the name of the task.
+        options: the message options of the node.
+        is_limited: whether the node counts towards a limit of active nodes.
+
+    Returns:
+        :data:`NO_LANE` if the node must have a message of its own: it is under a limit, its message has a time (eta,
+        expiry, time limits, rate limit), its task may not run twice or is atomic, it opted out with
+        ``share_message=False``, or its task or queue is not known in this process.
+    """
+    task = current_app.tasks.get(task_name)
+    if is_limited or task is None or not _may_share(task, options):
+        return NO_LANE
+    target = target_of(current_app, task_name, dict(options))
+    if target.queue is None:
+        return NO_LANE
+    lane = target.queue if target.priority is None else f"{target.queue}|{target.priority}"
+    return lane if len(lane) <= LANE_LENGTH else NO_LANE
+
+
+def _may_share(task: Any, options: Mapping[str, Any]) -> bool:
+    shares = options.get("share_message", getattr(task, "share_message", False))
+    on_worker_lost = options.get("on_worker_lost") or getattr(task, "on_worker_lost", OnWorkerLost.RETRY)
+    if (
+        not shares
+        or not _is_routed_by_name(task.app)
+        or not leaves_sending_to_celery(task)
+        or on_worker_lost != OnWorkerLost.RETRY
+        or atomic_alias(task) is not None
+    ):
+        return False
+    has_limits = task.time_limit or task.soft_time_limit or task.rate_limit or task.expires
+    return not has_limits and _HARMLESS.issuperset(options.keys() - {"share_message"})
+
+
+class Lanes:
+    """The lanes of many nodes; nodes with the same task and message options have the same lane."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], str] = {}
+
+    def of(self, node: TaskTreeNode[Any], *, is_limited: bool) -> str:
+        """Return the lane of a node; see :func:`lane_of`."""
+        if not settings.share_message_for:
+            return NO_LANE
+        options = options_of(node)
+        key = (node.task, is_limited, *sorted((name, repr(value)) for name, value in options.items()))
+        if key not in self._known:
+            self._known[key] = lane_of(node.task, options, is_limited=is_limited)
+        return self._known[key]
+
+
+def _is_routed_by_name(app: Any) -> bool:
+    """Return whether the queue depends on the name of the task only: a router function may look at the arguments."""
+    return all(isinstance(route, MapRoute) for route in app.amqp.router.routes or ())

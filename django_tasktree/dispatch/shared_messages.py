@@ -1,0 +1,167 @@
+"""Which queued nodes get a message, if short tasks share messages.
+
+A message wakes up a worker process, which then takes more nodes of the same lane and sends the next message when its
+time is over. So a wide fan-out needs only as many messages as can reach all worker processes; the rest of its nodes is
+QUEUED without a message.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any
+from uuid import UUID
+
+from celery import current_app
+
+from django_tasktree.dispatch import eager
+from django_tasktree.engine.backends import database_now
+from django_tasktree.engine.database_retries import retry_transient
+from django_tasktree.engine.heartbeats import recently_seen
+from django_tasktree.engine.lifecycle.take import active_carriers
+from django_tasktree.engine.types import Dispatch
+
+#: For how many seconds a process remembers how many processes the workers have.
+_REMEMBER = 5.0
+#: How many messages are sent for each process that seems to be idle while others work on the same lane.
+_SPARE = 2
+#: This many nodes of a lane always get a message each.
+_FEW = 2
+
+_thread = threading.local()
+_lock = threading.Lock()
+_capacities: tuple[float, dict[str, int]] = (0.0, {})
+
+
+@dataclass
+class _Here:
+    """The lane of which this thread takes nodes.
+
+    Attributes:
+        sent: how many messages of the lane it has sent to wake up idle processes.
+    """
+
+    run_id: UUID
+    lane: str
+    sent: int = 0
+
+
+@contextmanager
+def taking(run_id: UUID, lane: str) -> Iterator[None]:
+    """Declare that this thread takes queued nodes of a lane after the block, and sends a message for what is left."""
+    before = getattr(_thread, "here", None)
+    _thread.here = _Here(run_id, lane)
+    try:
+        yield
+    finally:
+        _thread.here = before
+
+
+def with_message(dispatches: Iterable[Dispatch]) -> Iterator[Dispatch]:
+    """Yield the nodes that get a message.
+
+    Args:
+        dispatches: nodes that were just queued, for their first attempt.
+    """
+    if eager.is_on(current_app):
+        yield from dispatches
+        return
+    iterator = iter(dispatches)
+    # Whether there are few nodes is only known at their end.
+    first = list(islice(iterator, _FEW + 1))
+    if len(first) <= _FEW:
+        yield from _few(first)
+        return
+    left: dict[str, int] = {}
+    for dispatch in chain(first, iterator):
+        if not dispatch.lane:
+            yield dispatch
+            continue
+        if dispatch.lane not in left:
+            left[dispatch.lane] = _wanted(dispatch)
+        if left[dispatch.lane] > 0:
+            left[dispatch.lane] -= 1
+            yield dispatch
+
+
+def _few(dispatches: list[Dispatch]) -> Iterator[Dispatch]:
+    """Leave the first node of the lane to this process if it takes nodes of the lane; wake others up for the rest."""
+    here = [dispatch for dispatch in dispatches if _here(dispatch) is not None]
+    wanted = _wanted(here[1]) if len(here) > 1 else 0
+    yield from here[1 : 1 + wanted]
+    yield from (dispatch for dispatch in dispatches if dispatch not in here)
+
+
+def _here(dispatch: Dispatch) -> _Here | None:
+    here: _Here | None = getattr(_thread, "here", None)
+    return here if here is not None and (here.run_id, here.lane) == (dispatch.run_id, dispatch.lane) else None
+
+
+def _wanted(dispatch: Dispatch) -> int:
+    """Return how many messages of a lane are useful at this moment."""
+    here, capacity = _here(dispatch), capacity_of(dispatch.lane)
+    if here is None or capacity is None:
+        wanted = messages_for_all(dispatch.lane)
+        return sys.maxsize if wanted is None else wanted
+    if here.sent >= _SPARE * (capacity - 1):
+        # Enough for one message's time: the messages that were sent may still be on their way.
+        return 0
+    busy = retry_transient(lambda: active_carriers(dispatch.run_id, dispatch.lane))
+    wanted = max(0, _SPARE * (capacity - busy))
+    here.sent += wanted
+    return wanted
+
+
+def messages_for_all(lane: str) -> int | None:
+    """Return how many messages reach all worker processes that consume the queue of a lane.
+
+    A worker fetches several messages for each of its processes in advance, which another worker does not get.
+
+    Returns:
+        None if no number of messages is certain to reach them: each node gets one.
+    """
+    app: Any = current_app
+    capacity = capacity_of(lane)
+    return None if capacity is None else capacity * (1 + int(app.conf.worker_prefetch_multiplier))
+
+
+def capacity_of(lane: str) -> int | None:
+    """Return how many worker processes consume the queue of a lane.
+
+    Returns:
+        None if no worker is known, or if workers fetch messages without a limit.
+    """
+    app: Any = current_app
+    if not app.conf.worker_prefetch_multiplier:
+        return None
+    return _known().get(lane.split("|")[0])
+
+
+def _known() -> dict[str, int]:
+    global _capacities
+    with _lock:
+        until, known = _capacities
+    if time.monotonic() < until:
+        return known
+    known = retry_transient(_read)
+    with _lock:
+        _capacities = (time.monotonic() + _REMEMBER, known)
+    return known
+
+
+def _read() -> dict[str, int]:
+    found: dict[str, int] = {}
+    for queues, concurrency in recently_seen(database_now()).values_list("queues", "concurrency"):
+        for queue in queues:
+            found[queue] = found.get(queue, 0) + (concurrency or 1)
+    return found
+
+
+def forget_workers() -> None:
+    """Forget how many processes the workers have."""
+    global _capacities
+    with _lock:
+        _capacities = (0.0, {})

@@ -1,0 +1,123 @@
+"""take: a worker process claims queued nodes of a lane that have no message, or whose message has not come yet.
+
+A message is a wake-up call. Whoever handles one goes on with other nodes of the lane for a short time, and then sends
+the next message for those that are left.
+"""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from django.db.models import F, Q
+
+from django_tasktree.encoding import times
+from django_tasktree.engine.backends import backend
+from django_tasktree.engine.database_retries import retry_transient, retry_transient_flagged
+from django_tasktree.engine.transitions import move, nodes
+from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch, Taker
+from django_tasktree.models.querysets import NodeRunQuerySet
+from django_tasktree.states import RUN_FINAL, Hold, NodeState
+
+#: Sorts before all IDs.
+FROM_THE_FIRST = UUID(int=0)
+
+
+def take(taker: Taker, most: int, after: UUID = FROM_THE_FIRST) -> list[Dispatch]:
+    """Claim queued nodes of a lane that may start now. Transient database errors are retried.
+
+    Nodes that another transaction has locked are left out.
+
+    Args:
+        taker: who takes them.
+        most: the maximum number of nodes.
+        after: only take nodes with a higher ID. The index still contains the nodes before it, which have ended.
+
+    Returns:
+        The nodes, in the order in which they were made.
+    """
+    now = times.now()
+
+    def attempt(again: bool) -> list[Dispatch]:
+        # An earlier try may have committed although its reply was lost.
+        return (backend().taken_at(taker, now) if again else []) or backend().take(taker, most, after, now)
+
+    return retry_transient_flagged(attempt)
+
+
+def give_back(taken: Collection[Dispatch]) -> list[Dispatch]:
+    """Queue nodes again that were taken and have not run. Transient database errors are retried.
+
+    Args:
+        taken: the nodes, as they were taken.
+
+    Returns:
+        Those that are queued now; the others were revoked or requeued in the meantime.
+    """
+    ids = {dispatch.id: dispatch for dispatch in taken}
+
+    def attempt() -> None:
+        move(
+            nodes().filter(id__in=ids, task_id__in=[dispatch.task_id for dispatch in taken]),
+            [NodeState.STARTED],
+            NodeState.QUEUED,
+            attempts=F("attempts") - 1,
+            queued_at=times.now(),
+            started_at=None,
+            worker="",
+            worker_id=None,
+            carried_by=None,
+        )
+
+    retry_transient(attempt)
+    queued = retry_transient(
+        lambda: list(nodes().filter(id__in=ids, state=NodeState.QUEUED).values_list("id", "task_id"))
+    )
+    return [ids[key] for key, task_id in queued if ids[key].task_id == task_id]
+
+
+def next_in_lane(run_id: UUID, lane: str) -> Dispatch | None:
+    """Return a queued node of a lane, for which a message is to be sent, and note that it is sent now.
+
+    Returns:
+        None if no node of the lane waits.
+    """
+
+    def attempt() -> Dispatch | None:
+        waiting = in_lane(run_id, lane).order_by("limit_scope_id", "lane", "id")
+        columns = waiting.values_list(*DISPATCH_COLUMNS).first()
+        if columns is None:
+            return None
+        dispatch = Dispatch.of_columns(columns)
+        in_lane(run_id, lane).filter(id=dispatch.id).update(queued_at=times.now())
+        return dispatch
+
+    return retry_transient(attempt)
+
+
+def in_lane(run_id: UUID, lane: str) -> NodeRunQuerySet:
+    """Return the queued nodes of a lane that a worker process may take."""
+    return nodes().filter(run_id=run_id, state=NodeState.QUEUED, runnable=False, limit_scope_id__isnull=True, lane=lane)
+
+
+def active_carriers(run_id: UUID, lane: str) -> int:
+    """Count the messages of a lane that are being handled: each of them takes or leads to further nodes."""
+    started = nodes().filter(run_id=run_id, state=NodeState.STARTED, lane=lane)
+    return len({carried_by or task_id for carried_by, task_id in started.values_list("carried_by", "task_id")[:1000]})
+
+
+def carried_nodes(run_id: UUID, task_id: UUID) -> list[Dispatch]:
+    """Return the started nodes that the process of a message has taken.
+
+    Args:
+        run_id: the run.
+        task_id: the task ID of the message.
+    """
+    return [Dispatch.of_columns(columns) for columns in _carried(run_id, task_id).values_list(*DISPATCH_COLUMNS)]
+
+
+def _carried(run_id: UUID, task_id: UUID) -> NodeRunQuerySet:
+    return nodes().filter(run_id=run_id, state=NodeState.STARTED, carried_by=task_id)
+
+
+def is_revoked(node_id: UUID) -> bool:
+    """Return whether a node is in a run that has ended, or in a subtree that was revoked."""
+    return nodes().filter(Q(hold=Hold.REVOKED) | Q(run__state__in=RUN_FINAL), id=node_id).exists()

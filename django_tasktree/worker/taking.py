@@ -1,0 +1,226 @@
+"""After the node of a message has ended, run more queued nodes of its lane in the same process for a short time."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+from uuid import UUID
+
+from billiard.einfo import ExceptionInfo  # type: ignore[attr-defined]
+from celery import current_app, signals
+from celery.app.task import Context
+from celery.app.trace import build_tracer
+from celery.exceptions import Reject
+
+from django_tasktree.conf import settings
+from django_tasktree.dispatch.after_commit import finish_and_propagate, publish_now
+from django_tasktree.dispatch.message import HEADER, read_header
+from django_tasktree.dispatch.publisher import call_of
+from django_tasktree.dispatch.shared_messages import taking
+from django_tasktree.encoding.errors import describe
+from django_tasktree.engine.lifecycle.take import FROM_THE_FIRST, give_back, next_in_lane, take
+from django_tasktree.engine.types import Dispatch, NodeRef, Outcome, Taker
+from django_tasktree.states import NodeState
+from django_tasktree.worker.batch import Batch
+from django_tasktree.worker.kept_connections import keep_connections
+from django_tasktree.worker.lost_attempts import task_unknown
+
+logger = logging.getLogger(__name__)
+
+#: The maximum number of nodes that are taken together.
+_MOST = 32
+#: Nodes that are taken together take at most this share of the time that is left.
+_SHARE = 0.5
+#: How much the last node counts in the mean duration of the nodes of a task.
+_WEIGHT = 0.3
+
+_thread = threading.local()
+#: The name of a task -> the mean duration of its nodes in this process, in seconds.
+_durations: dict[str, float] = {}
+
+Tracer = Callable[..., Any]
+
+
+def taking_tracer(tracer: Tracer) -> Tracer:
+    """Return a tracer that takes more nodes after the node of a message.
+
+    Args:
+        tracer: the tracer that Celery has built for a task, see ``celery.app.trace.build_tracer``.
+    """
+
+    @wraps(tracer)
+    def trace(uuid: str, args: Any, kwargs: Any, request: Any = None) -> Any:
+        node = _carrier(uuid, request)
+        if node is None:
+            return tracer(uuid, args, kwargs, request)
+        with _Taking(node, request) as nodes, taking(node.run_id, node.lane):
+            result = tracer(uuid, args, kwargs, request)
+            nodes.run()
+        return result
+
+    return trace
+
+
+def _carrier(task_id: str, request: Any) -> NodeRef | None:
+    """Return the attempt that a message names if its process may take more nodes."""
+    header = (request or {}).get(HEADER)
+    if not header or not header.get("lane") or not settings.share_message_for or request.get("is_eager"):
+        return None
+    return None if getattr(_thread, "is_taking", False) else read_header(request, task_id)
+
+
+class _Taking:
+    """The nodes that a process takes in the course of one message.
+
+    Args:
+        node: the node of the message.
+        request: the request of the message.
+    """
+
+    def __init__(self, node: NodeRef, request: Mapping[str, Any]) -> None:
+        worker_id = request.get("tasktree_worker")
+        self._taker = Taker(
+            node.run_id,
+            node.lane,
+            node.task_id,
+            request.get("hostname") or "",
+            UUID(hex=worker_id) if worker_id else None,
+        )
+        self._request = request
+        self._deadline = time.monotonic() + settings.share_message_for
+        self._after = node.id
+        self._task = request.get("task", "")
+
+    def __enter__(self) -> "_Taking":
+        _thread.is_taking = True
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        _thread.is_taking = False
+
+    def run(self) -> None:
+        """Take and run nodes until none is left or the time is over; then send a message for those that are left."""
+        try:
+            with keep_connections():
+                is_empty = self._take_all()
+            if not is_empty:
+                self._send_next()
+        except Exception:
+            # The node of the message has ended well. This worker recovers the nodes that it has taken, and the sweep
+            # sends the message.
+            logger.exception("run %s: the nodes that share the message %s", self._taker.run_id, self._taker.carried_by)
+
+    def _take_all(self) -> bool:
+        while (left := self._deadline - time.monotonic()) > 0:
+            taken = take(self._taker, self._how_many(left), self._after)
+            if taken:
+                self._after = taken[-1].id
+                self._run(taken, left)
+            elif self._after == FROM_THE_FIRST:
+                return True
+            else:
+                # Nodes with a lower ID may have been queued in the meantime.
+                self._after = FROM_THE_FIRST
+        return False
+
+    def _how_many(self, left: float) -> int:
+        duration = _durations.get(self._task)
+        return 1 if duration is None else max(1, min(_MOST, int(left * _SHARE / max(duration, 1e-5))))
+
+    def _run(self, taken: list[Dispatch], left: float) -> None:
+        with Batch(taken, left) as batch:
+            while (dispatch := batch.next()) is not None:
+                start = time.monotonic()
+                self._run_one(dispatch)
+                end = time.monotonic()
+                self._task = dispatch.task
+                before = _durations.get(dispatch.task, end - start)
+                _durations[dispatch.task] = before + _WEIGHT * (end - start - before)
+                if end > self._deadline:
+                    return
+
+    def _run_one(self, dispatch: Dispatch) -> None:
+        app: Any = current_app
+        task = app.tasks.get(dispatch.task)
+        if task is None:
+            headers = {HEADER: call_of(app, dispatch)[2]["headers"][HEADER]}
+            task_unknown(headers, str(dispatch.task_id), dispatch.task, self._taker.worker)
+            return
+        try:
+            args, kwargs, request = _request_of(app, task, dispatch, self._request)
+        except Exception as exc:
+            logger.exception("the message of node %s (%s) could not be created", dispatch.id, dispatch.task)
+            for queued in give_back([dispatch]):
+                failure = Outcome(NodeState.FAILURE, error=describe(exc))
+                finish_and_propagate(NodeRef.of(queued), failure, [NodeState.QUEUED])
+            return
+        if task.__trace__ is None:
+            _build_tracer(app, task, request["hostname"])
+        _, info, *_ = task.__trace__(str(dispatch.task_id), args, kwargs, request)
+        if info is not None and isinstance(info.retval, Reject):
+            _record_rejection(task, info.retval, request)
+
+    def _send_next(self) -> None:
+        dispatch = next_in_lane(self._taker.run_id, self._taker.lane)
+        if dispatch is not None:
+            publish_now(self._taker.run_id, [dispatch])
+
+
+def _record_rejection(task: Any, exc: Reject, request: dict[str, Any]) -> None:
+    """Do what a worker's main process does if a task function rejects its message for good."""
+    task.backend.mark_as_failure(
+        request["id"],
+        exc,
+        request=Context(request),
+        store_result=not task.ignore_result or task.store_errors_even_if_ignored,
+    )
+    einfo = ExceptionInfo((type(exc), exc, exc.__traceback__))
+    signals.task_failure.send(
+        sender=task,
+        task_id=request["id"],
+        exception=exc,
+        args=request["args"],
+        kwargs=request["kwargs"],
+        traceback=einfo.traceback,
+        einfo=einfo,
+    )
+
+
+def _build_tracer(app: Any, task: Any, hostname: str) -> None:
+    task.__trace__ = build_tracer(task.name, task, app.loader, hostname, app=app)
+
+
+def _request_of(app: Any, task: Any, dispatch: Dispatch, carrier: Mapping[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """Return the arguments and the request that a message of the node's own would have led to."""
+    args, kwargs, options = call_of(app, dispatch)
+    ignore_result = options.get("ignore_result")
+    message = app.amqp.as_task_v2(
+        options["task_id"],
+        dispatch.task,
+        args,
+        kwargs,
+        root_id=options["root_id"],
+        parent_id=options["parent_id"],
+        shadow=options.get("shadow"),
+        ignore_result=task.ignore_result if ignore_result is None else ignore_result,
+        origin=carrier.get("origin"),
+    )
+    headers = {**message.headers, **options["headers"]}
+    if signals.before_task_publish.receivers:
+        # Receivers may add headers, such as the context of a trace.
+        signals.before_task_publish.send(
+            sender=dispatch.task,
+            body=message.body,
+            exchange=carrier["delivery_info"].get("exchange"),
+            routing_key=carrier["delivery_info"].get("routing_key"),
+            headers=headers,
+            properties=message.properties,
+            declare=[],
+            retry_policy={},
+        )
+    same = {name: carrier.get(name) for name in ("hostname", "delivery_info", "tasktree_worker")}
+    request = {**headers, **same, "properties": message.properties, "args": args, "kwargs": kwargs, "is_eager": False}
+    request.update(reply_to="", correlation_id=options["task_id"])
+    return args, kwargs, request
