@@ -88,7 +88,7 @@ def _launched() -> TreeResult:
     tree = TaskTree()
     tree.add_task(echo)
     spec = RunSpec()
-    return TreeResult(launch(spec, plan_nodes(tree, Placement(spec.id)).specs).run_id)
+    return TreeResult(launch(spec, plan_nodes(tree, Placement(spec.id))).run_id)
 
 
 @contextmanager

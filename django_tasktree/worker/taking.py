@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any
 from uuid import UUID
 
-from billiard.einfo import ExceptionInfo  # type: ignore[attr-defined]
+from billiard.einfo import ExceptionInfo
 from celery import current_app, signals
 from celery.app.task import Context
 from celery.app.trace import build_tracer

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -135,7 +136,7 @@ def test_nodes_of_another_lane_have_their_own_messages(world, no_end, app):
     app.amqp.queues.add("elsewhere")
     tree = TaskTree()
     for number in range(6):
-        tree.add_task(echo, [number], **({"queue": "elsewhere"} if number % 2 else {}))
+        tree.add_task(echo, [number], queue="elsewhere" if number % 2 else None)
     result = tree.apply_async()
     world.deliver(world.receive_all()[0], "w")
     assert outcomes(result) == ["SUCCESS", "QUEUED"] * 3
@@ -173,7 +174,7 @@ def test_the_request_is_that_of_a_message(world, settings):
 
 def test_signals_are_sent_for_each_node(world, no_end):
     seen = {"prerun": [], "postrun": [], "success": [], "published": [], "finished": []}
-    receivers = {
+    receivers: dict[Any, Any] = {
         signals.task_prerun: lambda task_id, **_: seen["prerun"].append(task_id),
         signals.task_postrun: lambda task_id, **_: seen["postrun"].append(task_id),
         signals.task_success: lambda sender, **_: seen["success"].append(sender.request.id),
@@ -264,15 +265,11 @@ def carried(result, carrier):
     NodeRun.objects.filter(id=carrier.id).update(state="SUCCESS", settled=True, result="1", attempts=1)
 
 
-def headers_of(message):
-    return message.headers, message.id
-
-
 def test_nodes_of_a_lost_process_are_queued_again(world):
     result = fan(3)
     message = next(each for each in world.receive_all() if each.id == str(result.children[0].task_id))
     carried(result, result.children[0].node)
-    lost_attempts.attempt_lost(*headers_of(message), echo, RuntimeError("killed"))
+    lost_attempts.attempt_lost(message.headers, message.id, echo, RuntimeError("killed"))
     assert outcomes(result) == ["SUCCESS", "QUEUED", "QUEUED"]
     lanes = NodeRun.objects.filter(run_id=result.id).order_by("position").values_list("lane", flat=True)
     assert list(lanes)[1:] == ["", ""], "a node that has killed its process must run alone"
@@ -283,7 +280,7 @@ def test_nodes_of_a_process_that_exceeded_its_time_limit_are_queued_again(world)
     result = fan(2)
     message = next(each for each in world.receive_all() if each.id == str(result.children[0].task_id))
     carried(result, result.children[0].node)
-    lost_attempts.attempt_timed_out(*headers_of(message), RuntimeError("too long"))
+    lost_attempts.attempt_timed_out(message.headers, message.id, RuntimeError("too long"))
     assert outcomes(result) == ["SUCCESS", "QUEUED"]
 
 
@@ -292,7 +289,7 @@ def test_a_terminated_process_revokes_only_what_was_revoked(world):
     message = next(each for each in world.receive_all() if each.id == str(result.children[0].task_id))
     carried(result, result.children[0].node)
     NodeRun.objects.filter(id=result.children[1].id).update(hold="revoked")
-    lost_attempts.attempt_revoked(*headers_of(message), expired=False, terminated=True)
+    lost_attempts.attempt_revoked(message.headers, message.id, expired=False, terminated=True)
     assert outcomes(result) == ["SUCCESS", "REVOKED", "QUEUED"]
 
 
