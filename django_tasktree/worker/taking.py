@@ -25,7 +25,6 @@ from django_tasktree.engine.types import Dispatch, NodeRef, Outcome, Taker
 from django_tasktree.states import NodeState
 from django_tasktree.worker.batch import Batch
 from django_tasktree.worker.kept_connections import keep_connections
-from django_tasktree.worker.lost_attempts import task_unknown
 
 logger = logging.getLogger(__name__)
 
@@ -145,8 +144,8 @@ class _Taking:
         app: Any = current_app
         task = app.tasks.get(dispatch.task)
         if task is None:
-            headers = {HEADER: call_of(app, dispatch)[2]["headers"][HEADER]}
-            task_unknown(headers, str(dispatch.task_id), dispatch.task, self._taker.worker)
+            # A worker with newer code may know it: this one's main process handles its message.
+            publish_now(dispatch.run_id, give_back([dispatch], leave_lane=True))
             return
         try:
             args, kwargs, request = _request_of(app, task, dispatch, self._request)

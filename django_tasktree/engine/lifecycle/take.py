@@ -1,7 +1,7 @@
 """take: a worker process claims queued nodes of a lane that have no message, or whose message has not come yet.
 
-A message is a wake-up call. Whoever handles one goes on with other nodes of the lane for a short time, and then sends
-the next message for those that are left.
+A message is a wake-up call. The process that handles one goes on with other nodes of the lane for a short time. Then it
+sends the next message for those that are left.
 """
 
 from collections.abc import Collection
@@ -43,16 +43,18 @@ def take(taker: Taker, most: int, after: UUID = FROM_THE_FIRST) -> list[Dispatch
     return retry_transient_flagged(attempt)
 
 
-def give_back(taken: Collection[Dispatch]) -> list[Dispatch]:
+def give_back(taken: Collection[Dispatch], *, leave_lane: bool = False) -> list[Dispatch]:
     """Queue nodes again that were taken and have not run. Transient database errors are retried.
 
     Args:
         taken: the nodes, as they were taken.
+        leave_lane: whether they need a message of their own from now on, because this process can't run them.
 
     Returns:
         Those that are queued now; the others were revoked or requeued in the meantime.
     """
     ids = {dispatch.id: dispatch for dispatch in taken}
+    lane = {"lane": ""} if leave_lane else {}
 
     def attempt() -> None:
         move(
@@ -65,6 +67,7 @@ def give_back(taken: Collection[Dispatch]) -> list[Dispatch]:
             worker="",
             worker_id=None,
             carried_by=None,
+            **lane,
         )
 
     retry_transient(attempt)

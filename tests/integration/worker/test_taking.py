@@ -254,6 +254,18 @@ def test_a_paused_run_takes_no_more_nodes(world, no_end):
     assert result.state == "SUCCESS"
 
 
+def test_a_node_of_an_unknown_task_gets_a_message_of_its_own(world, no_end):
+    """The worker's main process handles it: a worker with newer code may know the task."""
+    result = fan(3)
+    first, *_ = world.receive_all()
+    NodeRun.objects.filter(id=result.children[1].id).update(task="shop.tasks.of_a_newer_version")
+    world.deliver(first, "w")
+    assert outcomes(result) == ["SUCCESS", "QUEUED", "SUCCESS"]
+    (message,) = world.receive_all()
+    assert message.headers["task"] == "shop.tasks.of_a_newer_version"
+    assert result.children[1].node.attempts == 0
+
+
 # Lost processes and messages
 
 
