@@ -35,4 +35,7 @@ def announcing_ends(connection: BaseDatabaseWrapper) -> AbstractContextManager[A
 
 
 def _announce(execute: Callable[..., Any], statement: str, params: Any, many: bool, context: Any) -> Any:
+    if not statement.startswith("UPDATE "):
+        # A wrapper around this one executes statements of its own.
+        return execute(statement, params, many, context)
     return execute(_ANNOUNCE.format(update=statement), params, many, context)

@@ -11,6 +11,7 @@ import pytest
 from django.utils import timezone
 
 from django_tasktree import TaskTree
+from django_tasktree.dispatch import shared_messages
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.recovery import nodes as recovery_of_nodes
 from django_tasktree.recovery.sweep import sweep
@@ -22,7 +23,10 @@ pytestmark = pytest.mark.exhaustive
 
 
 @pytest.fixture
-def world(database, app):
+def world(database, app, settings, monkeypatch):
+    """Yield a simulation in which a scenario has the same steps each time, however long they take."""
+    settings.TASKTREE = {"SHARE_MESSAGE_FOR": 3600}
+    monkeypatch.setattr(shared_messages, "_REMEMBER", 0)
     with simulation.simulated(app, "crash-points") as world:
         yield world
 

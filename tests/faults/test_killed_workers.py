@@ -1,10 +1,16 @@
 """Pool processes and workers are killed repeatedly: the run ends, and each row is written exactly once."""
 
 import pytest
+from django.db.models import Count
 
-from django_tasktree.models import NodeAttempt
+from django_tasktree import TaskTree
+from django_tasktree.models import NodeAttempt, NodeRun
 from tests import services
 from tests.faults.crowd import assert_survived, crowd, pause, seeded_random, wide_and_deep_tree
+from tests.patience import PATIENCE
+from tests.sample.atomic_tasks import brief_effect
+from tests.sample.counted_tasks import counted
+from tests.sample.models import Effect
 
 pytestmark = [
     pytest.mark.worker,
@@ -45,3 +51,48 @@ def test_a_run_survives_killed_workers(app, stack):
 
 def lost_attempts():
     return NodeAttempt.objects.filter(outcome="LOST").count()
+
+
+def short_tasks(nodes):
+    """Build a fan-out of nodes that share messages, chains of them, and atomic nodes, which do not."""
+    tree = TaskTree("short tasks")
+    for number in range(nodes // 10):
+        top = tree.add_task(counted, [number])
+        for leaf in range(6):
+            top.add_task(counted, [leaf])
+        top.add_task(counted, ["above"]).add_task(counted, ["below"])
+        top.add_task(brief_effect, ["atomic"])
+    return tree
+
+
+@pytest.mark.parametrize("stack", ["postgresql-redis", "mariadb-redis"])
+def test_nodes_that_share_messages_survive_killed_workers(app, stack):
+    """Outcomes are lost in the middle of a batch: those nodes run again, in an attempt of their own."""
+    alias, broker, nodes, kills = STACKS[stack]
+    choose = seeded_random()
+    with crowd(app, alias, broker, f"shared-{stack}") as workers:
+        workers.start(2)
+        result = short_tasks(nodes).apply_async()
+        number = 0
+        while number < kills or not lost_attempts():
+            number += 1
+            if result.ready():
+                assert result.state == "SUCCESS"
+                result = short_tasks(nodes).apply_async()
+            pause(choose.uniform(0.1, 0.4))
+            if number % 2:
+                workers.kill_a_pool_process(choose)
+            else:
+                workers.kill_a_worker(choose)
+            workers.replace_lost()
+        assert result.wait(PATIENCE) == "SUCCESS", result.progress()
+    rows = NodeRun.objects.all()
+    assert rows.filter(carried_by__isnull=False).exists()
+    executions = Effect.objects.order_by().values_list("node", "note").annotate(n=Count("*"))
+    assert {n for *_, n in executions} == {1}, "an attempt has run its task function twice"
+    by_task = {
+        name: set(rows.filter(task=name).values_list("id", flat=True)) for name in (counted.name, brief_effect.name)
+    }
+    times = dict(Effect.objects.order_by().values_list("node").annotate(n=Count("*")))
+    assert set(times) == by_task[counted.name] | by_task[brief_effect.name]
+    assert {times[key] for key in by_task[brief_effect.name]} == {1}, "an atomic task was not executed exactly once"

@@ -194,9 +194,9 @@ def test_a_command_that_follows_a_run_is_notified(postgresql, monkeypatch):
     result = launched()
     view = QuietView(Console(file=io.StringIO()), result.id)
     waiter = Waiter(lambda: follow.follow(view, timeout=None, check=lambda: None).state)
-    until(lambda: hears() and waiter.looks == 4)
+    until(lambda: hears() and waiter.looks == 6)
     end(result)
-    assert (waiter.ended(), waiter.looks) == ("REVOKED", 6)
+    assert (waiter.ended(), waiter.looks) == ("REVOKED", 9)
 
 
 def test_a_broken_connection_is_opened_again(postgresql, settings, monkeypatch, caplog):

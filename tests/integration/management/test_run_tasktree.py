@@ -278,7 +278,7 @@ def manage(tmp_path, *args, **options):
 def test_a_demo_interrupted_by_ctrl_c_is_continued_by_the_next_process(tmp_path):
     manage(tmp_path, "migrate", "-v0").communicate(timeout=PATIENCE)
     source = tmp_path / "source"
-    for number in range(500):
+    for number in range(3000):
         (source / f"d{number}").mkdir(parents=True)
         (source / f"d{number}" / "file").write_text("x")
     command = ["run_tasktree", "inventory", "--param", f"path={source}", "--worker", "--key", "once"]
@@ -293,7 +293,7 @@ def test_a_demo_interrupted_by_ctrl_c_is_continued_by_the_next_process(tmp_path)
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert "A run with this key exists" in out
-    assert "files          500" in out
+    assert "files          3000" in out
 
 
 _HANGING = """
