@@ -86,13 +86,13 @@ def test_nodes_that_share_messages_survive_killed_workers(app, stack):
                 workers.kill_a_worker(choose)
             workers.replace_lost()
         assert result.wait(PATIENCE) == "SUCCESS", result.progress()
-    rows = NodeRun.objects.all()
-    assert rows.filter(carried_by__isnull=False).exists()
-    executions = Effect.objects.order_by().values_list("node", "note").annotate(n=Count("*"))
-    assert {n for *_, n in executions} == {1}, "an attempt has run its task function twice"
-    by_task = {
-        name: set(rows.filter(task=name).values_list("id", flat=True)) for name in (counted.name, brief_effect.name)
-    }
-    times = dict(Effect.objects.order_by().values_list("node").annotate(n=Count("*")))
-    assert set(times) == by_task[counted.name] | by_task[brief_effect.name]
-    assert {times[key] for key in by_task[brief_effect.name]} == {1}, "an atomic task was not executed exactly once"
+        rows = NodeRun.objects.all()
+        assert rows.filter(carried_by__isnull=False).exists()
+        executions = Effect.objects.order_by().values_list("node", "note").annotate(n=Count("*"))
+        assert {n for *_, n in executions} == {1}, "an attempt has run its task function twice"
+        by_task = {
+            name: set(rows.filter(task=name).values_list("id", flat=True)) for name in (counted.name, brief_effect.name)
+        }
+        times = dict(Effect.objects.order_by().values_list("node").annotate(n=Count("*")))
+        assert set(times) == by_task[counted.name] | by_task[brief_effect.name]
+        assert {times[key] for key in by_task[brief_effect.name]} == {1}, "an atomic task was not executed exactly once"
