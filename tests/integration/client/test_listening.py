@@ -38,13 +38,21 @@ NEVER_POLL = {"WAIT_INTERVAL": 36_000, "WAIT_INTERVAL_MAX": 36_000}
 POLL_OFTEN = {"WAIT_INTERVAL": 0.03, "WAIT_INTERVAL_MAX": 0.03}
 
 
+@pytest.fixture(autouse=True)
+def nobody_listens():
+    """Close the connections of earlier tests, which may have waited for runs too."""
+    stop_listening()
+    listener._listeners.clear()
+    yield
+    stop_listening()
+    listener._listeners.clear()
+
+
 @pytest.fixture
 def postgresql(transactional_db):
     services.need(services.POSTGRESQL)
     with databases.active(ALIAS):
         yield ALIAS
-        stop_listening()
-        listener._listeners.clear()
 
 
 class Waiter(threading.Thread):
