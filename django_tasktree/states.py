@@ -68,8 +68,9 @@ _R = RunState
 
 #: State of a node -> the possible next states.
 NODE_TRANSITIONS: dict[NodeState, frozenset[NodeState]] = {
-    # SUCCESS: it was completed from outside.
-    _N.PENDING: frozenset({_N.QUEUED, _N.SKIPPED, _N.REVOKED, _N.SUCCESS}),
+    # STARTED: the process that finished its parent goes on with it, so it needs no message. SUCCESS: it was completed
+    # from outside.
+    _N.PENDING: frozenset({_N.QUEUED, _N.STARTED, _N.SKIPPED, _N.REVOKED, _N.SUCCESS}),
     # PENDING: its message arrived during a pause. FAILURE: its message could not be made, or no worker knows its task.
     # REVOKED: it expired, or was revoked here or through Celery.
     _N.QUEUED: frozenset({_N.STARTED, _N.PENDING, _N.FAILURE, _N.REVOKED, _N.SUCCESS}),

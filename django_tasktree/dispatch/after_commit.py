@@ -12,12 +12,12 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.dispatch import Signal
 
 from django_tasktree.dispatch.open_transactions import rolled_back_after
 from django_tasktree.dispatch.publisher import publish
-from django_tasktree.dispatch.shared_messages import with_message
+from django_tasktree.dispatch.shared_messages import here_after, note_end, with_message
 from django_tasktree.encoding.errors import describe
 from django_tasktree.engine.database_retries import retry_transient, retry_transient_flagged
 from django_tasktree.engine.lifecycle.advance import advance
@@ -161,13 +161,16 @@ def advance_now(run_id: UUID) -> int:
 
 
 def _finish(node: NodeRef, outcome: Outcome, sources: Iterable[NodeState]) -> _FollowUp:
-    released = finish(node, outcome, sources)
+    here = None if connections[write_alias()].in_atomic_block else here_after(node)
+    released = finish(node, outcome, sources, None if here is None else here.taker)
+    if here is not None:
+        here.taken = released.taken
     return _FollowUp(
         released.dispatches,
         # A place under the limit is free now, or a child waits for one.
         advances=released.runnable or node.limit_scope_id is not None,
         limit_scope_id=None if released.runnable else node.limit_scope_id,
-        settles=True,
+        settles=released.taken is None,
         settle_from=node.parent_id if released.settled else node.id,
         finished_but_unsettled=released.stopped,
         ended=released.ended,
@@ -203,6 +206,7 @@ def _process(run_id: UUID, follow_up: _FollowUp) -> None:
         if work.advances:
             queue.append(_FollowUp(advance(run_id, work.limit_scope_id)))
         if work.ended is not None:
+            note_end(run_id)
             _send(run_finished, run_id=run_id, state=work.ended)
 
 

@@ -22,7 +22,7 @@ from django_tasktree.engine.backends import database_now
 from django_tasktree.engine.database_retries import retry_transient
 from django_tasktree.engine.heartbeats import recently_seen
 from django_tasktree.engine.lifecycle.take import active_carriers
-from django_tasktree.engine.types import Dispatch
+from django_tasktree.engine.types import Dispatch, NodeRef, Taker
 
 #: For how many seconds a process remembers how many processes the workers have.
 _REMEMBER = 5.0
@@ -37,27 +37,60 @@ _capacities: tuple[float, dict[str, int]] = (0.0, {})
 
 
 @dataclass
-class _Here:
+class Here:
     """The lane of which this thread takes nodes.
 
     Attributes:
+        taker: the process, the run and the lane.
+        deadline: when it stops taking nodes, as a value of ``time.monotonic()``.
+        goes_on: whether the node that it runs is the only one that it has taken, so that it may go on with a child.
+        taken: the child that it has taken.
+        run_has_ended: whether no node of the run is left.
         sent: how many messages of the lane it has sent to wake up idle processes.
     """
 
-    run_id: UUID
-    lane: str
+    taker: Taker
+    deadline: float
+    goes_on: bool = True
+    taken: Dispatch | None = None
+    run_has_ended: bool = False
     sent: int = 0
+
+    def pop(self) -> list[Dispatch]:
+        """Return the child that was taken, once."""
+        taken, self.taken = self.taken, None
+        return [] if taken is None else [taken]
 
 
 @contextmanager
-def taking(run_id: UUID, lane: str) -> Iterator[None]:
-    """Declare that this thread takes queued nodes of a lane after the block, and sends a message for what is left."""
+def taking(taker: Taker, deadline: float) -> Iterator[Here]:
+    """Declare that this thread takes queued nodes of a lane after the block, and sends a message for what is left.
+
+    Args:
+        taker: the process, the run and the lane.
+        deadline: when it stops, as a value of ``time.monotonic()``.
+    """
     before = getattr(_thread, "here", None)
-    _thread.here = _Here(run_id, lane)
+    _thread.here = here = Here(taker, deadline)
     try:
-        yield
+        yield here
     finally:
         _thread.here = before
+
+
+def here_after(node: NodeRef) -> Here | None:
+    """Return what this thread takes, if it may go on with a child of a node that it has run."""
+    here: Here | None = getattr(_thread, "here", None)
+    if here is None or here.taker.run_id != node.run_id or not here.goes_on or here.taken is not None:
+        return None
+    return here if time.monotonic() < here.deadline else None
+
+
+def note_end(run_id: UUID) -> None:
+    """Note that a run has ended, so that this thread need not look for more nodes of it."""
+    here: Here | None = getattr(_thread, "here", None)
+    if here is not None and here.taker.run_id == run_id:
+        here.run_has_ended = True
 
 
 def with_message(dispatches: Iterable[Dispatch]) -> Iterator[Dispatch]:
@@ -95,9 +128,11 @@ def _few(dispatches: list[Dispatch]) -> Iterator[Dispatch]:
     yield from (dispatch for dispatch in dispatches if dispatch not in here)
 
 
-def _here(dispatch: Dispatch) -> _Here | None:
-    here: _Here | None = getattr(_thread, "here", None)
-    return here if here is not None and (here.run_id, here.lane) == (dispatch.run_id, dispatch.lane) else None
+def _here(dispatch: Dispatch) -> Here | None:
+    here: Here | None = getattr(_thread, "here", None)
+    if here is None or (here.taker.run_id, here.taker.lane) != (dispatch.run_id, dispatch.lane):
+        return None
+    return here
 
 
 def _wanted(dispatch: Dispatch) -> int:

@@ -256,6 +256,7 @@ class Released:
         settled: whether the node has settled already, because nothing below it will run.
         stopped: whether the node's failure has stopped the run or a subtree.
         ended: the final state of the run, if the node's failure has ended it.
+        taken: the only child that may start, if the process that finished the node has claimed it.
     """
 
     dispatches: Iterable[Dispatch] = ()
@@ -263,6 +264,7 @@ class Released:
     stopped: bool = False
     settled: bool = False
     ended: RunState | None = None
+    taken: Dispatch | None = None
 
 
 @dataclass(frozen=True, slots=True)

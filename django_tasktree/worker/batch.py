@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from django.db import DatabaseError, InterfaceError, connections
 
@@ -85,7 +85,7 @@ class Batch:
             try:
                 _write(kept)
             finally:
-                _return(waiting)
+                give_back_and_publish(waiting)
 
     def _expire(self) -> None:
         try:
@@ -129,6 +129,7 @@ def _write_alone(node: NodeRef, outcome: Outcome) -> None:
         finish_and_propagate(node, Outcome(NodeState.FAILURE, error=describe(exc)))
 
 
-def _return(waiting: list[Dispatch]) -> None:
-    if waiting:
-        publish_now(waiting[0].run_id, give_back(waiting)[:1])
+def give_back_and_publish(taken: Sequence[Dispatch]) -> None:
+    """Queue nodes of one run again that were taken and have not run, and send the message of the first one."""
+    if taken:
+        publish_now(taken[0].run_id, give_back(taken)[:1])

@@ -18,12 +18,13 @@ from django_tasktree.conf import settings
 from django_tasktree.dispatch.after_commit import finish_and_propagate, publish_now
 from django_tasktree.dispatch.message import HEADER, read_header
 from django_tasktree.dispatch.publisher import call_of
-from django_tasktree.dispatch.shared_messages import taking
+from django_tasktree.dispatch.shared_messages import Here, taking
 from django_tasktree.encoding.errors import describe
+from django_tasktree.encoding.text import LONG_NAME_LENGTH, storable
 from django_tasktree.engine.lifecycle.take import FROM_THE_FIRST, give_back, next_in_lane, take
 from django_tasktree.engine.types import Dispatch, NodeRef, Outcome, Taker
 from django_tasktree.states import NodeState
-from django_tasktree.worker.batch import Batch
+from django_tasktree.worker.batch import Batch, give_back_and_publish
 from django_tasktree.worker.kept_connections import keep_connections
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,8 @@ def taking_tracer(tracer: Tracer) -> Tracer:
         node = _carrier(uuid, request)
         if node is None:
             return tracer(uuid, args, kwargs, request)
-        with _Taking(node, request) as nodes, taking(node.run_id, node.lane):
+        deadline = time.monotonic() + settings.share_message_for
+        with taking(_taker_of(node, request), deadline) as here, _Taking(here, request, node.id) as nodes:
             result = tracer(uuid, args, kwargs, request)
             nodes.run()
         return result
@@ -70,26 +72,31 @@ def _carrier(task_id: str, request: Any) -> NodeRef | None:
     return None if getattr(_thread, "is_taking", False) else read_header(request, task_id)
 
 
+def _taker_of(node: NodeRef, request: Mapping[str, Any]) -> Taker:
+    worker_id = request.get("tasktree_worker")
+    return Taker(
+        run_id=node.run_id,
+        lane=node.lane,
+        carried_by=node.task_id,
+        worker=storable(request.get("hostname") or "", LONG_NAME_LENGTH),
+        worker_id=UUID(hex=worker_id) if worker_id else None,
+    )
+
+
 class _Taking:
     """The nodes that a process takes in the course of one message.
 
     Args:
-        node: the node of the message.
+        here: what this thread takes.
         request: the request of the message.
+        node_id: the node of the message.
     """
 
-    def __init__(self, node: NodeRef, request: Mapping[str, Any]) -> None:
-        worker_id = request.get("tasktree_worker")
-        self._taker = Taker(
-            node.run_id,
-            node.lane,
-            node.task_id,
-            request.get("hostname") or "",
-            UUID(hex=worker_id) if worker_id else None,
-        )
+    def __init__(self, here: Here, request: Mapping[str, Any], node_id: UUID) -> None:
+        self._here = here
+        self._taker = here.taker
         self._request = request
-        self._deadline = time.monotonic() + settings.share_message_for
-        self._after = node.id
+        self._after = node_id
         self._task = request.get("task", "")
 
     def __enter__(self) -> "_Taking":
@@ -98,6 +105,8 @@ class _Taking:
 
     def __exit__(self, *_exc: object) -> None:
         _thread.is_taking = False
+        # It is left over if an exception such as SystemExit ends the message.
+        give_back_and_publish(self._here.pop())
 
     def run(self) -> None:
         """Take and run nodes until none is left or the time is over; then send a message for those that are left."""
@@ -112,9 +121,13 @@ class _Taking:
             logger.exception("run %s: the nodes that share the message %s", self._taker.run_id, self._taker.carried_by)
 
     def _take_all(self) -> bool:
-        while (left := self._deadline - time.monotonic()) > 0:
-            taken = take(self._taker, self._how_many(left), self._after)
-            if taken:
+        while not self._here.run_has_ended:
+            left = self._here.deadline - time.monotonic()
+            if child := self._here.pop():
+                self._run(child, left)
+            elif left <= 0:
+                return False
+            elif taken := take(self._taker, self._how_many(left), self._after):
                 self._after = taken[-1].id
                 self._run(taken, left)
             elif self._after == FROM_THE_FIRST:
@@ -122,13 +135,14 @@ class _Taking:
             else:
                 # Nodes with a lower ID may have been queued in the meantime.
                 self._after = FROM_THE_FIRST
-        return False
+        return True
 
     def _how_many(self, left: float) -> int:
         duration = _durations.get(self._task)
         return 1 if duration is None else max(1, min(_MOST, int(left * _SHARE / max(duration, 1e-5))))
 
     def _run(self, taken: list[Dispatch], left: float) -> None:
+        self._here.goes_on = len(taken) == 1
         with Batch(taken, left) as batch:
             while (dispatch := batch.next()) is not None:
                 start = time.monotonic()
@@ -137,7 +151,7 @@ class _Taking:
                 self._task = dispatch.task
                 before = _durations.get(dispatch.task, end - start)
                 _durations[dispatch.task] = before + _WEIGHT * (end - start - before)
-                if end > self._deadline:
+                if end > self._here.deadline:
                     return
 
     def _run_one(self, dispatch: Dispatch) -> None:

@@ -301,8 +301,20 @@ class Backend(ABC):
             self.execute(insert, *companion.values)
         return True
 
-    def finish_parent(self, node: NodeRef, outcome: Outcome, wanted: SqlMove) -> Released | None:  # noqa: ARG002
+    def finish_parent(
+        self,
+        node: NodeRef,  # noqa: ARG002
+        outcome: Outcome,  # noqa: ARG002
+        wanted: SqlMove,  # noqa: ARG002
+        taker: Taker | None,  # noqa: ARG002
+    ) -> Released | None:
         """Write an outcome and queue or skip the node's children in one statement, if the database supports this.
+
+        Args:
+            node: the attempt.
+            outcome: how the attempt ended.
+            wanted: the transition.
+            taker: see :func:`django_tasktree.engine.lifecycle.finish.finish`.
 
         Returns:
             The children that were queued; None if nothing was written.

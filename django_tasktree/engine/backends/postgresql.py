@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, partial
 from typing import Any
@@ -34,6 +35,7 @@ from django_tasktree.states import NodeState
 _COPIED = 10
 _LIMITS = f"SET LOCAL lock_timeout = '{LOCK_WAIT}s'; SET LOCAL statement_timeout = '{MAX_STATEMENT_TIME}s'"
 
+# There is no condition on child.run_id, for the reason given at base._UNDER_NODE.
 _FINISH = """
     WITH finished AS ({write} RETURNING id),
     released AS (
@@ -42,21 +44,36 @@ _FINISH = """
             runnable = {fits} AND NOT {free},
             settled = NOT {fits},
             queued_at = CASE WHEN {fits} AND {free} THEN %s END,
-            finished_at = CASE WHEN NOT {fits} THEN %s END
-        FROM finished, {{run}} run
-        WHERE child.parent_id = finished.id AND child.run_id = %s AND run.id = child.run_id
-            AND {guard} AND {which}
+            finished_at = CASE WHEN NOT {fits} THEN %s END{take}
+        FROM finished, {{run}} run{taker}
+        WHERE child.parent_id = %s AND run.id = %s AND {guard} AND {which}
         RETURNING child.position, child.state, {columns}
     )
     {companion}
     SELECT released.* FROM finished LEFT JOIN released ON TRUE ORDER BY released.position
 """
 _FREE = MAY_START.sql(node="child", run="run")
-_RELEASE = SqlMove(
-    (NodeState.PENDING,),
-    None,
-    (("NOT {fits}", NodeState.SKIPPED), (_FREE, NodeState.QUEUED)),
-)
+_SKIP, _QUEUE = ("NOT {fits}", NodeState.SKIPPED), (_FREE, NodeState.QUEUED)
+_RELEASE = SqlMove((NodeState.PENDING,), None, (_SKIP, _QUEUE))
+# The statement evaluates the cases in this order, so here the child fits.
+_GOES_ON = f"{_FREE} AND child.lane = taker.lane AND {{alone}}"
+_RELEASE_AND_TAKE = SqlMove((NodeState.PENDING,), None, (_SKIP, (_GOES_ON, NodeState.STARTED), _QUEUE))
+_TAKER = """, (
+            SELECT %s::text AS lane, %s::text AS worker, %s::uuid AS worker_id, %s::uuid AS carried_by,
+                %s::timestamptz AS at
+        ) taker"""
+_TAKE_CHILD = """,
+            worker = CASE WHEN {takes} THEN taker.worker ELSE child.worker END,
+            worker_id = CASE WHEN {takes} THEN taker.worker_id ELSE child.worker_id END,
+            carried_by = CASE WHEN {takes} THEN taker.carried_by ELSE child.carried_by END,
+            started_at = CASE WHEN {takes} THEN taker.at ELSE child.started_at END,
+            attempts = child.attempts + {takes}::int"""
+#: Whether no other child of the parent fits. The statement sees the other children as they were before it.
+_ALONE = """NOT EXISTS (
+                SELECT 1 FROM {{node}} other
+                WHERE other.parent_id = child.parent_id AND other.id <> child.id
+                    AND other.{guard} AND NOT other.is_gather AND {others_fit}
+            )"""
 _COLUMNS = ", ".join(f"child.{name}" for name in DISPATCH_COLUMNS)
 _WRITE_OUTCOMES = f"""
     WITH finished AS (
@@ -130,23 +147,28 @@ class PostgreSQL(Backend):
         found = self.rows(_WRITE_OUTCOMES.format(companion=insert), *columns, *outcomes, *values)
         return {key for (key,) in found}
 
-    def finish_parent(self, node: NodeRef, outcome: Outcome, wanted: SqlMove) -> Released | None:
+    def finish_parent(self, node: NodeRef, outcome: Outcome, wanted: SqlMove, taker: Taker | None) -> Released | None:
         """See :meth:`Backend.finish_parent`. The statement does the same as the steps in ``finish`` and ``release``."""
         # Require the known number of children: the statement would not see a child that is being added from outside.
         write = self.outcome_sql(wanted, children=node.child_count)
         values = outcome_values(node, outcome, children=node.child_count)
         if outcome.state == NodeState.SKIPPED:
             return Released(settled=True) if self.execute(write, *values) else None
-        now = times.now()
+        # A child that is claimed at once is not queued after it has started.
+        now = outcome.at if taker is not None else times.now()
         more = () if outcome.companion is None else outcome.companion.values
-        _RELEASE.check()
         companion = "" if outcome.companion is None else f", companion AS ({_insert(outcome.companion)})"
-        statement = _finish_sql(write, outcome.state, companion, skip_children=outcome.skip_children)
-        rows = self.rows(statement, *values, now, now, node.run_id, *more)
+        takes = taker is not None and not outcome.skip_children
+        form = _Form(outcome.state, skip_children=outcome.skip_children, takes=takes, alone=node.child_count == 1)
+        taking = (taker.lane, taker.worker, taker.worker_id, taker.carried_by, outcome.at) if takes and taker else ()
+        form.release.check()
+        rows = self.rows(form.sql(write, companion), *values, now, now, *taking, node.id, node.run_id, *more)
         if not rows:
             return None
         queued = [Dispatch.of_columns(columns) for _, state, *columns in rows if state == NodeState.QUEUED]
-        return Released(queued, runnable=any(row[1] == NodeState.PENDING for row in rows))
+        taken = [Dispatch.of_columns(columns) for _, state, *columns in rows if state == NodeState.STARTED]
+        runnable = any(row[1] == NodeState.PENDING for row in rows)
+        return Released(queued, runnable=runnable, taken=taken[0] if taken else None)
 
 
 def _copy(connection: BaseDatabaseWrapper, cursor: Any, insertion: Insertion) -> None:
@@ -165,20 +187,51 @@ def _copy(connection: BaseDatabaseWrapper, cursor: Any, insertion: Insertion) ->
     executed(statement, insertion.rows, True, {"connection": connection, "cursor": cursor})
 
 
-@lru_cache(maxsize=64)
-def _finish_sql(write: str, state: NodeState, companion: str, *, skip_children: bool) -> str:
-    fits = NEVER if skip_children else FITS.given(parent__state=state)
-    fits_sql = f"({fits.sql(node='child')})"
-    return _FINISH.format(
-        write=write,
-        state=_RELEASE.assignment("child.").format(fits=fits_sql),
-        guard=_RELEASE.guard("child."),
-        fits=fits_sql,
-        free=_FREE,
-        which="TRUE" if skip_children else "NOT child.is_gather",
-        columns=_COLUMNS,
-        companion=companion,
-    )
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A form of the statement that finishes a node with children.
+
+    Attributes:
+        state: the final state of the node.
+        skip_children: whether all children are skipped.
+        takes: whether the process that has run the node goes on with the child if only one fits.
+        alone: whether the node has no more than one child.
+    """
+
+    state: NodeState
+    skip_children: bool
+    takes: bool
+    alone: bool
+
+    @property
+    def release(self) -> SqlMove:
+        """The transitions of the children."""
+        return _RELEASE_AND_TAKE if self.takes else _RELEASE
+
+    @lru_cache(maxsize=64)  # noqa: B019  the instances are few
+    def sql(self, write: str, companion: str) -> str:
+        """Return the statement.
+
+        Args:
+            write: the UPDATE that writes the outcome.
+            companion: the part that inserts the companion row; empty for none.
+        """
+        fits = NEVER if self.skip_children else FITS.given(parent__state=self.state)
+        fits_sql = f"({fits.sql(node='child')})"
+        alone = "TRUE" if self.alone else _ALONE.format(guard=self.release.guard(), others_fit=fits.sql(node="other"))
+        takes = f"({fits_sql} AND {_GOES_ON.format(alone=alone)})"
+        return _FINISH.format(
+            write=write,
+            state=self.release.assignment("child.").format(fits=fits_sql, alone=alone),
+            guard=self.release.guard("child."),
+            fits=fits_sql,
+            free=_FREE,
+            which="TRUE" if self.skip_children else "NOT child.is_gather",
+            columns=_COLUMNS,
+            companion=companion,
+            take=_TAKE_CHILD.format(takes=takes) if self.takes else "",
+            taker=_TAKER if self.takes else "",
+        )
 
 
 def _insert_many(companion: CompanionRow, number: int) -> str:

@@ -14,16 +14,20 @@ from django_tasktree.engine.lifecycle.release import queued_children, release_ch
 from django_tasktree.engine.lifecycle.stop import lock_stopped, stop_on_failure
 from django_tasktree.engine.rules import FAILURE_COUNTS
 from django_tasktree.engine.transitions import SqlMove, nodes, write_alias
-from django_tasktree.engine.types import NodeRef, Outcome, Released
+from django_tasktree.engine.types import NodeRef, Outcome, Released, Taker
 from django_tasktree.exceptions import StaleAttempt
 from django_tasktree.states import NODE_FAILED, RUN_FINAL, Hold, NodeState
 
+#: The maximum number of children among which a process that goes on looks for the only one that may start.
+_FEW = 8
 _STARTED = (NodeState.STARTED,)
 #: State -> the condition under which a node in that state counts as failed; no entry for states that never do.
 _COUNTS = {state: FAILURE_COUNTS.given(state=state).q() for state in NODE_FAILED}
 
 
-def finish(node: NodeRef, outcome: Outcome, sources: Iterable[NodeState] = _STARTED) -> Released:
+def finish(
+    node: NodeRef, outcome: Outcome, sources: Iterable[NodeState] = _STARTED, taker: Taker | None = None
+) -> Released:
     """Write an attempt's outcome; in the same transaction insert the nodes that the task added and release children.
 
     Transient database errors are retried, unless the caller has opened a transaction.
@@ -35,6 +39,8 @@ def finish(node: NodeRef, outcome: Outcome, sources: Iterable[NodeState] = _STAR
         node: the attempt.
         outcome: how the attempt ended.
         sources: the states that the node may be in: STARTED, unless no worker has started it.
+        taker: the process that has run the node, if it may go on with another node. It claims the child if only one may
+            start, and the child is in its lane.
 
     Returns:
         The nodes that were queued, and what else the end of the node led to.
@@ -46,10 +52,10 @@ def finish(node: NodeRef, outcome: Outcome, sources: Iterable[NodeState] = _STAR
 
     def attempt(again: bool) -> Released:
         try:
-            return _try(node, outcome, wanted)
+            return _try(node, outcome, wanted, taker)
         except StaleAttempt:
             # An earlier try may have committed although its reply was lost.
-            done = _already(node, outcome) if again else None
+            done = _already(node, outcome, taker) if again else None
             if done is None:
                 raise
             return done
@@ -57,31 +63,34 @@ def finish(node: NodeRef, outcome: Outcome, sources: Iterable[NodeState] = _STAR
     return retry_transient_flagged(attempt)
 
 
-def _already(node: NodeRef, outcome: Outcome) -> Released | None:
+def _already(node: NodeRef, outcome: Outcome, taker: Taker | None) -> Released | None:
     mine = nodes().filter(id=node.id, task_id=node.task_id, state=outcome.state, finished_at=outcome.at)
     settled: bool | None = mine.values_list("settled", flat=True).first()
     if settled is None:
         return None
     stopped = node.stop_scope_id is not None and outcome.state in NODE_FAILED
-    return Released(queued_children(node.run_id, node.id), runnable=True, stopped=stopped, settled=settled)
+    queued = queued_children(node.run_id, node.id)
+    taken = next(iter(backend().taken_at(taker, outcome.at)), None) if taker is not None else None
+    return Released(queued, runnable=True, stopped=stopped, settled=settled, taken=taken)
 
 
-def _try(node: NodeRef, outcome: Outcome, wanted: SqlMove) -> Released:
+def _try(node: NodeRef, outcome: Outcome, wanted: SqlMove, taker: Taker | None) -> Released:
     counts = _COUNTS.get(outcome.state)
     if node.stop_scope_id is None or counts is None:
-        return _finish(node, outcome, wanted)
+        return _finish(node, outcome, wanted, taker)
     with transaction.atomic(using=write_alias()):
         lock_stopped(node)
-        released = _finish(node, outcome, wanted)
+        released = _finish(node, outcome, wanted, None)
         return stop_on_failure(node) if nodes().filter(counts, id=node.id).exists() else released
 
 
-def _finish(node: NodeRef, outcome: Outcome, wanted: SqlMove) -> Released:
+def _finish(node: NodeRef, outcome: Outcome, wanted: SqlMove, taker: Taker | None) -> Released:
+    taker = taker if node.child_count <= _FEW else None
     is_leaf = node.child_count == 0 and not outcome.added
     if is_leaf and backend().write_outcome(node, outcome, wanted, is_leaf=True):
         return Released(settled=True)
     if 0 < node.child_count <= settings.batch_size and not outcome.added:
-        released = backend().finish_parent(node, outcome, wanted)
+        released = backend().finish_parent(node, outcome, wanted, taker)
         if released is not None:
             return released
     with transaction.atomic(using=write_alias()):
@@ -89,7 +98,7 @@ def _finish(node: NodeRef, outcome: Outcome, wanted: SqlMove) -> Released:
             raise StaleAttempt.of(node.id, node.task_id)
         if outcome.added:
             insert_nodes(node.run_id, outcome.added, hold=_hold_of_children(node), added_at_runtime=True)
-        return release_children(node, outcome)
+        return release_children(node, outcome, taker)
 
 
 def _hold_of_children(node: NodeRef) -> Hold:

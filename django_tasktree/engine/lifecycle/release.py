@@ -1,17 +1,18 @@
 """Queue or skip the children of a finished node."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, Q
+from django.db.models import Exists, F, Q
 
 from django_tasktree.conf import settings
 from django_tasktree.encoding import times
 from django_tasktree.engine.database_retries import retry_transient
 from django_tasktree.engine.rules import FOLLOWING, MAY_START, RUN_LETS_START
 from django_tasktree.engine.transitions import move, nodes, runs
-from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch, NodeRef, Outcome, Released
+from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch, NodeRef, Outcome, Released, Taker
 from django_tasktree.models.querysets import NodeRunQuerySet
 from django_tasktree.states import NodeState, RunState, RunWhen
 
@@ -20,11 +21,16 @@ _PENDING = (NodeState.PENDING,)
 _RULES = ("is_gather", "run_when", "hold", "run__state")
 
 
-def release_children(node: NodeRef, outcome: Outcome) -> Released:
+def release_children(node: NodeRef, outcome: Outcome, taker: Taker | None = None) -> Released:
     """Queue the children whose ``run_when`` fits the outcome and skip the others, in the caller's transaction.
 
     Children that fit but may not start now become runnable. Gather nodes stay PENDING, as `settle` starts them, but
     ``skip_children`` skips them too.
+
+    Args:
+        node: the finished node.
+        outcome: its outcome.
+        taker: see :func:`django_tasktree.engine.lifecycle.finish.finish`.
 
     Returns:
         The queued children. If there are more than ``batch_size`` children, they are read in pages while the caller
@@ -43,13 +49,16 @@ def release_children(node: NodeRef, outcome: Outcome) -> Released:
     runnable = [row[len(_RULES)] for row in fitting_rows if _may_start(row) is None]
     # StopPropagation (skip_children) skips gather nodes too: then no child fits.
     skipped = [row[len(_RULES)] for row in rows if row[1] not in fits and (outcome.skip_children or not row[0])]
+    taken = None
+    if taker is not None and len(fitting_rows) == len(queued) == 1 and queued[0].lane == taker.lane:
+        taken = queued.pop() if _start(queued[0], taker, outcome.at) else None
     if queued:
         queue(nodes().filter(id__in=[dispatch.id for dispatch in queued]))
     if runnable:
         make_runnable(nodes().filter(id__in=runnable))
     if skipped:
         skip(nodes().filter(id__in=skipped))
-    return Released(queued, bool(runnable))
+    return Released(queued, bool(runnable), taken=taken)
 
 
 def _may_start(row: tuple[Any, ...]) -> Dispatch | None:
@@ -65,6 +74,23 @@ def queue(pending: NodeRunQuerySet) -> int:
         How many nodes were queued.
     """
     return move(pending, _PENDING, NodeState.QUEUED, runnable=False, queued_at=times.now(), resend_count=0)
+
+
+def _start(pending: Dispatch, taker: Taker, at: datetime) -> bool:
+    """Claim a node that is still PENDING for the process that has finished its parent."""
+    moved = move(
+        nodes().filter(id=pending.id),
+        _PENDING,
+        NodeState.STARTED,
+        runnable=False,
+        queued_at=at,
+        started_at=at,
+        attempts=F("attempts") + 1,
+        worker=taker.worker,
+        worker_id=taker.worker_id,
+        carried_by=taker.carried_by,
+    )
+    return moved == 1
 
 
 def make_runnable(pending: NodeRunQuerySet) -> int:

@@ -5,15 +5,19 @@ import json
 import pytest
 from django.db import connections
 
+from django_tasktree.encoding.ids import new_id
 from django_tasktree.engine.backends import backend
 from django_tasktree.engine.backends.base import LOOK_AT_NODE
 from django_tasktree.engine.backends.postgresql import PostgreSQL
+from django_tasktree.engine.lifecycle.claim import claim
+from django_tasktree.engine.lifecycle.finish import finish
 from django_tasktree.engine.lifecycle.release import queued_children
 from django_tasktree.engine.transitions import nodes
+from django_tasktree.engine.types import Taker
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import ACTIVE, NodeState
 from tests import databases, services
-from tests.integration.engine.trees import insert_run, tree_of
+from tests.integration.engine.trees import SUCCESS, insert_run, tree_of
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
@@ -98,9 +102,9 @@ def test_settle_looks_for_unsettled_root_nodes_by_index(runs):
     assert indexes_of_look_at_run(runs[0]) == {"tasktree_node_unsettled"}
 
 
-def test_settle_needs_no_statistics_of_a_new_run(transactional_db):
-    """The statistics are of small runs only, as they are while a large run is launched."""
-    services.need(services.POSTGRESQL)
+@pytest.fixture
+def old_statistics(fresh_tables):
+    """Keep the statistics those of small runs only, as they are while a large run is launched."""
     table = NodeRun._meta.db_table
     with databases.active("postgresql"), connections["postgresql"].cursor() as cursor:
         cursor.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
@@ -108,13 +112,41 @@ def test_settle_needs_no_statistics_of_a_new_run(transactional_db):
             for _ in range(50):
                 insert_run(tree_of([[], [], []]))
             cursor.execute(f"ANALYZE {table}")
-            run = insert_run(tree_of([[] for _ in range(5000)], *[[] for _ in range(5000)]))[0]
-            assert indexes_of_look(run) == {"django_tasktree_noderun_pkey", "tasktree_node_unsettled"}
-            nodes().filter(run_id=run.run_id, position__lt=4990).update(settled=True, state="SUCCESS")
-            # Any index that begins with the parent is good; this one would read the whole run.
-            assert "tasktree_node_state" not in indexes_of_look(run)
+            yield
         finally:
             cursor.execute(f"ALTER TABLE {table} RESET (autovacuum_enabled)")
+
+
+def test_settle_needs_no_statistics_of_a_new_run(old_statistics):
+    run = insert_run(tree_of([[] for _ in range(5000)], *[[] for _ in range(5000)]))[0]
+    assert indexes_of_look(run) == {"django_tasktree_noderun_pkey", "tasktree_node_unsettled"}
+    nodes().filter(run_id=run.run_id, position__lt=4990).update(settled=True, state="SUCCESS")
+    # Any index that begins with the parent is good; this one would read the whole run.
+    assert "tasktree_node_state" not in indexes_of_look(run)
+
+
+@pytest.mark.parametrize("children", [1, 3])
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_finish_needs_no_statistics_of_a_new_run(old_statistics, children, goes_on):
+    """Finishing a node reads no other nodes of its run than its children."""
+    run = insert_run(tree_of([[] for _ in range(children)], *[[] for _ in range(5000)]))[0]
+    root = first_root(run)
+    claim(root, "w")
+    taker = Taker(run.run_id, root.lane, new_id(), "w", new_id()) if goes_on else None
+    executed = []
+
+    def explained(execute, sql, params, many, context):
+        if "released" in sql:
+            executed.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connections["postgresql"].execute_wrapper(explained):
+        finish(root, SUCCESS, taker=taker)
+    ((sql, values),) = executed
+    with connections["postgresql"].cursor() as cursor:
+        cursor.execute("EXPLAIN (FORMAT JSON) " + sql, values)
+        used = indexes_of_plan(cursor.fetchall()[0][0])
+    assert used <= {"django_tasktree_noderun_pkey", "tasktree_node_children", "tasktree_node_unsettled"}
 
 
 def test_root_nodes_are_read_in_order(runs):

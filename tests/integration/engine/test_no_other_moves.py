@@ -8,6 +8,7 @@ from django.db import transaction
 
 from django_tasktree import TaskTree, states
 from django_tasktree.control import operations
+from django_tasktree.encoding.ids import new_id
 from django_tasktree.encoding.node_error import NodeError
 from django_tasktree.engine.control.change import begin
 from django_tasktree.engine.control.pause import pause_run, resume_run
@@ -22,7 +23,7 @@ from django_tasktree.engine.lifecycle.settle import settle
 from django_tasktree.engine.lifecycle.stop import revoke, stop_run, stop_subtree
 from django_tasktree.engine.steps import AT_ONCE
 from django_tasktree.engine.transitions import nodes, runs
-from django_tasktree.engine.types import RunSpec
+from django_tasktree.engine.types import RunSpec, Taker
 from django_tasktree.exceptions import InvalidTransition
 from django_tasktree.models import HistoryEntry, NodeAttempt, NodeRun, TreeRun
 from django_tasktree.models.history_entry import Action
@@ -57,6 +58,10 @@ class Scene:
         """Claim the root node."""
         claim(ref(self.root), "w")
         return self
+
+    def taker(self):
+        """Return a process that goes on with the child of the root node."""
+        return Taker(self.run_id, ref(self.child).lane, new_id(), "w", new_id())
 
     def finish_root(self, outcome=SUCCESS):
         """Finish the root node."""
@@ -145,6 +150,11 @@ OPERATIONS = {
     "release children after a failure": (
         lambda: Scene().claim_root(),
         lambda scene: finish(ref(scene.root), FAILURE),
+        (NodeState.PENDING,),
+    ),
+    "start the only child": (
+        lambda: Scene().claim_root(),
+        lambda scene: finish(ref(scene.root), SUCCESS, taker=scene.taker()),
         (NodeState.PENDING,),
     ),
     "retry later": (lambda: Scene().claim_root(), lambda scene: retry(ref(scene.root), NodeError("", ""), None), ()),

@@ -13,7 +13,7 @@ from django_tasktree.encoding.node_error import NodeError
 from django_tasktree.engine.backends.base import Backend
 from django_tasktree.engine.backends.postgresql import PostgreSQL
 from django_tasktree.engine.lifecycle.finish import finish
-from django_tasktree.engine.types import DISPATCH_COLUMNS, NodeRef, Outcome
+from django_tasktree.engine.types import DISPATCH_COLUMNS, NodeRef, Outcome, Taker
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import Hold, NodeState, RunState, RunWhen
 from tests import databases, services
@@ -31,11 +31,14 @@ CHILDREN = st.lists(
             "state": st.sampled_from([*[NodeState.PENDING] * 4, *NodeState]),
             "child_count": st.integers(0, 2),
             "retries": st.integers(0, 2),
+            "lane": st.sampled_from(["lane", "lane", "other", ""]),
         }
     ),
     min_size=1,
-    max_size=6,
+    max_size=10,
 )
+#: A process that may go on with a child in its lane, or None.
+TAKERS = st.sampled_from([None, Taker(new_id(), "lane", new_id(), "worker", new_id())])
 OUTCOMES = st.builds(
     Outcome,
     state=st.sampled_from([NodeState.SUCCESS, NodeState.FAILURE, NodeState.REVOKED, NodeState.SKIPPED]),
@@ -60,6 +63,7 @@ COMPARED = [
     if not field.attname.endswith("_at")
     and field.attname not in ("id", "run_id", "parent_id", "task_id", "limit_scope_id")
 ]
+TIMES = ("queued_at", "started_at", "finished_at")
 
 
 class Scene:
@@ -89,7 +93,7 @@ class Scene:
         """Return the compared columns of all nodes."""
         nodes = NodeRun.objects.filter(run=self.run)
         return [
-            [*(getattr(node, name) for name in COMPARED), node.queued_at is None, node.finished_at is None]
+            [*(getattr(node, name) for name in COMPARED), *(getattr(node, name) is None for name in TIMES)]
             for node in sorted(nodes, key=lambda node: (node.parent_id is not None, node.position))
         ]
 
@@ -105,7 +109,11 @@ class Scene:
             )
             for each in released.dispatches
         ]
-        return replace(released, dispatches=dispatches)
+        taken = released.taken
+        if taken is not None:
+            assert taken == type(taken).of_columns(columns_of(taken.id))
+            taken = positions[taken.id]
+        return replace(released, dispatches=dispatches, taken=taken)
 
 
 def columns_of(key):
@@ -114,8 +122,14 @@ def columns_of(key):
 
 
 @hypothesis.settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@hypothesis.given(run_state=st.sampled_from(RunState), children=CHILDREN, outcome=OUTCOMES, allow_failure=st.booleans())
-def test_the_single_statement_equals_the_steps(on_postgresql, run_state, children, outcome, allow_failure):
+@hypothesis.given(
+    run_state=st.sampled_from(RunState),
+    children=CHILDREN,
+    outcome=OUTCOMES,
+    taker=TAKERS,
+    allow_failure=st.booleans(),
+)
+def test_the_single_statement_equals_the_steps(on_postgresql, run_state, children, outcome, taker, allow_failure):
     results = []
     for finish_parent in (PostgreSQL.finish_parent, Backend.finish_parent):
         used = []
@@ -126,7 +140,7 @@ def test_the_single_statement_equals_the_steps(on_postgresql, run_state, childre
 
         scene = Scene(run_state, children, allow_failure=allow_failure)
         with mock.patch.object(PostgreSQL, "finish_parent", parent):
-            released = scene.numbered(finish(scene.top, outcome))
+            released = scene.numbered(finish(scene.top, outcome, taker=taker))
         results.append((scene.rows(), released, len(used)))
         assert (used[0] is None) == (finish_parent is Backend.finish_parent)
         assert all(equals_its_row for _, equals_its_row, _ in released.dispatches)
