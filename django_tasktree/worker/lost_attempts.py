@@ -15,7 +15,7 @@ from django_tasktree.dispatch.message import read_header
 from django_tasktree.encoding.errors import describe
 from django_tasktree.encoding.node_error import NodeError
 from django_tasktree.engine.lifecycle import attempts
-from django_tasktree.engine.lifecycle.take import carried_nodes, is_revoked
+from django_tasktree.engine.lifecycle.take import carried_nodes, is_over, is_revoked
 from django_tasktree.engine.transitions import nodes
 from django_tasktree.engine.types import Dispatch, NodeRef, Outcome
 from django_tasktree.exceptions import StaleAttempt
@@ -47,7 +47,7 @@ def attempt_lost(headers: Any, task_id: str, task: Any, exc: BaseException) -> N
         task: the task instance.
         exc: how the process died.
     """
-    _for_node(headers, task_id, lambda node: requeue_or_fail(node, task, describe(exc)))
+    _for_own_node(headers, task_id, lambda node: requeue_or_fail(node, task, describe(exc)))
     _lose_carried(headers, task_id, exc)
 
 
@@ -63,7 +63,7 @@ def attempt_broken(headers: Any, task_id: str, task: Any, exc: BaseException) ->
         task: the task instance.
         exc: the exception that Celery raised.
     """
-    _for_node(headers, task_id, lambda node: _count_delivery(node, task, exc))
+    _for_own_node(headers, task_id, lambda node: _count_delivery(node, task, exc))
     _lose_carried(headers, task_id, exc)
 
 
@@ -170,7 +170,17 @@ def _terminate_carried(dispatch: Dispatch, error: NodeError) -> None:
 
 
 def _conclude(headers: Any, task_id: str, state: NodeState, error: NodeError, sources: Iterable[NodeState]) -> None:
-    _for_node(headers, task_id, lambda node: finish_and_propagate(node, Outcome(state, error=error), sources))
+    _for_own_node(headers, task_id, lambda node: finish_and_propagate(node, Outcome(state, error=error), sources))
+
+
+def _for_own_node(headers: Any, task_id: str, act: Callable[[NodeRef], object]) -> None:
+    """Call a function with the attempt that a message names, unless another process runs it or it has ended."""
+
+    def act_on_own(node: NodeRef) -> None:
+        if not node.lane or not is_over(node):
+            act(node)
+
+    _for_node(headers, task_id, act_on_own)
 
 
 def _for_node(headers: Any, task_id: str, act: Callable[[NodeRef], object]) -> None:

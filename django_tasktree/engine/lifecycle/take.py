@@ -13,7 +13,7 @@ from django_tasktree.encoding import times
 from django_tasktree.engine.backends import backend
 from django_tasktree.engine.database_retries import retry_transient, retry_transient_flagged
 from django_tasktree.engine.transitions import move, nodes
-from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch, Taker
+from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch, NodeRef, Taker
 from django_tasktree.models.querysets import NodeRunQuerySet
 from django_tasktree.states import RUN_FINAL, Hold, NodeState
 
@@ -119,6 +119,19 @@ def carried_nodes(run_id: UUID, task_id: UUID) -> list[Dispatch]:
 
 def _carried(run_id: UUID, task_id: UUID) -> NodeRunQuerySet:
     return nodes().filter(run_id=run_id, state=NodeState.STARTED, carried_by=task_id)
+
+
+def is_over(carrier: NodeRef) -> bool:
+    """Return whether the process of a message does not run the node of the message, although the node may be STARTED.
+
+    The process of another message has taken that node, or this one has gone on with other nodes.
+
+    Args:
+        carrier: the attempt that the message names.
+    """
+    elsewhere = Q(id=carrier.id, carried_by__isnull=False)
+    started = nodes().filter(run_id=carrier.run_id, state=NodeState.STARTED)
+    return started.filter(elsewhere | Q(carried_by=carrier.task_id)).exists()
 
 
 def is_revoked(node_id: UUID) -> bool:
