@@ -105,14 +105,14 @@ def carry_out_while(change: Change, may_continue: Callable[[], bool]) -> None:
 
 def _end(change: Change) -> None:
     with transaction.atomic(using=write_alias()):
-        advance_and_settle_after_commit(change.run_id, ended=change.end())
+        advance_and_settle_after_commit(change.run_id, resumed=True, ended=change.end())
 
 
 def _cancel(change: Change) -> None:
     def cancel() -> None:
         with transaction.atomic(using=write_alias()):
             change.cancel()
-            advance_and_settle_after_commit(change.run_id)
+            advance_and_settle_after_commit(change.run_id, resumed=True)
 
     try:
         retry_transient(cancel)

@@ -106,7 +106,7 @@ def resume(run_id: UUID, node_id: UUID | None = None, by: Any = None) -> Effect 
 
     def at_once() -> Effect:
         held = engine_pause.resume_subtree(AT_ONCE, run_id, node_id)
-        advance_and_settle_after_commit(run_id)
+        advance_and_settle_after_commit(run_id, resumed=True)
         return Effect(held=held)
 
     return divide_subtree(Request(Action.RESUME, run_id, node_id, by), node_id, at_once)
@@ -117,7 +117,7 @@ def _resume_run(run_id: UUID, by: Any) -> Effect:
         if not engine_pause.resume_run(run_id):
             raise NotPossible(NOT_PAUSED, run=run_id, state=_state(run_id))
         record(run_id, Action.RESUME, by)
-        advance_and_settle_after_commit(run_id)
+        advance_and_settle_after_commit(run_id, resumed=True)
         return Effect()
 
 

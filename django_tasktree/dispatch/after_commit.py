@@ -17,7 +17,7 @@ from django.dispatch import Signal
 
 from django_tasktree.dispatch.open_transactions import rolled_back_after
 from django_tasktree.dispatch.publisher import publish
-from django_tasktree.dispatch.shared_messages import here_after, note_end, with_message
+from django_tasktree.dispatch.shared_messages import for_waiting_lanes, here_after, note_end, with_message
 from django_tasktree.encoding.errors import describe
 from django_tasktree.engine.database_retries import retry_transient, retry_transient_flagged
 from django_tasktree.engine.lifecycle.advance import advance
@@ -42,6 +42,7 @@ class _FollowUp:
         dispatches: queued nodes to publish.
         shares: whether the nodes are queued for the first time, so that those that share messages need none.
         advances: whether to queue the nodes of the run that may start now.
+        wakes: whether nodes of the run may be queued without a message on its way, because they could not start.
         limit_scope_id: the run or node under whose limit a place has become free; None looks at all nodes. See
             :func:`django_tasktree.engine.lifecycle.advance.advance`.
         settles: whether to settle if there was nothing to publish.
@@ -54,6 +55,7 @@ class _FollowUp:
     dispatches: Iterable[Dispatch] = ()
     shares: bool = True
     advances: bool = False
+    wakes: bool = False
     limit_scope_id: UUID | None = None
     settles: bool = False
     settle_from: UUID | None = None
@@ -115,15 +117,18 @@ def publish_launch_after_commit(launched: Launched) -> None:
     transaction.on_commit(partial(_process_launch, launched.run_id, follow_up), using=write_alias())
 
 
-def advance_and_settle_after_commit(run_id: UUID, *, started: bool = False, ended: RunState | None = None) -> None:
+def advance_and_settle_after_commit(
+    run_id: UUID, *, started: bool = False, resumed: bool = False, ended: RunState | None = None
+) -> None:
     """Queue and settle whatever an action on a run allows when the current transaction commits; send its signals.
 
     Args:
         run_id: the run.
         started: whether the action launched a draft: then ``run_started`` is sent first.
+        resumed: whether nodes may start again that could not start before.
         ended: the final state that the action gave the run: then ``run_finished`` is sent last.
     """
-    follow_up = _FollowUp(advances=True, finished_but_unsettled=True, ended=ended)
+    follow_up = _FollowUp(advances=True, wakes=resumed, finished_but_unsettled=True, ended=ended)
     transaction.on_commit(partial(_process_launch if started else _process, run_id, follow_up), using=write_alias())
 
 
@@ -205,6 +210,8 @@ def _process(run_id: UUID, follow_up: _FollowUp) -> None:
             queue.extend(_settle(run_id, None))
         if work.advances:
             queue.append(_FollowUp(advance(run_id, work.limit_scope_id)))
+        if work.wakes:
+            queue.append(_FollowUp(for_waiting_lanes(run_id), shares=False))
         if work.ended is not None:
             note_end(run_id)
             _send(run_finished, run_id=run_id, state=work.ended)

@@ -17,11 +17,12 @@ from uuid import UUID
 
 from celery import current_app
 
+from django_tasktree.builder.lanes import PRIORITY_MARK
 from django_tasktree.dispatch import eager
 from django_tasktree.engine.backends import database_now
 from django_tasktree.engine.database_retries import retry_transient
 from django_tasktree.engine.heartbeats import recently_seen
-from django_tasktree.engine.lifecycle.take import active_carriers
+from django_tasktree.engine.lifecycle.take import active_carriers, next_in_lane, waiting_lanes
 from django_tasktree.engine.types import Dispatch, NodeRef, Taker
 
 #: For how many seconds a process remembers how many processes the workers have.
@@ -118,6 +119,21 @@ def with_message(dispatches: Iterable[Dispatch]) -> Iterator[Dispatch]:
         if left[dispatch.lane] > 0:
             left[dispatch.lane] -= 1
             yield dispatch
+
+
+def for_waiting_lanes(run_id: UUID) -> Iterator[Dispatch]:
+    """Yield queued nodes to publish, as many as wake up all processes for each lane of a run.
+
+    A message that arrives while no node of its lane may start leads to no other.
+
+    Args:
+        run_id: the run.
+    """
+    if eager.is_on(current_app):
+        return
+    for lane in waiting_lanes(run_id):
+        # If no worker is known, each node had a message, which has either not arrived or made the node runnable.
+        yield from next_in_lane(run_id, lane, messages_for_all(lane) or 1)
 
 
 def _few(dispatches: list[Dispatch]) -> Iterator[Dispatch]:

@@ -176,9 +176,7 @@ class _Taking:
             _record_rejection(task, info.retval, request)
 
     def _send_next(self) -> None:
-        dispatch = next_in_lane(self._taker.run_id, self._taker.lane)
-        if dispatch is not None:
-            publish_now(self._taker.run_id, [dispatch])
+        publish_now(self._taker.run_id, next_in_lane(self._taker.run_id, self._taker.lane))
 
 
 def _record_rejection(task: Any, exc: Reject, request: dict[str, Any]) -> None:

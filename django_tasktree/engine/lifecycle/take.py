@@ -77,23 +77,30 @@ def give_back(taken: Collection[Dispatch], *, leave_lane: bool = False) -> list[
     return [ids[key] for key, task_id in queued if ids[key].task_id == task_id]
 
 
-def next_in_lane(run_id: UUID, lane: str) -> Dispatch | None:
-    """Return a queued node of a lane, for which a message is to be sent, and note that it is sent now.
+def next_in_lane(run_id: UUID, lane: str, most: int = 1) -> list[Dispatch]:
+    """Return queued nodes of a lane for which messages are to be sent, and note that they are sent now.
 
-    Returns:
-        None if no node of the lane waits.
+    Args:
+        run_id: the run.
+        lane: the lane.
+        most: the maximum number of nodes.
     """
 
-    def attempt() -> Dispatch | None:
+    def attempt() -> list[Dispatch]:
         waiting = in_lane(run_id, lane).order_by("limit_scope_id", "lane", "id")
-        columns = waiting.values_list(*DISPATCH_COLUMNS).first()
-        if columns is None:
-            return None
-        dispatch = Dispatch.of_columns(columns)
-        in_lane(run_id, lane).filter(id=dispatch.id).update(queued_at=times.now())
-        return dispatch
+        found = [Dispatch.of_columns(columns) for columns in waiting.values_list(*DISPATCH_COLUMNS)[:most]]
+        if found:
+            in_lane(run_id, lane).filter(id__in=[dispatch.id for dispatch in found]).update(queued_at=times.now())
+        return found
 
     return retry_transient(attempt)
+
+
+def waiting_lanes(run_id: UUID) -> list[str]:
+    """Return the lanes of the queued nodes of a run that a worker process may take."""
+    waiting = nodes().filter(run_id=run_id, state=NodeState.QUEUED, runnable=False, limit_scope_id__isnull=True)
+    found = waiting.exclude(lane="").order_by().values_list("lane", flat=True).distinct()
+    return retry_transient(lambda: list(found.all()))
 
 
 def in_lane(run_id: UUID, lane: str) -> NodeRunQuerySet:

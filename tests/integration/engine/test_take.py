@@ -140,12 +140,12 @@ def test_nodes_that_have_not_run_are_given_back(database):
 def test_the_next_message_of_a_lane(database):
     run_id, taker = fan(2)
     before = rows(run_id)[0].queued_at
-    dispatch = next_in_lane(run_id, taker.lane)
+    (dispatch,) = next_in_lane(run_id, taker.lane)
     assert dispatch is not None
     assert dispatch.args == "[0]"
     assert rows(run_id)[0].queued_at > before
     take(taker, 9)
-    assert next_in_lane(run_id, taker.lane) is None
+    assert next_in_lane(run_id, taker.lane) == []
 
 
 def test_whether_a_node_was_revoked(database):
