@@ -20,6 +20,8 @@ from django_tasktree.states import OnWorkerLost
 LANE_LENGTH = 100
 #: The lane of nodes that always have a message of their own.
 NO_LANE = ""
+#: Separates the queue from the priority. A node whose queue contains it has a message of its own.
+PRIORITY_MARK = "|"
 #: Message options that do not keep a node from being taken: they change nothing but the lane.
 _HARMLESS = frozenset(
     {"queue", "priority", "ignore_result", "shadow", "serializer", "max_deliveries", "on_worker_lost"}
@@ -43,9 +45,9 @@ def lane_of(task_name: str, options: Mapping[str, Any], *, is_limited: bool) -> 
     if is_limited or task is None or not _may_share(task, options):
         return NO_LANE
     target = target_of(current_app, task_name, dict(options))
-    if target.queue is None:
+    if target.queue is None or PRIORITY_MARK in target.queue:
         return NO_LANE
-    lane = target.queue if target.priority is None else f"{target.queue}|{target.priority}"
+    lane = target.queue if target.priority is None else f"{target.queue}{PRIORITY_MARK}{target.priority}"
     return lane if len(lane) <= LANE_LENGTH else NO_LANE
 
 

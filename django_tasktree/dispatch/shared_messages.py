@@ -188,7 +188,12 @@ def capacity_of(lane: str) -> int | None:
     app: Any = current_app
     if not app.conf.worker_prefetch_multiplier:
         return None
-    return _known().get(lane.split("|")[0])
+    return _known().get(queue_of(lane))
+
+
+def queue_of(lane: str) -> str:
+    """Return the name of the queue of a lane."""
+    return lane.split(PRIORITY_MARK)[0]
 
 
 def _known() -> dict[str, int]:

@@ -140,10 +140,12 @@ class Holdings:
         task_ids: the task IDs of the messages that they have received and not completed.
         oldest_heartbeat: the time at which the last of them has recorded its messages, as an instant; None if no
             worker was seen recently.
+        idle: for each queue, how many processes of the workers that consume it have no message.
     """
 
     task_ids: frozenset[str]
     oldest_heartbeat: datetime | None
+    idle: dict[str, int]
 
 
 def holdings(now: datetime) -> Holdings:
@@ -152,10 +154,15 @@ def holdings(now: datetime) -> Holdings:
     Args:
         now: the database's time.
     """
-    rows = list(recently_seen(now).values_list("last_seen", "holds"))
+    rows = list(recently_seen(now).values_list("last_seen", "holds", "queues", "concurrency"))
+    idle: dict[str, int] = {}
+    for _, holds, queues, concurrency in rows:
+        for queue in queues:
+            idle[queue] = idle.get(queue, 0) + max(0, (concurrency or 1) - len(holds))
     return Holdings(
-        frozenset(task_id for _, holds in rows for task_id in holds),
-        min((times.instant(last_seen) for last_seen, _ in rows), default=None),
+        frozenset(task_id for _, holds, *_ in rows for task_id in holds),
+        min((times.instant(last_seen) for last_seen, *_ in rows), default=None),
+        idle,
     )
 
 

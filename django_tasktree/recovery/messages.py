@@ -17,7 +17,7 @@ from django_tasktree.builder.routes import Target, target_of
 from django_tasktree.conf import settings
 from django_tasktree.dispatch.after_commit import publish_now
 from django_tasktree.dispatch.publisher import unreachable
-from django_tasktree.dispatch.shared_messages import capacity_of, messages_for_all
+from django_tasktree.dispatch.shared_messages import capacity_of, messages_for_all, queue_of
 from django_tasktree.encoding import serialization, times
 from django_tasktree.engine.heartbeats import Holdings, holdings
 from django_tasktree.engine.lifecycle.claim import defer_claim
@@ -115,17 +115,24 @@ class _LostMessageDetector:
 
         Most nodes of a lane wait without a message of their own; see :mod:`django_tasktree.dispatch.shared_messages`.
         """
-        if lanes.moves(run_id, lane, self._now):
+        if lanes.moves(run_id, lane, self._now) or lanes.has_one_of(run_id, lane, self._holdings.task_ids):
             return self._idle_in(run_id, lane, node)
         newest = lanes.newest_if_late(run_id, lane, self._now)
-        if newest is None or lanes.has_one_of(run_id, lane, self._holdings.task_ids) or not self._is_lost(newest):
+        if newest is None or not self._is_lost(newest):
             return 0
         return messages_for_all(lane)
 
     def _idle_in(self, run_id: UUID, lane: str, node: Waiting) -> int:
-        """Return for how many processes no message of a lane is on its way: workers that have started meanwhile."""
+        """Return for how many processes no message of a lane is on its way.
+
+        Their worker has started meanwhile, or the messages that would have reached them have been used up, while all
+        others are held by workers whose processes run long task functions.
+        """
         capacity = capacity_of(lane)
-        idle = 0 if capacity is None else capacity - active_carriers(run_id, lane)
+        if capacity is None:
+            return 0
+        without_message = self._holdings.idle.get(queue_of(lane), 0)
+        idle = min(without_message, capacity - active_carriers(run_id, lane))
         if idle <= 0 or self._depth(self._target(node.dispatch.task, node.dispatch.options)) != 0:
             return 0
         return idle

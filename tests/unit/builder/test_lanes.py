@@ -1,0 +1,22 @@
+"""Which nodes share messages."""
+
+import pytest
+
+from django_tasktree.builder.lanes import lane_of
+from tests.sample.tasks import echo
+
+
+@pytest.mark.parametrize(
+    ("options", "lane"),
+    [
+        ({"queue": "a"}, "a"),
+        ({"queue": "a", "priority": 5}, "a|5"),
+        # Not the lane of the nodes above.
+        ({"queue": "a|5"}, ""),
+        ({"queue": "a" * 101}, ""),
+        ({"queue": "a", "countdown": 1}, ""),
+        ({"queue": "a", "share_message": False}, ""),
+    ],
+)
+def test_a_lane_names_one_queue_and_priority(app, options, lane):
+    assert lane_of(echo.name, options, is_limited=False) == lane
