@@ -3,11 +3,12 @@
 import logging
 import threading
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
+from dataclasses import replace
 
-from django.db import DatabaseError, InterfaceError, connections
+from django.db import DatabaseError, InterfaceError
 
-from django_tasktree.dispatch.after_commit import finish_and_propagate, finish_together_and_propagate, publish_now
+from django_tasktree.dispatch.after_commit import finish_and_propagate, finish_together_and_propagate
 from django_tasktree.encoding.errors import describe
 from django_tasktree.engine.database_retries import may_go_away
 from django_tasktree.engine.lifecycle.finish_together import can_wait
@@ -22,36 +23,26 @@ _thread = threading.local()
 
 
 class Batch:
-    """Nodes that were taken together. Nobody waits for a long task function among them.
-
-    If one of them still runs after the time limit, another thread writes the outcomes of those before it and queues
-    those after it again.
+    """Nodes that were taken together. Another thread may close it while one of them still runs.
 
     Args:
         taken: the nodes, in the order in which they are to run.
-        seconds: the time limit.
     """
 
-    def __init__(self, taken: Collection[Dispatch], seconds: float) -> None:
+    def __init__(self, taken: Collection[Dispatch]) -> None:
         self._waiting = deque(taken)
-        self._kept: list[tuple[NodeRef, Outcome]] = []
+        self._kept: deque[tuple[NodeRef, Outcome]] = deque()
         self._lock = threading.RLock()
         self._is_closed = False
+        self._is_single = len(taken) == 1
         self._running: Dispatch | None = None
-        # A single node keeps nobody waiting.
-        self._timer = threading.Timer(max(seconds, 0.001), self._expire) if len(taken) > 1 else None
 
     def __enter__(self) -> "Batch":
         _thread.batch = self
-        if self._timer is not None:
-            self._timer.daemon = True
-            self._timer.start()
         return self
 
     def __exit__(self, *_exc: object) -> None:
         _thread.batch = None
-        if self._timer is not None:
-            self._timer.cancel()
         self.close()
 
     def next(self) -> Dispatch | None:
@@ -71,29 +62,24 @@ class Batch:
             False if it must be written now.
         """
         with self._lock:
-            if self._is_closed or self._timer is None or not can_wait(node, outcome):
+            if self._is_closed or self._is_single or not can_wait(node, outcome):
                 return False
             self._kept.append((node, outcome))
             return True
 
     def close(self) -> None:
-        """Write the outcomes, and queue the nodes again that have not run."""
+        """Write the outcomes, and queue the nodes again that have not run. What has failed is tried again if repeated.
+
+        The caller sends the message of the next node.
+        """
         with self._lock:
             self._is_closed = True
-            kept, self._kept = self._kept, []
-            waiting, self._waiting = list(self._waiting), deque()
             try:
-                _write(kept)
+                _write(self._kept)
             finally:
-                give_back_and_publish(waiting)
-
-    def _expire(self) -> None:
-        try:
-            self.close()
-        except Exception:
-            logger.exception("nodes that share a message could not be written: this worker recovers them")
-        finally:
-            connections.close_all()
+                if self._waiting:
+                    give_back(self._waiting)
+                self._waiting.clear()
 
 
 def batch_of(node: NodeRef) -> Batch | None:
@@ -102,7 +88,8 @@ def batch_of(node: NodeRef) -> Batch | None:
     return batch if batch is not None and batch.is_running(node) else None
 
 
-def _write(kept: list[tuple[NodeRef, Outcome]]) -> None:
+def _write(kept: deque[tuple[NodeRef, Outcome]]) -> None:
+    """Write outcomes, and remove those that are written."""
     if not kept:
         return
     try:
@@ -112,9 +99,11 @@ def _write(kept: list[tuple[NodeRef, Outcome]]) -> None:
             raise
         logger.warning("%d outcomes can't be written together, and are written one by one: %s", len(kept), exc)
         written = set()
-    for node, outcome in kept:
+    while kept:
+        node, outcome = kept[0]
         if node.id not in written:
             _write_alone(node, outcome)
+        kept.popleft()
 
 
 def _write_alone(node: NodeRef, outcome: Outcome) -> None:
@@ -125,11 +114,10 @@ def _write_alone(node: NodeRef, outcome: Outcome) -> None:
     except (DatabaseError, ValueError) as exc:
         if may_go_away(exc):
             raise
+        if outcome.companion is not None:
+            logger.exception("node %s: its TaskResult can't be stored, and is left out", node.id)
+            _write_alone(node, replace(outcome, companion=None))
+            return
         logger.exception("node %s: the database refuses its outcome", node.id)
-        finish_and_propagate(node, Outcome(NodeState.FAILURE, error=describe(exc)))
-
-
-def give_back_and_publish(taken: Sequence[Dispatch]) -> None:
-    """Queue nodes of one run again that were taken and have not run, and send the message of the first one."""
-    if taken:
-        publish_now(taken[0].run_id, give_back(taken)[:1])
+        # The database's encoding may lack a character of the result, and so of the error.
+        finish_and_propagate(node, Outcome(NodeState.FAILURE, error=describe(exc).in_ascii()))

@@ -3,7 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from celery import current_app, signals
 from celery.app.task import Context
 from celery.app.trace import build_tracer
 from celery.exceptions import Reject
+from django.db import connections
 
 from django_tasktree.conf import settings
 from django_tasktree.dispatch.after_commit import finish_and_propagate, publish_now
@@ -24,7 +26,7 @@ from django_tasktree.encoding.text import LONG_NAME_LENGTH, storable
 from django_tasktree.engine.lifecycle.take import FROM_THE_FIRST, give_back, next_in_lane, take
 from django_tasktree.engine.types import Dispatch, NodeRef, Outcome, Taker
 from django_tasktree.states import NodeState
-from django_tasktree.worker.batch import Batch, give_back_and_publish
+from django_tasktree.worker.batch import Batch
 from django_tasktree.worker.kept_connections import keep_connections
 
 logger = logging.getLogger(__name__)
@@ -67,7 +69,7 @@ def taking_tracer(tracer: Tracer) -> Tracer:
 def _carrier(task_id: str, request: Any) -> NodeRef | None:
     """Return the attempt that a message names if its process may take more nodes."""
     header = (request or {}).get(HEADER)
-    if not header or not header.get("lane") or not settings.share_message_for or request.get("is_eager"):
+    if not header or not header.get("lane") or request.get("is_eager"):
         return None
     return None if getattr(_thread, "is_taking", False) else read_header(request, task_id)
 
@@ -84,7 +86,10 @@ def _taker_of(node: NodeRef, request: Mapping[str, Any]) -> Taker:
 
 
 class _Taking:
-    """The nodes that a process takes in the course of one message.
+    """The nodes that a process takes in the course of one message. Nobody waits for a long task function among them.
+
+    When the time is over and one of them still runs, another thread writes the outcomes of those before it, queues
+    those after it again, and sends the message of the next node.
 
     Args:
         here: what this thread takes.
@@ -98,6 +103,10 @@ class _Taking:
         self._request = request
         self._after = node_id
         self._task = request.get("task", "")
+        self._lock = threading.RLock()
+        self._timer: threading.Timer | None = None
+        self._batch: Batch | None = None
+        self._is_over = self._has_sent_next = False
 
     def __enter__(self) -> "_Taking":
         _thread.is_taking = True
@@ -105,27 +114,36 @@ class _Taking:
 
     def __exit__(self, *_exc: object) -> None:
         _thread.is_taking = False
-        # It is left over if an exception such as SystemExit ends the message.
-        give_back_and_publish(self._here.pop())
+        if child := self._here.pop():
+            # An exception such as SystemExit has ended the message.
+            publish_now(self._taker.run_id, give_back(child))
 
     def run(self) -> None:
         """Take and run nodes until none is left or the time is over; then send a message for those that are left."""
         try:
-            with keep_connections():
-                is_empty = self._take_all()
+            try:
+                with keep_connections():
+                    is_empty = self._take_all()
+            finally:
+                if self._timer is not None:
+                    self._timer.cancel()
             if not is_empty:
                 self._send_next()
         except Exception:
             # The node of the message has ended well. This worker recovers the nodes that it has taken, and the sweep
             # sends the message.
             logger.exception("run %s: the nodes that share the message %s", self._taker.run_id, self._taker.carried_by)
+        except BaseException:
+            # The process ends.
+            self._send_next()
+            raise
 
     def _take_all(self) -> bool:
         while not self._here.run_has_ended:
             left = self._here.deadline - time.monotonic()
             if child := self._here.pop():
                 self._run(child, left)
-            elif left <= 0:
+            elif self._is_over or left <= 0:
                 return False
             elif taken := take(self._taker, self._how_many(left), self._after):
                 self._after = taken[-1].id
@@ -143,7 +161,7 @@ class _Taking:
 
     def _run(self, taken: list[Dispatch], left: float) -> None:
         self._here.goes_on = len(taken) == 1
-        with Batch(taken, left) as batch:
+        with Batch(taken) as batch, self._watched(batch, left):
             while (dispatch := batch.next()) is not None:
                 start = time.monotonic()
                 self._run_one(dispatch)
@@ -153,6 +171,35 @@ class _Taking:
                 _durations[dispatch.task] = before + _WEIGHT * (end - start - before)
                 if end > self._here.deadline:
                     return
+
+    @contextmanager
+    def _watched(self, batch: Batch, left: float) -> Iterator[None]:
+        """Let another thread close a batch in which a task function still runs when the time is over."""
+        if self._timer is None:
+            self._timer = threading.Timer(max(left, 0.001), self._expire)
+            self._timer.daemon = True
+            self._timer.start()
+        with self._lock:
+            if self._is_over:
+                batch.close()
+            self._batch = batch
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._batch = None
+
+    def _expire(self) -> None:
+        try:
+            with self._lock:
+                self._is_over = True
+                if self._batch is not None:
+                    self._batch.close()
+                    self._send_next()
+        except Exception:
+            logger.exception("nodes that share a message could not be written: they are after the task function")
+        finally:
+            connections.close_all()
 
     def _run_one(self, dispatch: Dispatch) -> None:
         app: Any = current_app
@@ -176,7 +223,11 @@ class _Taking:
             _record_rejection(task, info.retval, request)
 
     def _send_next(self) -> None:
-        publish_now(self._taker.run_id, next_in_lane(self._taker.run_id, self._taker.lane))
+        """Send the next message, once: the number of messages in the queue must not grow."""
+        with self._lock:
+            if not self._has_sent_next:
+                publish_now(self._taker.run_id, next_in_lane(self._taker.run_id, self._taker.lane))
+                self._has_sent_next = True
 
 
 def _record_rejection(task: Any, exc: Reject, request: dict[str, Any]) -> None:

@@ -1,0 +1,189 @@
+"""The end of the time of a message, and what is then left for other processes."""
+
+from threading import Thread
+
+import pytest
+from celery import signals
+from django.db import OperationalError
+
+from django_tasktree import TaskTree
+from django_tasktree.dispatch.shared_messages import forget_workers
+from django_tasktree.engine.heartbeats import workers
+from django_tasktree.engine.types import CompanionRow
+from django_tasktree.models import NodeRun
+from django_tasktree.worker import batch, execution, taking
+from tests.sample.tasks import echo
+
+QUEUE = "test_time_of_a_message"
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+
+class Timer:
+    """A timer that expires when the test says so."""
+
+    expire = None
+
+    def __init__(self, _seconds, function):
+        Timer.expire = function
+
+    def start(self):
+        pass
+
+    def cancel(self):
+        pass
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch, settings):
+    settings.TASKTREE = {"SHARE_MESSAGE_FOR": 60}
+    clock = Clock()
+    monkeypatch.setattr(taking, "time", clock)
+    monkeypatch.setattr(taking.threading, "Timer", Timer)
+    return clock
+
+
+@pytest.fixture(params=[1, 32])
+def together(request, monkeypatch):
+    """Let the process take nodes one by one, or many together."""
+    monkeypatch.setattr(taking, "_MOST", request.param)
+    monkeypatch.setattr(taking, "_durations", {echo.name: 0.0})
+    return request.param
+
+
+@pytest.fixture
+def world(database, world):
+    workers().filter(hostname="w").update(queues=[QUEUE], concurrency=1)
+    forget_workers()
+    yield world
+    forget_workers()
+
+
+@pytest.fixture
+def during():
+    """Return a function that lets something happen while the node with a number runs."""
+    found = []
+
+    def connect(number, act):
+        def receive(args, **_):
+            if args == [number]:
+                act()
+
+        found.append(receive)
+        signals.task_prerun.connect(receive)
+
+    yield connect
+    for receive in found:
+        signals.task_prerun.disconnect(receive)
+
+
+def in_another_thread(act):
+    thread = Thread(target=act)
+    thread.start()
+    thread.join()
+
+
+def deliver_first(world, size=8):
+    tree = TaskTree()
+    for number in range(size):
+        tree.add_task(echo, [number])
+    result = tree.apply_async()
+    first, *_ = world.receive_all()
+    world.deliver(first, "w")
+    return result
+
+
+def rows(result, column):
+    return list(NodeRun.objects.filter(run_id=result.id).order_by("position").values_list(column, flat=True))
+
+
+def test_one_message_follows_another(world, together, during, clock):
+    """The nodes that were taken and have not run need no message of their own."""
+
+    def end():
+        clock.now += 61
+
+    during(3, end)
+    result = deliver_first(world)
+    assert rows(result, "state") == ["SUCCESS"] * 4 + ["QUEUED"] * 4
+    assert len(world.receive_all()) == 1
+
+
+def test_the_next_message_is_sent_while_a_long_task_function_runs(world, together, during, clock):
+    found = []
+
+    def expire():
+        clock.now += 61
+        in_another_thread(Timer.expire)
+        found.append(len(world.receive_all()))
+
+    during(3, expire)
+    result = deliver_first(world)
+    assert found == [1]
+    assert rows(result, "state") == ["SUCCESS"] * 4 + ["QUEUED"] * 4
+    assert world.receive_all() == [], "it was sent already"
+
+
+def test_nodes_that_are_taken_at_the_end_of_the_time_are_given_back(world, together, monkeypatch):
+    take = taking.take
+
+    def take_slowly(*args):
+        found = take(*args)
+        if Timer.expire is not None:
+            in_another_thread(Timer.expire)
+        return found
+
+    monkeypatch.setattr(Timer, "expire", None)
+    monkeypatch.setattr(taking, "take", take_slowly)
+    monkeypatch.setattr(taking, "_MOST", 3)
+    result = deliver_first(world)
+    assert rows(result, "state") == ["SUCCESS"] * 4 + ["QUEUED"] * 4
+    assert rows(result, "attempts") == [1] * 4 + [0] * 4
+
+
+def test_outcomes_that_the_other_thread_could_not_write_are_written_later(world, during, clock, monkeypatch):
+    """The task function may have locked the database, or there was an outage that has ended."""
+    monkeypatch.setattr(taking, "_durations", {echo.name: 0.0})
+
+    def refuse(_):
+        raise OperationalError("the database is locked")
+
+    def expire():
+        clock.now += 61
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(batch, "finish_together_and_propagate", refuse)
+            in_another_thread(Timer.expire)
+
+    during(3, expire)
+    result = deliver_first(world)
+    assert rows(result, "state") == ["SUCCESS"] * 4 + ["QUEUED"] * 4
+    assert rows(result, "attempts") == [1] * 4 + [0] * 4
+    assert len(world.receive_all()) == 1
+
+
+def test_a_task_result_that_does_not_fit_is_left_out(world, monkeypatch, caplog):
+    monkeypatch.setattr(taking, "_durations", {echo.name: 0.0})
+    row = CompanionRow("INSERT INTO no_such_table (a)", (1,), "", ("%s",))
+    monkeypatch.setattr(execution, "success_row", lambda *_: row)
+    result = deliver_first(world, 4)
+    assert rows(result, "state") == ["SUCCESS"] * 4
+    assert "left out" in caplog.text
+
+
+def test_messages_go_on_when_nodes_no_longer_share_them(world, settings):
+    tree = TaskTree()
+    for number in range(20):
+        tree.add_task(echo, [number])
+    result = tree.apply_async()
+    settings.TASKTREE = {"SHARE_MESSAGE_FOR": 0}
+    world.deliver_all("w")
+    assert result.state == "SUCCESS"
+    assert set(rows(result, "carried_by")) == {None}
