@@ -1,7 +1,8 @@
 """Keep database connections open between nodes that share a message.
 
 Celery's Django fixup closes all connections before and after each task, unless ``CELERY_DB_REUSE_MAX`` is set. It does
-so for nodes with a message of their own; between nodes that share a message, a connection was used a moment ago.
+so for nodes with a message of their own; between nodes that share a message, a connection was used a moment ago. One
+that has failed is closed all the same: it may be broken, and the next task function would fail too.
 """
 
 import threading
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from celery import current_app
+from django.db import connections
 
 _thread = threading.local()
 
@@ -36,6 +38,11 @@ def _watch(fixup: Any) -> None:
 
 def _unless_kept(close: Any) -> Any:
     def close_unless_kept(**options: Any) -> Any:
-        return None if getattr(_thread, "keeps", False) else close(**options)
+        if not getattr(_thread, "keeps", False):
+            return close(**options)
+        for connection in connections.all(initialized_only=True):
+            if connection.errors_occurred and not connection.in_atomic_block:
+                connection.close()
+        return None
 
     return close_unless_kept
