@@ -94,6 +94,16 @@ def note_end(run_id: UUID) -> None:
         here.run_has_ended = True
 
 
+@contextmanager
+def task_function() -> Iterator[None]:
+    """Send the messages of nodes that the block queues, a task function, as it may take long or wait for them."""
+    before, _thread.here = getattr(_thread, "here", None), None
+    try:
+        yield
+    finally:
+        _thread.here = before
+
+
 def with_message(dispatches: Iterable[Dispatch]) -> Iterator[Dispatch]:
     """Yield the nodes that get a message.
 

@@ -14,7 +14,7 @@ from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from django_tasktree.builder.atomicity import atomic_alias
 from django_tasktree.builder.plan import plan_nodes
-from django_tasktree.dispatch import eager
+from django_tasktree.dispatch import eager, shared_messages
 from django_tasktree.dispatch.after_commit import finish_and_propagate, publish_after_commit
 from django_tasktree.dispatch.message import HEADER
 from django_tasktree.dispatch.open_transactions import discard_connections, guard, none_left_open, roll_back_leftovers
@@ -271,7 +271,7 @@ def _run_task_function(
     # The transaction of an atomic task does what eager.task_function() would do.
     with node, eager.task_function() if task.request.is_eager and not task.atomic else nullcontext():
         try:
-            with none_left_open(task.name):
+            with none_left_open(task.name), shared_messages.task_function():
                 task.before_start(task.request.id, args, kwargs)
                 value = call(*args, **kwargs)
         except StopPropagation as exc:

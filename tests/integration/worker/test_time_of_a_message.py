@@ -91,11 +91,15 @@ def in_another_thread(act):
     thread.join()
 
 
-def deliver_first(world, size=8):
+def launch(numbers):
     tree = TaskTree()
-    for number in range(size):
+    for number in numbers:
         tree.add_task(echo, [number])
-    result = tree.apply_async()
+    return tree.apply_async()
+
+
+def deliver_first(world, size=8):
+    result = launch(range(size))
     first, *_ = world.receive_all()
     world.deliver(first, "w")
     return result
@@ -179,11 +183,26 @@ def test_a_task_result_that_does_not_fit_is_left_out(world, monkeypatch, caplog)
 
 
 def test_messages_go_on_when_nodes_no_longer_share_them(world, settings):
-    tree = TaskTree()
-    for number in range(20):
-        tree.add_task(echo, [number])
-    result = tree.apply_async()
+    result = launch(range(20))
     settings.TASKTREE = {"SHARE_MESSAGE_FOR": 0}
     world.deliver_all("w")
     assert result.state == "SUCCESS"
     assert set(rows(result, "carried_by")) == {None}
+
+
+def test_nodes_that_a_task_function_queues_have_messages(world, monkeypatch):
+    """The task function may wait for them."""
+    found = []
+    result = launch([0, 1])
+    NodeRun.objects.filter(id=result.children[1].id).update(state="FAILURE", settled=True, subtree_failed=True)
+
+    def retry_the_other(number):
+        if number == 0:
+            result.children[1].retry()
+            found.append(len(world.receive_all()))
+        return number
+
+    first, _ = world.receive_all()
+    monkeypatch.setattr(type(echo._get_current_object()), "run", staticmethod(retry_the_other))
+    world.deliver(first, "w")
+    assert found == [1]
