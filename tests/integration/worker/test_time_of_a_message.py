@@ -1,6 +1,6 @@
 """The end of the time of a message, and what is then left for other processes."""
 
-from threading import Thread
+import threading
 
 import pytest
 from celery import signals
@@ -9,6 +9,7 @@ from django.db import OperationalError
 from django_tasktree import TaskTree
 from django_tasktree.dispatch.shared_messages import forget_workers
 from django_tasktree.engine.heartbeats import workers
+from django_tasktree.engine.lifecycle.take import take
 from django_tasktree.engine.types import CompanionRow
 from django_tasktree.models import NodeRun
 from django_tasktree.worker import batch, execution, taking
@@ -47,7 +48,7 @@ def clock(monkeypatch, settings):
     settings.TASKTREE = {"SHARE_MESSAGE_FOR": 60}
     clock = Clock()
     monkeypatch.setattr(taking, "time", clock)
-    monkeypatch.setattr(taking.threading, "Timer", Timer)
+    monkeypatch.setattr(threading, "Timer", Timer)
     return clock
 
 
@@ -86,7 +87,7 @@ def during():
 
 
 def in_another_thread(act):
-    thread = Thread(target=act)
+    thread = threading.Thread(target=act)
     thread.start()
     thread.join()
 
@@ -137,8 +138,6 @@ def test_the_next_message_is_sent_while_a_long_task_function_runs(world, togethe
 
 
 def test_nodes_that_are_taken_at_the_end_of_the_time_are_given_back(world, together, monkeypatch):
-    take = taking.take
-
     def take_slowly(*args):
         found = take(*args)
         if Timer.expire is not None:
