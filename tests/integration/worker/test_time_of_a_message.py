@@ -202,6 +202,6 @@ def test_nodes_that_a_task_function_queues_have_messages(world, monkeypatch):
         return number
 
     first, _ = world.receive_all()
-    monkeypatch.setattr(type(echo._get_current_object()), "run", staticmethod(retry_the_other))
+    monkeypatch.setattr(type(echo._get_current_object()), "run", staticmethod(retry_the_other))  # type: ignore[attr-defined]
     world.deliver(first, "w")
     assert found == [1]
