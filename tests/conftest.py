@@ -40,6 +40,12 @@ def default_language():
 
 
 @pytest.fixture
+def sharing(settings):
+    """Let short nodes share messages, whatever the settings of the tests are."""
+    settings.TASKTREE = {}
+
+
+@pytest.fixture
 def own_messages(monkeypatch):
     """Give each node a message of its own, for tests that deliver messages one by one.
 

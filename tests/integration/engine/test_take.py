@@ -26,6 +26,8 @@ from django_tasktree.states import Hold, NodeState
 from tests.integration.engine.trees import insert_run
 from tests.sample.tasks import echo
 
+pytestmark = pytest.mark.usefixtures("sharing")
+
 
 def fan(size, **options):
     """Insert a run of several root nodes, and return its ID and who takes them."""

@@ -16,6 +16,9 @@ from tests.sample.tasks import echo
 QUEUE = "test_waiting_lanes"
 
 
+pytestmark = pytest.mark.usefixtures("sharing")
+
+
 @pytest.fixture
 def world(database, world):
     """Let the worker consume the queue with one process."""

@@ -10,6 +10,8 @@ from django_tasktree.worker import lost_attempts
 from tests.integration.recovery.scenes import launched
 from tests.sample.tasks import echo
 
+pytestmark = pytest.mark.usefixtures("sharing")
+
 QUEUE = "test_carriers"
 
 

@@ -27,7 +27,7 @@ QUEUE = "taking"
 
 
 @pytest.fixture
-def world(database, app, monkeypatch):
+def world(database, app, sharing, monkeypatch):
     """Yield a simulation with a worker that has one process."""
     # Take many nodes together from the beginning.
     monkeypatch.setattr(taking, "_durations", {task.name: 0.0 for task in (echo, wait_for_siblings, describe_request)})
