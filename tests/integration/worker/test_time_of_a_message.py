@@ -202,6 +202,7 @@ def test_nodes_that_a_task_function_queues_have_messages(world, monkeypatch):
         return number
 
     first, _ = world.receive_all()
-    monkeypatch.setattr(type(echo._get_current_object()), "run", staticmethod(retry_the_other))  # type: ignore[attr-defined]
+    own_class = type(echo._get_current_object())  # type: ignore[attr-defined]
+    monkeypatch.setattr(own_class, "run", staticmethod(retry_the_other))
     world.deliver(first, "w")
     assert found == [1]
