@@ -1,7 +1,8 @@
 """The lane of a node: which worker processes may run it without a message of its own.
 
 A worker process that has finished the node of a message *takes* more queued nodes of the same lane of the run. So a
-lane names all that must be equal for this: the queue and the priority of the messages.
+lane names all that must be equal for this: the queue and the priority of the messages, and the task if its function is
+called for several nodes at once.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from celery import current_app
 from celery.app.routes import MapRoute
 
 from django_tasktree.builder.atomicity import atomic_alias
+from django_tasktree.builder.chunks import chunk_lane, chunk_size
 from django_tasktree.builder.nodes import TaskTreeNode, options_of
 from django_tasktree.builder.routes import leaves_sending_to_celery, target_of
 from django_tasktree.conf import settings
@@ -39,7 +41,8 @@ def lane_of(task_name: str, options: Mapping[str, Any], *, is_limited: bool) -> 
     Returns:
         :data:`NO_LANE` if the node must have a message of its own: it is under a limit, its message has a time (eta,
         expiry, time limits, rate limit), its task may not run twice or is atomic, it opted out with
-        ``share_message=False``, or its task or queue is not known in this process.
+        ``share_message=False``, or its task or queue is not known in this process. Such a node also has a call of the
+        task function of its own.
     """
     task = current_app.tasks.get(task_name)
     if is_limited or task is None or not _may_share(task, options):
@@ -48,22 +51,28 @@ def lane_of(task_name: str, options: Mapping[str, Any], *, is_limited: bool) -> 
     if target.queue is None or PRIORITY_MARK in target.queue:
         return NO_LANE
     lane = target.queue if target.priority is None else f"{target.queue}{PRIORITY_MARK}{target.priority}"
+    if chunk_size(task) > 1:
+        lane = chunk_lane(lane, task_name, LANE_LENGTH)
     return lane if len(lane) <= LANE_LENGTH else NO_LANE
 
 
 def _may_share(task: Any, options: Mapping[str, Any]) -> bool:
-    shares = options.get("share_message", getattr(task, "share_message", False))
+    has_chunks = chunk_size(task) > 1
+    # The nodes of a chunk share a message, even if their process takes no further nodes after it.
+    shares = options.get("share_message", has_chunks or getattr(task, "share_message", False))
     on_worker_lost = options.get("on_worker_lost") or getattr(task, "on_worker_lost", OnWorkerLost.RETRY)
     if (
         not shares
+        or not (has_chunks or settings.share_message_for)
         or not _is_routed_by_name(task.app)
         or not leaves_sending_to_celery(task)
         or on_worker_lost != OnWorkerLost.RETRY
         or atomic_alias(task) is not None
     ):
         return False
-    has_limits = task.time_limit or task.soft_time_limit or task.rate_limit or task.expires
-    return not has_limits and _HARMLESS.issuperset(options.keys() - {"share_message"})
+    # Those of a task with chunks count for a call of its function.
+    has_limits = not has_chunks and (task.time_limit or task.soft_time_limit or task.rate_limit)
+    return not has_limits and not task.expires and _HARMLESS.issuperset(options.keys() - {"share_message"})
 
 
 class Lanes:
@@ -74,8 +83,6 @@ class Lanes:
 
     def of(self, node: TaskTreeNode[Any], *, is_limited: bool) -> str:
         """Return the lane of a node; see :func:`lane_of`."""
-        if not settings.share_message_for:
-            return NO_LANE
         options = options_of(node)
         key = (node.task, is_limited, *sorted((name, repr(value)) for name, value in options.items()))
         if key not in self._known:
