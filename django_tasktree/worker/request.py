@@ -129,6 +129,9 @@ class NodeRequest(Request):
         self.has_returned = True
         if isinstance(exc, (WorkerLostError, SystemExit, KeyboardInterrupt)):
             attempt_lost(self.request_dict, self.id, self.task, exc)
+        elif isinstance(exc, TimeLimitExceeded) and not return_ok:
+            # Before on_timeout, the pool reports an exceeded hard time limit as a failure.
+            attempt_timed_out(self.request_dict, self.id, exc)
         elif isinstance(exc, Ignore):
             # The message was a duplicate or out of date: the attempt may be running here under the same task ID.
             restore_entry(self.id)
