@@ -1,7 +1,7 @@
 """The decorators ``task_with_callbacks`` and ``run_with_callbacks``, named after those of celery-tasktree."""
 
-from collections.abc import Callable
-from typing import Any, Concatenate, Literal, TypeVar, cast, overload
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, TypeVar, cast, overload
 
 from celery import Celery, Task, shared_task
 from celery._state import (  # type: ignore[attr-defined]
@@ -9,14 +9,36 @@ from celery._state import (  # type: ignore[attr-defined]
     connect_on_app_finalize,
 )
 
+from django_tasktree.builder.chunks import check_chunk_task
 from django_tasktree.client.task import CallbackTask
 from django_tasktree.types import OnWorkerLostOption, P, R
+
+if TYPE_CHECKING:
+
+    class ChunkTask(CallbackTask[..., R], Generic[P, R]):
+        """A task with ``chunk``: a node has the arguments and the result of one item, and a direct call has lists."""
+
+        def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Iterable[R | Exception]:  # type: ignore[override]
+            """Call the task function."""
+
 
 Run = TypeVar("Run", bound=Callable[..., Any])
 
 
 @overload
 def task_with_callbacks(function: Callable[P, R], /) -> CallbackTask[P, R]: ...
+
+
+@overload
+def task_with_callbacks(
+    *, chunk: int, bind: Literal[False] = False, name: str | None = None, **options: Any
+) -> "Callable[[Callable[P, Iterable[R | Exception]]], ChunkTask[P, R]]": ...
+
+
+@overload
+def task_with_callbacks(
+    *, chunk: int, bind: Literal[True], name: str | None = None, **options: Any
+) -> "Callable[[Callable[Concatenate[Any, P], Iterable[R | Exception]]], ChunkTask[P, R]]": ...
 
 
 @overload
@@ -61,6 +83,10 @@ def task_with_callbacks(*args: Any, **options: Any) -> Any:
         def book(self, order_id):
             ...
 
+        @task_with_callbacks(chunk=50)
+        def encode(texts):
+            return model.encode(texts)
+
     Args:
         *args: the function, if the decorator is used without arguments.
         **options: options of ``celery.shared_task``, and attributes of :class:`CallbackTask`. A ``base`` must derive
@@ -68,11 +94,19 @@ def task_with_callbacks(*args: Any, **options: Any) -> Any:
 
     Raises:
         TypeError: ``base`` does not derive from :class:`CallbackTask`.
+        InvalidOption: ``chunk`` is not valid, or is not possible for the function.
     """
     base = options.setdefault("base", CallbackTask)
     if not (isinstance(base, type) and issubclass(base, CallbackTask)):
         raise TypeError(f"base={base!r} must derive from django_tasktree.CallbackTask")
-    return shared_task(*args, **options)
+    if options.get("chunk") is None:
+        return shared_task(*args, **options)
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        check_chunk_task(function, **options)
+        return shared_task(**options)(function)
+
+    return decorate(*args) if args else decorate
 
 
 def run_with_callbacks(run: Run) -> Run:

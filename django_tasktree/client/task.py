@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, overload
 
 from celery import Task
@@ -11,11 +12,13 @@ from django.db import transaction
 
 from django_tasktree.builder.atomicity import atomic_alias
 from django_tasktree.builder.calls import split_callbacks
+from django_tasktree.builder.chunks import ChunkFunction
 from django_tasktree.builder.schedule import message_times
 from django_tasktree.client.tree import launch_callbacks
 from django_tasktree.encoding.errors import describe, presentable
 from django_tasktree.engine.types import NodeRef
 from django_tasktree.types import OnWorkerLostOption, P, R
+from django_tasktree.worker.chunk_calls import apply_chunk, chunk_tracer, take_lists
 from django_tasktree.worker.context import running_node
 from django_tasktree.worker.execution import run_attempt
 from django_tasktree.worker.hooks import enter_attempt, enter_body, in_attempt, put_off
@@ -57,6 +60,9 @@ class CallbackTask(_DjangoTask[P, R], Generic[P, R]):
             ``TASKTREE["MAX_DELIVERIES"]``.
         share_message: whether a worker process may run nodes of this task without a message of their own, after the
             node of a message and while they are short; see the setting ``TASKTREE["SHARE_MESSAGE_FOR"]``.
+        chunk: maximum number of nodes for which the task function is called once, with a list for each parameter; it
+            returns a list with one result for each node, in order. By default it is called for each node.
+        chunk_function: the task function of a task with ``chunk``.
     """
 
     abstract = True
@@ -66,6 +72,8 @@ class CallbackTask(_DjangoTask[P, R], Generic[P, R]):
     on_worker_lost: OnWorkerLostOption = "retry"
     max_deliveries: int | None = None
     share_message: bool = True
+    chunk: int | None = None
+    chunk_function: ChunkFunction | None = None
 
     @property
     def __trace__(self) -> Any:
@@ -74,15 +82,19 @@ class CallbackTask(_DjangoTask[P, R], Generic[P, R]):
 
     @__trace__.setter
     def __trace__(self, tracer: Any) -> None:
-        self._tracer = None if tracer is None else taking_tracer(tracer)
+        self._tracer = None if tracer is None else taking_tracer(chunk_tracer(self, tracer))
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Wrap ``__call__`` and ``before_start`` of a subclass, so that they run inside the attempt at a node."""
+        """Wrap ``__call__`` and ``before_start`` of a subclass, so that they run inside the attempt at a node.
+
+        Wrap ``run`` if the class has ``chunk``.
+        """
         super().__init_subclass__(**options)
         if not hasattr(cls.__call__, "runs_in_attempt"):
             type.__setattr__(cls, "__call__", in_attempt(cls.__call__))
         if cls.before_start is not Task.before_start and not hasattr(cls.before_start, "put_off"):
             type.__setattr__(cls, "before_start", put_off(cls.before_start))
+        take_lists(cls)
 
     if TYPE_CHECKING:
         # Declared here for projects without the stubs of Celery.
@@ -149,6 +161,10 @@ class CallbackTask(_DjangoTask[P, R], Generic[P, R]):
             kwargs = rest
         return super().apply_async(args, kwargs, *more, **options)
 
+    def apply(self, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
+        """Run the task in this process; the arguments are those of ``celery.Task.apply``."""
+        return apply_chunk(self, partial(super().apply, args, kwargs, *more, **options), options)
+
     def signature_from_request(
         self, request: Any = None, args: Any = None, kwargs: Any = None, queue: Any = None, **options: Any
     ) -> Any:
@@ -172,10 +188,16 @@ class CallbackTask(_DjangoTask[P, R], Generic[P, R]):
         The arguments are those of ``celery.Task.retry``.
         """
         node = running_node()
-        if node is not None and isinstance(exc, BaseException) and str(node.task_id) == self.request.id:
+        if node is None or str(node.task_id) != self.request.id:
+            return super().retry(args, kwargs, exc, *more, **options)
+        options |= zip(("throw", "eta", "countdown", "max_retries"), more, strict=False)
+        if node.is_one_of_many and not (args is None and kwargs is None):
+            raise TypeError(f"task {self.name!r} has chunk=, so that retry() keeps the arguments of each node")
+        node.retry_options = {"exc": exc, **options}
+        if isinstance(exc, BaseException):
             node.retry_error = describe(exc)
             exc = presentable(exc)
-        return super().retry(args, kwargs, exc, *more, **options)
+        return super().retry(args, kwargs, exc, **options)
 
     def replace(self, sig: Any) -> Any:
         """Raise NotImplementedError inside a tree, because no node would track the replacement task.

@@ -215,13 +215,14 @@ def _calls(app: Any, dispatches: Iterable[Dispatch], report: Report) -> Iterator
     for dispatch in dispatches:
         report.seen += 1
         try:
-            yield _eager_call(app, dispatch)
+            yield eager_call(app, dispatch)
         except Exception as exc:
             logger.exception("node %s (%s) can't be called", dispatch.id, dispatch.task)
             report.refused.append((dispatch, exc))
 
 
-def _eager_call(app: Any, dispatch: Dispatch) -> Callable[[], Any]:
+def eager_call(app: Any, dispatch: Dispatch) -> Callable[[], Any]:
+    """Return a function that runs a node in this process."""
     task = app.tasks[dispatch.task]
     args, kwargs, options = call_of(app, dispatch)
     if _has_expired(options.get("expires")):

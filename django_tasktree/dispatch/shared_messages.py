@@ -11,12 +11,13 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, count, islice
 from typing import Any
 from uuid import UUID
 
 from celery import current_app
 
+from django_tasktree.builder.chunks import chunk_size
 from django_tasktree.builder.lanes import PRIORITY_MARK
 from django_tasktree.dispatch import eager
 from django_tasktree.engine.backends import database_now
@@ -119,15 +120,11 @@ def with_message(dispatches: Iterable[Dispatch]) -> Iterator[Dispatch]:
     if len(first) <= _FEW:
         yield from _few(first)
         return
-    left: dict[str, int] = {}
+    lanes: dict[str, Iterator[bool]] = {}
     for dispatch in chain(first, iterator):
-        if not dispatch.lane:
-            yield dispatch
-            continue
-        if dispatch.lane not in left:
-            left[dispatch.lane] = _wanted(dispatch)
-        if left[dispatch.lane] > 0:
-            left[dispatch.lane] -= 1
+        if dispatch.lane and dispatch.lane not in lanes:
+            lanes[dispatch.lane] = _turns(_wanted(dispatch), each_for(dispatch.task))
+        if not dispatch.lane or next(lanes[dispatch.lane]):
             yield dispatch
 
 
@@ -144,6 +141,17 @@ def for_waiting_lanes(run_id: UUID) -> Iterator[Dispatch]:
     for lane in waiting_lanes(run_id):
         # If no worker is known, each node had a message, which has either not arrived or made the node runnable.
         yield from next_in_lane(run_id, lane, messages_for_all(lane) or 1)
+
+
+def _turns(wanted: int, each: int) -> Iterator[bool]:
+    """Yield whether a node of a lane gets a message, for one node after the other: the first of each chunk, at most."""
+    for number in count():
+        yield number % each == 0 and number < wanted * each
+
+
+def each_for(task_name: str) -> int:
+    """Return how many nodes one message can run at once: one, unless the task has chunks."""
+    return chunk_size(current_app.tasks.get(task_name))
 
 
 def _few(dispatches: list[Dispatch]) -> Iterator[Dispatch]:

@@ -17,7 +17,7 @@ from django_tasktree.builder.routes import Target, target_of
 from django_tasktree.conf import settings
 from django_tasktree.dispatch.after_commit import publish_now
 from django_tasktree.dispatch.publisher import unreachable
-from django_tasktree.dispatch.shared_messages import capacity_of, messages_for_all, queue_of
+from django_tasktree.dispatch.shared_messages import capacity_of, each_for, messages_for_all, queue_of
 from django_tasktree.encoding import serialization, times
 from django_tasktree.engine.heartbeats import Holdings, holdings
 from django_tasktree.engine.lifecycle.claim import defer_claim
@@ -107,7 +107,7 @@ class _LostMessageDetector:
         for (run_id, lane), nodes in by_lane.items():
             if (run_id, lane) not in self._lanes:
                 self._lanes.add((run_id, lane))
-                found += nodes[: self._missing_in(run_id, lane, nodes[0])]
+                found += nodes[:: each_for(nodes[0].dispatch.task)][: self._missing_in(run_id, lane, nodes[0])]
         return found
 
     def _missing_in(self, run_id: UUID, lane: str, node: Waiting) -> int | None:

@@ -27,22 +27,24 @@ class Batch:
 
     Args:
         taken: the nodes, in the order in which they are to run.
+        keeps: whether to write outcomes together.
     """
 
-    def __init__(self, taken: Collection[Dispatch]) -> None:
+    def __init__(self, taken: Collection[Dispatch], *, keeps: bool = True) -> None:
         self._waiting = deque(taken)
         self._kept: deque[tuple[NodeRef, Outcome]] = deque()
         self._lock = threading.RLock()
         self._is_closed = False
-        self._is_single = len(taken) == 1
         self._running: Dispatch | None = None
+        self._keeps = keeps and len(taken) > 1
 
     def __enter__(self) -> "Batch":
+        self._outer = getattr(_thread, "batch", None)
         _thread.batch = self
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        _thread.batch = None
+        _thread.batch = self._outer
         self.close()
 
     def next(self) -> Dispatch | None:
@@ -62,7 +64,7 @@ class Batch:
             False if it must be written now.
         """
         with self._lock:
-            if self._is_closed or self._is_single or not can_wait(node, outcome):
+            if self._is_closed or not self._keeps or not can_wait(node, outcome):
                 return False
             self._kept.append((node, outcome))
             return True

@@ -43,6 +43,10 @@ class RunningNode(NodeWithOutput[Any]):
         self.has_returned = False
         #: The columns of the row that ``retry(args=…, kwargs=…)`` changes.
         self.retry_arguments: dict[str, Any] = {}
+        #: The options that the task function passed to ``retry()``.
+        self.retry_options: dict[str, Any] = {}
+        #: Whether the task function runs for the other nodes of a chunk too.
+        self.is_one_of_many = False
 
     @property
     def row(self) -> NodeRun:
@@ -72,11 +76,14 @@ def current_node() -> RunningNode:
                 current_node().add_task(convert, [part])
 
     Raises:
-        NotInANode: if no node is running here: the task was called directly, or sent without a tree.
+        NotInANode: if no node is running here: the task was called directly, or sent without a tree; or if the task
+            has ``chunk``, so that its function runs for several nodes.
     """
     node = running_node()
     if node is None:
         raise NotInANode("no node of a tree is running here: was the task called directly, or without a tree?")
+    if node.is_one_of_many:
+        raise NotInANode("a task function with chunk= runs for several nodes at once: there is no current node")
     return node
 
 

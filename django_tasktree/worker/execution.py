@@ -16,7 +16,6 @@ from django_tasktree.builder.atomicity import atomic_alias
 from django_tasktree.builder.plan import plan_nodes
 from django_tasktree.dispatch import eager, shared_messages
 from django_tasktree.dispatch.after_commit import finish_and_propagate, publish_after_commit
-from django_tasktree.dispatch.message import HEADER
 from django_tasktree.dispatch.open_transactions import discard_connections, guard, none_left_open, roll_back_leftovers
 from django_tasktree.dispatch.publisher import send_retry
 from django_tasktree.encoding import serialization, times
@@ -31,8 +30,8 @@ from django_tasktree.engine.scopes import place_below
 from django_tasktree.engine.types import NodeRef, NodeSpec, Outcome
 from django_tasktree.exceptions import StaleAttempt, StopPropagation
 from django_tasktree.states import NodeState
-from django_tasktree.worker.arguments import fill_in
 from django_tasktree.worker.batch import batch_of
+from django_tasktree.worker.chunk_calls import arguments_of
 from django_tasktree.worker.context import RunningNode
 from django_tasktree.worker.identity import worker_of
 from django_tasktree.worker.lost_attempts import requeue_or_fail
@@ -265,8 +264,7 @@ def _errors_logged_on_commit(alias: str) -> Iterator[None]:
 def _run_task_function(
     task: Any, args: Any, kwargs: Any, call: Callable[..., Any], node: RunningNode
 ) -> tuple[Any, Outcome]:
-    if task.request.headers[HEADER].get("references", True):
-        args, kwargs = retry_transient(partial(fill_in, node.run_id, args, kwargs))
+    args, kwargs = arguments_of(task, node.ref, args, kwargs)
     skip_children = False
     # The transaction of an atomic task does what eager.task_function() would do.
     with node, eager.task_function() if task.request.is_eager and not task.atomic else nullcontext():

@@ -10,6 +10,7 @@ from typing import Any
 from celery import current_app
 from celery.exceptions import NotRegistered
 
+from django_tasktree.builder.chunks import chunk_size
 from django_tasktree.dispatch.after_commit import finish_and_propagate, publish_after_commit
 from django_tasktree.dispatch.message import read_header
 from django_tasktree.encoding.errors import describe
@@ -34,8 +35,9 @@ def attempt_timed_out(headers: Any, task_id: str, exc: BaseException) -> None:
         task_id: the message's task ID.
         exc: the error to store.
     """
-    _conclude(headers, task_id, NodeState.FAILURE, describe(exc), ACTIVE)
-    _lose_carried(headers, task_id, exc)
+    error = describe(exc)
+    _conclude(headers, task_id, NodeState.FAILURE, error, ACTIVE)
+    _for_node(headers, task_id, lambda node: _for_carried(node, partial(_time_out_carried, error=error)))
 
 
 def attempt_lost(headers: Any, task_id: str, task: Any, exc: BaseException) -> None:
@@ -159,6 +161,14 @@ def _for_carried(carrier: NodeRef, act: Callable[[Dispatch], object]) -> None:
 def _requeue_carried(dispatch: Dispatch, error: NodeError) -> None:
     tasks: Any = current_app.tasks
     requeue_or_fail(NodeRef.of(dispatch), tasks.get(dispatch.task), error)
+
+
+def _time_out_carried(dispatch: Dispatch, error: NodeError) -> None:
+    """Fail a node of a chunk: the time limit is that of the call for all of them. Queue other nodes again."""
+    if chunk_size(current_app.tasks.get(dispatch.task)) > 1:
+        finish_and_propagate(NodeRef.of(dispatch), Outcome(NodeState.FAILURE, error=error))
+    else:
+        _requeue_carried(dispatch, error)
 
 
 def _terminate_carried(dispatch: Dispatch, error: NodeError) -> None:

@@ -16,6 +16,7 @@ from celery.app.trace import build_tracer
 from celery.exceptions import Reject
 from django.db import connections
 
+from django_tasktree.builder.chunks import chunk_size, seconds_to_share
 from django_tasktree.conf import settings
 from django_tasktree.dispatch.after_commit import finish_and_propagate, publish_now
 from django_tasktree.dispatch.message import HEADER, read_header
@@ -57,7 +58,7 @@ def taking_tracer(tracer: Tracer) -> Tracer:
         node = _carrier(uuid, request)
         if node is None:
             return tracer(uuid, args, kwargs, request)
-        deadline = time.monotonic() + settings.share_message_for
+        deadline = time.monotonic() + seconds_to_share(_task_of(request))
         with taking(_taker_of(node, request), deadline) as here, _Taking(here, request, node.id) as nodes:
             result = tracer(uuid, args, kwargs, request)
             nodes.run()
@@ -71,7 +72,18 @@ def _carrier(task_id: str, request: Any) -> NodeRef | None:
     header = (request or {}).get(HEADER)
     if not header or not header.get("lane") or request.get("is_eager"):
         return None
-    return None if getattr(_thread, "is_taking", False) else read_header(request, task_id)
+    if not settings.share_message_for and chunk_size(_task_of(request)) == 1:
+        return None
+    return read_header(request, task_id) if carrier() is None else None
+
+
+def _task_of(request: Any) -> Any:
+    return current_app.tasks.get(request.get("task"))
+
+
+def carrier() -> UUID | None:
+    """Return the task ID of the message that this thread handles; None if it takes no further nodes."""
+    return getattr(_thread, "carrier", None)
 
 
 def _taker_of(node: NodeRef, request: Mapping[str, Any]) -> Taker:
@@ -107,13 +119,14 @@ class _Taking:
         self._timer: threading.Timer | None = None
         self._batch: Batch | None = None
         self._is_over = self._has_sent_next = False
+        here.goes_on = not self._has_chunks
 
     def __enter__(self) -> "_Taking":
-        _thread.is_taking = True
+        _thread.carrier = self._taker.carried_by
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        _thread.is_taking = False
+        _thread.carrier = None
         if child := self._here.pop():
             # An exception such as SystemExit has ended the message.
             publish_now(self._taker.run_id, give_back(child))
@@ -155,12 +168,19 @@ class _Taking:
                 self._after = FROM_THE_FIRST
         return True
 
+    @property
+    def _has_chunks(self) -> bool:
+        """Whether the call of the task function claims the nodes that it runs for."""
+        return chunk_size(current_app.tasks.get(self._task)) > 1
+
     def _how_many(self, left: float) -> int:
+        if self._has_chunks:
+            return 1
         duration = _durations.get(self._task)
         return 1 if duration is None else max(1, min(_MOST, int(left * _SHARE / max(duration, 1e-5))))
 
     def _run(self, taken: list[Dispatch], left: float) -> None:
-        self._here.goes_on = len(taken) == 1
+        self._here.goes_on = len(taken) == 1 and not self._has_chunks
         with Batch(taken) as batch, self._watched(batch, left):
             while (dispatch := batch.next()) is not None:
                 start = time.monotonic()
@@ -202,25 +222,12 @@ class _Taking:
             connections.close_all()
 
     def _run_one(self, dispatch: Dispatch) -> None:
-        app: Any = current_app
-        task = app.tasks.get(dispatch.task)
+        task = current_app.tasks.get(dispatch.task)
         if task is None:
             # A worker with newer code may know it: this one's main process handles its message.
             publish_now(dispatch.run_id, give_back([dispatch], leave_lane=True))
             return
-        try:
-            args, kwargs, request = _request_of(app, task, dispatch, self._request)
-        except Exception as exc:
-            logger.exception("the message of node %s (%s) could not be created", dispatch.id, dispatch.task)
-            for queued in give_back([dispatch]):
-                failure = Outcome(NodeState.FAILURE, error=describe(exc))
-                finish_and_propagate(NodeRef.of(queued), failure, [NodeState.QUEUED])
-            return
-        if task.__trace__ is None:
-            _build_tracer(app, task, request["hostname"])
-        _, info, *_ = task.__trace__(str(dispatch.task_id), args, kwargs, request)
-        if info is not None and isinstance(info.retval, Reject):
-            _record_rejection(task, info.retval, request)
+        run_taken(task, dispatch, self._request)
 
     def _send_next(self) -> None:
         """Send the next message, once: the number of messages in the queue must not grow."""
@@ -228,6 +235,30 @@ class _Taking:
             if not self._has_sent_next:
                 publish_now(self._taker.run_id, next_in_lane(self._taker.run_id, self._taker.lane))
                 self._has_sent_next = True
+
+
+def run_taken(task: Any, dispatch: Dispatch, carried_by: Mapping[str, Any]) -> None:
+    """Run the attempt at a node that was taken, as if it had a message of its own.
+
+    Args:
+        task: the task instance.
+        dispatch: the node.
+        carried_by: the request of the message whose process has taken the node.
+    """
+    app: Any = current_app
+    try:
+        args, kwargs, request = _request_of(app, task, dispatch, carried_by)
+    except Exception as exc:
+        logger.exception("the message of node %s (%s) could not be created", dispatch.id, dispatch.task)
+        for queued in give_back([dispatch]):
+            failure = Outcome(NodeState.FAILURE, error=describe(exc))
+            finish_and_propagate(NodeRef.of(queued), failure, [NodeState.QUEUED])
+        return
+    if task.__trace__ is None:
+        _build_tracer(app, task, request["hostname"])
+    _, info, *_ = task.__trace__(str(dispatch.task_id), args, kwargs, request)
+    if info is not None and isinstance(info.retval, Reject):
+        _record_rejection(task, info.retval, request)
 
 
 def _record_rejection(task: Any, exc: Reject, request: dict[str, Any]) -> None:

@@ -64,7 +64,12 @@ STEPS: tuple[Step | Mark, ...] = (
         "claim: QUEUED becomes STARTED, if the message is that of the current attempt",
         ("worker.execution", "engine.lifecycle.claim"),
     ),
-    Step(POOL, DATABASE, "read the results that its arguments refer to", ("worker.execution", "worker.arguments")),
+    Step(
+        POOL,
+        DATABASE,
+        "read the results that its arguments refer to",
+        ("worker.execution", "worker.chunk_calls", "worker.arguments"),
+    ),
     Step(POOL, POOL, "run the task function", ("client.task", "worker.execution")),
     Step(
         POOL,

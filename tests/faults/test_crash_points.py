@@ -17,6 +17,7 @@ from django_tasktree.recovery import nodes as recovery_of_nodes
 from django_tasktree.recovery.sweep import sweep
 from django_tasktree.states import RUN_FINAL
 from tests import simulation
+from tests.sample.chunk_tasks import double, some_fail
 from tests.sample.tasks import echo, fail, flaky, grow
 
 pytestmark = pytest.mark.exhaustive
@@ -74,6 +75,14 @@ def growing(key):
     return tree.apply_async(key=key)
 
 
+def together(key):
+    """Two chunks of nodes with children, of which some fail: their outcomes are written one by one."""
+    tree = TaskTree("together")
+    for number in (1, -2, 3):
+        tree.add_task(some_fail, [number], allow_failure=True).add_task(double, [number + 10])
+    return tree.apply_async(key=key)
+
+
 def limited(key):
     tree = TaskTree("limited", max_active=1)
     for name in ("a", "b"):
@@ -122,7 +131,7 @@ def drafting(key):
     return result
 
 
-SCENARIOS = [chain, fan_in, failure, stopping, retrying, growing, limited]
+SCENARIOS = [chain, fan_in, failure, stopping, retrying, growing, together, limited]
 ACTIONS = [pausing, revoking, skipping, adding, drafting]
 
 

@@ -16,6 +16,7 @@ from tests.databases import active_alias
 from tests.patience import PATIENCE
 from tests.sample import (  # noqa: F401  workers import this module alone
     atomic_tasks,
+    chunk_tasks,
     classes,
     counted_tasks,
     leaks,

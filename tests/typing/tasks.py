@@ -29,6 +29,16 @@ def fetch_again(self: CallbackTask, day: str) -> bytes:
     return day.encode()
 
 
+@task_with_callbacks(chunk=50)
+def encode(texts: list[str]) -> list[float]:
+    return [float(len(text)) for text in texts]
+
+
+@task_with_callbacks(chunk=50, bind=True, max_retries=3)
+def encode_some(self: CallbackTask, texts: list[str]) -> list[float | Exception]:
+    return [ValueError(text) for text in texts]
+
+
 class Base(CallbackTask):
     abstract = True
     on_worker_lost = "fail"
@@ -68,6 +78,13 @@ def parameters_and_results_are_kept() -> None:
     assert_type(fetch.atomic, bool | str)
 
 
+def chunks_have_lists() -> None:
+    assert_type(list(encode(["one", "two"])), list[float | Exception])
+    encode("one", 3)  # type: ignore[arg-type, call-arg]
+    assert_type(encode.delay("one"), AsyncResult[float])
+    assert_type(encode.chunk, int | None)
+
+
 def callbacks_outside_trees() -> None:
     assert_type(fetch("2026-01-31", callback=count.s()), list[str])
     assert_type(fetch.delay("2026-01-31", callback=[count.si([]), count.si([])]), NodeResult[list[str]])
@@ -97,6 +114,8 @@ def accepted_as_nodes(tree: TaskTree) -> None:
     assert_type(tree.apply_async()[tree.add_task(Length)].get(), int)
     assert_type(tree.apply_async()[tree.add_task(Length())].get(), int)
     assert_type(tree.apply_async()[tree.add_task(Sum)].get(), int)
+    assert_type(tree.apply_async()[tree.add_task(encode, ["one"])].get(), float)
+    assert_type(tree.apply_async()[tree.add_task(encode_some, ["one"])].get(), float)
     assert_type(tree.apply_async()[tree.add_task(plain)].get(), str)
     assert_type(tree.apply_async()[tree.add_task("shop.tasks.fetch")].get(), Any)
 

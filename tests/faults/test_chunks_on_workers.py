@@ -1,0 +1,88 @@
+"""Processes of real workers die, or exceed their time limit, while a task function runs for a chunk of nodes."""
+
+import pytest
+
+from django_tasktree import TaskTree
+from django_tasktree.models import NodeAttempt, NodeRun
+from tests import services
+from tests.faults.crowd import crowd, pause, seeded_random
+from tests.patience import PATIENCE
+from tests.sample import chunk_tasks
+from tests.sample.chunk_tasks import leave_effects
+from tests.sample.models import Effect
+
+pytestmark = [
+    pytest.mark.worker,
+    pytest.mark.django_db(transaction=True, databases="__all__"),
+]
+
+STACKS = {
+    "postgresql-redis": ("postgresql", services.REDIS),
+    "mariadb-rabbitmq": ("mariadb", services.RABBITMQ),
+    "sqlite-filesystem": ("default", services.FILESYSTEM),
+}
+
+
+@pytest.fixture(params=list(STACKS))
+def workers(request, app):
+    """Yield the workers on a database and a broker; none has started."""
+    alias, broker = STACKS[request.param]
+    with crowd(app, alias, broker, f"chunks-{request.param}") as workers:
+        yield workers
+
+
+def fan(task, values, **options):
+    tree = TaskTree()
+    for value in values:
+        tree.add_task(task, [value], **options)
+    return tree.apply_async()
+
+
+def test_all_nodes_of_a_killed_process_run_again_alone(workers, tmp_path):
+    workers.start()
+    result = fan(chunk_tasks.kill_once, [str(tmp_path / "once")] * 5)
+    assert result.wait(PATIENCE) == "SUCCESS", result.progress()
+    assert result.join() == [1] * 5
+    assert NodeAttempt.objects.filter(node__run_id=result.id, outcome="LOST").count() == 5
+    assert set(NodeRun.objects.filter(run_id=result.id).values_list("attempts", flat=True)) == {2}
+
+
+def test_a_time_limit_is_that_of_the_call(workers):
+    workers.start()
+    result = fan(chunk_tasks.too_slow, [1, "slow", 2])
+    assert result.wait(PATIENCE) == "FAILURE", result.progress()
+    rows = NodeRun.objects.filter(run_id=result.id)
+    assert {(row.state, row.error_type.rpartition(".")[2]) for row in rows} == {("FAILURE", "TimeLimitExceeded")}
+
+
+def test_a_process_has_one_call_for_a_chunk(workers):
+    workers.start()
+    result = fan(chunk_tasks.with_time_limit, range(95))
+    assert result.wait(PATIENCE) == "SUCCESS", result.progress()
+    assert result.join() == list(range(95))
+    rows = NodeRun.objects.filter(run_id=result.id, carried_by__isnull=False).values_list("carried_by", flat=True)
+    by_carrier = [list(rows).count(carrier) for carrier in set(rows)]
+    assert max(by_carrier) <= 9
+
+
+@pytest.mark.parametrize("workers", ["postgresql-redis"], indirect=True)
+def test_chunks_survive_killed_workers(workers):
+    """Outcomes are lost in the middle of a chunk, and the nodes run again."""
+    choose = seeded_random()
+    workers.start(2)
+    result = fan(leave_effects, range(1500))
+    number = 0
+    while number < 6 or not NodeAttempt.objects.filter(outcome="LOST").exists():
+        number += 1
+        if result.ready():
+            assert result.state == "SUCCESS"
+            result = fan(leave_effects, range(1500))
+        pause(choose.uniform(0.1, 0.4))
+        if number % 2:
+            workers.kill_a_pool_process(choose)
+        else:
+            workers.kill_a_worker(choose)
+        workers.replace_lost()
+    assert result.wait(PATIENCE) == "SUCCESS", result.progress()
+    assert result.join() == list(range(1500))
+    assert {int(note) for note in Effect.objects.values_list("note", flat=True)} == set(range(1500))
