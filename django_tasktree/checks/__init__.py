@@ -9,7 +9,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, register
 
-from django_tasktree.checks import celery_settings, databases, definitions, own_settings, urls
+from django_tasktree.checks import celery_settings, databases, definitions, own_settings, tasks, urls
 
 #: The checks; each is a generator of messages.
 CHECKS = (
@@ -25,6 +25,7 @@ CHECKS = (
     celery_settings.references_can_be_sent,
     celery_settings.nodes_run_in_workers,
     definitions.definitions_use_supported_tasks,
+    tasks.chunks_are_possible,
     urls.urls_are_included,
 )
 

@@ -22,7 +22,7 @@ from django_tasktree.models import NodeRun
 from django_tasktree.testing import registered
 from tests import celery_settings, documents
 from tests.databases import active
-from tests.sample import tasks
+from tests.sample import chunk_tasks, tasks
 from tests.sample.tasks import echo
 
 
@@ -320,3 +320,22 @@ def test_each_message_is_documented_and_tested():
     tested = {name.split("_")[1].upper() for name in globals() if re.match(r"test_[ewi]\d{3}_", name)}
     numbers = {match[1] for check in checks.CHECKS if (match := re.match(r"Check ([EWI]\d{3}): ", str(check.__doc__)))}
     assert documented == tested == numbers
+
+
+@pytest.mark.parametrize(
+    ("task", "values", "text"),
+    [
+        (chunk_tasks.double, {"chunk": 0}, "chunk=0 of task 'tests.sample.chunk_tasks.double' is not a whole number"),
+        (chunk_tasks.double, {"atomic": True}, "both chunk= and atomic="),
+        (chunk_tasks.double, {"on_worker_lost": "fail"}, "both chunk= and on_worker_lost='fail'"),
+        (echo, {"chunk": 5}, "chunk= of task 'tests.sample.tasks.echo' has no effect"),
+    ],
+)
+@pytest.mark.django_db(databases="__all__")
+def test_e004_a_chunk_that_annotations_make_impossible(monkeypatch, task, values, text):
+    for name, value in values.items():
+        monkeypatch.setattr(task, name, value)
+    message = found()["E004"]
+    assert isinstance(message, Error)
+    assert text in message.msg
+    assert message.hint is not None

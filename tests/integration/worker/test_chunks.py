@@ -1,5 +1,7 @@
 """A task function with ``chunk`` is called once for many nodes; each node has an outcome of its own."""
 
+from typing import Any
+
 import pytest
 from celery import signals
 from django.db import connections
@@ -250,7 +252,7 @@ def test_a_retry_keeps_the_arguments(run):
 
 def test_signals_are_sent_for_each_node(run):
     seen = {"prerun": [], "success": [], "failure": [], "finished": []}
-    receivers = {
+    receivers: dict[Any, Any] = {
         signals.task_prerun: lambda task_id, **_: seen["prerun"].append(task_id),
         signals.task_success: lambda sender, **_: seen["success"].append(sender.request.id),
         signals.task_failure: lambda task_id, **_: seen["failure"].append(task_id),
