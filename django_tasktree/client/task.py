@@ -62,7 +62,6 @@ class CallbackTask(_DjangoTask[P, R], Generic[P, R]):
             node of a message and while they are short; see the setting ``TASKTREE["SHARE_MESSAGE_FOR"]``.
         chunk: maximum number of nodes for which the task function is called once, with a list for each parameter; it
             returns a list with one result for each node, in order. By default it is called for each node.
-        chunk_function: the task function of a task with ``chunk``.
     """
 
     abstract = True
@@ -73,6 +72,7 @@ class CallbackTask(_DjangoTask[P, R], Generic[P, R]):
     max_deliveries: int | None = None
     share_message: bool = True
     chunk: int | None = None
+    #: The task function of a task with ``chunk``; ``run`` takes the arguments of one node.
     chunk_function: ChunkFunction | None = None
 
     @property

@@ -11,7 +11,8 @@ from django_tasktree.models import NodeAttempt, NodeRun, TreeRun
 from tests.integration.engine.one_node_cases import ONE_NODE
 from tests.integration.engine.several_nodes_cases import SEVERAL
 from tests.patience import PATIENCE, until
-from tests.sample import tasks
+from tests.sample import chunk_tasks, tasks
+from tests.sample.chunk_tasks import double
 from tests.sample.tasks import add, echo, fail, total
 
 SHAPES = {}
@@ -135,6 +136,43 @@ def a_limit_of_a_node(tmp):
     for number in range(5):
         top.add_task(echo, [number])
     top.gather(total, [top.outputs])
+    return tree
+
+
+def chunk_of(task, *values):
+    """Return a function that builds a tree of nodes that run together, of which some have children."""
+
+    def build(tmp):
+        tree = TaskTree()
+        for number, value in enumerate(values):
+            node = tree.add_task(task, [value], allow_failure=number == 1)
+            if number % 2:
+                node.add_task(double, [node.output])
+                node.add_task(echo, run_when="failure")
+        tree.gather(echo, [tree.outcomes], run_when="always")
+        return tree
+
+    return build
+
+
+SHAPES |= {
+    "a chunk": chunk_of(double, 1, 2, 3, 4),
+    "a chunk with failures": chunk_of(chunk_tasks.some_fail, 1, -2, "stop", "ignore", "reject", 5),
+    "a chunk that fails": chunk_of(chunk_tasks.all_fail, 1, 2, 3),
+    "a chunk with a wrong result": chunk_of(chunk_tasks.returns, [1], 2, 3),
+    "a chunk with an automatic retry": chunk_of(chunk_tasks.auto_retry, 1, -2, 3),
+    "a chunk with automatic retries": chunk_of(chunk_tasks.auto_retry_all, 1, 2, 3),
+    "a chunk with hooks": chunk_of(chunk_tasks.hooked, "a", "refuse", "b"),
+    "a chunk without its first node": chunk_of(chunk_tasks.hooked, "refuse", "a", "b"),
+}
+
+
+@shape
+def a_chunk_with_references(tmp):
+    tree = TaskTree()
+    top = tree.add_task(echo, [{"rows": [1, 2, 3]}])
+    for key in ("rows", "none", "rows"):
+        top.add_task(double, [top.output[key][1]])
     return tree
 
 
