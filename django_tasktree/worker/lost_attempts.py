@@ -18,7 +18,7 @@ from django_tasktree.encoding.node_error import NodeError
 from django_tasktree.engine.lifecycle import attempts
 from django_tasktree.engine.lifecycle.take import carried_nodes, is_over, is_revoked
 from django_tasktree.engine.transitions import nodes
-from django_tasktree.engine.types import Dispatch, NodeRef, Outcome
+from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch, NodeRef, Outcome
 from django_tasktree.exceptions import StaleAttempt
 from django_tasktree.states import ACTIVE, CLAIMABLE, NodeState
 from django_tasktree.worker.fork_safety import parent_connections
@@ -126,9 +126,10 @@ def attempt_revoked(headers: Any, task_id: str, *, expired: bool, terminated: bo
         error = NodeError("celery.exceptions.Terminated", "the attempt was terminated through Celery")
     else:
         error = NodeError("celery.exceptions.TaskRevokedError", "the task ID was revoked through Celery")
-    _conclude(headers, task_id, NodeState.REVOKED, error, ACTIVE if terminated else CLAIMABLE)
     if terminated:
-        _for_node(headers, task_id, lambda node: _for_carried(node, partial(_terminate_carried, error=error)))
+        _for_node(headers, task_id, lambda node: _terminate(node, error))
+    else:
+        _conclude(headers, task_id, NodeState.REVOKED, error, CLAIMABLE)
 
 
 def task_unknown(headers: Any, task_id: str, name: str, worker: str) -> None:
@@ -161,6 +162,20 @@ def _for_carried(carrier: NodeRef, act: Callable[[Dispatch], object]) -> None:
 def _requeue_carried(dispatch: Dispatch, error: NodeError) -> None:
     tasks: Any = current_app.tasks
     requeue_or_fail(NodeRef.of(dispatch), tasks.get(dispatch.task), error)
+
+
+def _terminate(node: NodeRef, error: NodeError) -> None:
+    """Revoke the node of a terminated process, unless another node of its chunk was meant."""
+    others = carried_nodes(node.run_id, node.task_id) if node.lane else []
+    if any(is_revoked(other.id) for other in others):
+        running = nodes().filter(id=node.id, task_id=node.task_id, state=NodeState.STARTED)
+        others += map(Dispatch.of_columns, running.values_list(*DISPATCH_COLUMNS))
+    else:
+        with suppress(StaleAttempt):
+            finish_and_propagate(node, Outcome(NodeState.REVOKED, error=error), ACTIVE)
+    for other in others:
+        with suppress(StaleAttempt):
+            _terminate_carried(other, error)
 
 
 def _time_out_carried(dispatch: Dispatch, error: NodeError) -> None:

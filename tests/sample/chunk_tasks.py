@@ -7,9 +7,10 @@ from pathlib import Path
 
 from celery import Task
 from celery.exceptions import Ignore, Reject
-from django.db import connection
+from django.db import connections
 
 from django_tasktree import CallbackTask, StopPropagation, current_node, run_with_callbacks, task_with_callbacks
+from tests.databases import active_alias
 from tests.sample.models import Effect
 
 #: The arguments of each call in this process, in order.
@@ -104,7 +105,7 @@ def with_failed_statement(values):
     for value in _called(values):
         Effect.objects.create(node="00000000000000000000000000000000", note=str(value))
     try:
-        with connection.cursor() as cursor:
+        with connections[active_alias()].cursor() as cursor:
             cursor.execute("SELECT * FROM no_such_table")
     except Exception:
         return values

@@ -4,18 +4,21 @@ from typing import Any
 
 import pytest
 from celery import signals
-from django.db import connections
+from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_tasktree import TaskTree
 from django_tasktree import signals as tree_signals
 from django_tasktree.dispatch import shared_messages
 from django_tasktree.dispatch.message import HEADER
+from django_tasktree.dispatch.termination import running
 from django_tasktree.engine.heartbeats import workers
 from django_tasktree.models import NodeAttempt, NodeRun
+from django_tasktree.recovery.sweep import sweep
 from django_tasktree.testing import run_tree
 from django_tasktree.worker import lost_attempts
 from tests import celery_settings, simulation
+from tests.integration.recovery.scenes import age
 from tests.sample import chunk_tasks
 from tests.sample.chunk_tasks import CALLS, double, some_fail
 from tests.sample.models import Effect
@@ -423,10 +426,55 @@ def test_a_time_limit_is_that_of_all_nodes(world, monkeypatch):
     assert errors(result) == ["too long"] * 3
 
 
+def test_terminating_one_node_queues_the_others_again(world, monkeypatch):
+    result, message = claim_chunk(world, monkeypatch, double)
+    assert running(result.id, result.children[1].id) == [result.children[0].node.task_id]
+    NodeRun.objects.filter(id=result.children[1].id).update(hold="revoked")
+    lost_attempts.attempt_revoked(message.headers, message.id, expired=False, terminated=True)
+    assert outcomes(result) == ["QUEUED", "REVOKED", "QUEUED"]
+
+
+def test_terminating_the_first_node_queues_the_others_again(world, monkeypatch):
+    result, message = claim_chunk(world, monkeypatch, double)
+    lost_attempts.attempt_revoked(message.headers, message.id, expired=False, terminated=True)
+    assert outcomes(result) == ["REVOKED", "QUEUED", "QUEUED"]
+
+
+def test_lost_messages_are_sent_again_for_each_chunk(world, calls):
+    result = fan(double, range(25)).apply_async()
+    world.receive_all()
+    for node in result.children:
+        age(node, 60)
+    assert sweep(world.app).resent == 3
+    world.deliver_all("w")
+    assert result.state == "SUCCESS"
+
+
 def test_a_lost_worker_is_noticed_by_the_sweep(world, monkeypatch):
     result, _ = claim_chunk(world, monkeypatch, double)
     world.kill_worker("w")
     assert world.recover(lambda: result.state == "SUCCESS")
+
+
+# In this process
+
+
+def test_chunks_inside_a_transaction(database, calls):
+    """A failed statement of the function rolls its own writes back, and not the claims of the nodes."""
+    with transaction.atomic(using=database):
+        result = run_tree(fan(chunk_tasks.with_failed_statement, range(3)))
+        assert result.join() == [0, 1, 2]
+    assert calls == [[0, 1, 2]]
+
+
+def test_an_interrupt_queues_the_other_nodes_again(database, monkeypatch):
+    def interrupt(*_args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(chunk_tasks, "_called", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_tree(fan(double, range(3)))
+    assert sorted(NodeRun.objects.values_list("state", flat=True)) == ["FAILURE", "QUEUED", "QUEUED"]
 
 
 # Outside of trees
