@@ -35,6 +35,7 @@ from django_tasktree.worker.chunk_calls import arguments_of
 from django_tasktree.worker.context import RunningNode
 from django_tasktree.worker.identity import worker_of
 from django_tasktree.worker.lost_attempts import requeue_or_fail
+from django_tasktree.worker.taking import ClaimRefused
 from django_tasktree.worker.task_result import success_row
 
 logger = logging.getLogger(__name__)
@@ -205,7 +206,7 @@ def _claim_or_defer(task: Any, ref: NodeRef) -> None:
                 ref.id,
             )
             publish_after_commit(ref.run_id, deferred.dispatches)
-            raise Ignore
+            raise ClaimRefused
 
 
 def _start_over(task: Any, ref: NodeRef, exc: Exception) -> Ignore:

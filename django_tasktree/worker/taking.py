@@ -13,7 +13,7 @@ from billiard.einfo import ExceptionInfo
 from celery import current_app, signals
 from celery.app.task import Context
 from celery.app.trace import build_tracer
-from celery.exceptions import Reject
+from celery.exceptions import Ignore, Reject
 from django.db import connections
 
 from django_tasktree.builder.chunks import chunk_size, seconds_to_share
@@ -61,7 +61,7 @@ def taking_tracer(tracer: Tracer) -> Tracer:
         deadline = time.monotonic() + seconds_to_share(_task_of(request))
         with taking(_taker_of(node, request), deadline) as here, _Taking(here, request, node.id) as nodes:
             result = tracer(uuid, args, kwargs, request)
-            nodes.run()
+            nodes.run(is_idle=_is_refused(result))
         return result
 
     return trace
@@ -95,6 +95,16 @@ def _taker_of(node: NodeRef, request: Mapping[str, Any]) -> Taker:
         worker=storable(request.get("hostname") or "", LONG_NAME_LENGTH),
         worker_id=UUID(hex=worker_id) if worker_id else None,
     )
+
+
+class ClaimRefused(Ignore):
+    """The node of a message was not claimed, and its task function was not called."""
+
+
+def _is_refused(result: Any) -> bool:
+    """Return whether a tracer has not run the node of its message."""
+    _, info, *_ = result
+    return info is not None and isinstance(info.retval, ClaimRefused)
 
 
 class _Taking:
@@ -131,12 +141,16 @@ class _Taking:
             # An exception such as SystemExit has ended the message.
             publish_now(self._taker.run_id, give_back(child))
 
-    def run(self) -> None:
-        """Take and run nodes until none is left or the time is over; then send a message for those that are left."""
+    def run(self, *, is_idle: bool) -> None:
+        """Take and run nodes until none is left or the time is over; then send a message for those that are left.
+
+        Args:
+            is_idle: whether the node of the message was not run: most often, another process has taken it.
+        """
         try:
             try:
                 with keep_connections():
-                    is_empty = self._take_all()
+                    is_empty = self._take_all(is_idle and self._has_chunks)
             finally:
                 if self._timer is not None:
                     self._timer.cancel()
@@ -151,16 +165,18 @@ class _Taking:
             self._send_next()
             raise
 
-    def _take_all(self) -> bool:
+    def _take_all(self, has_chunk_left: bool) -> bool:
         while not self._here.run_has_ended:
             left = self._here.deadline - time.monotonic()
             if child := self._here.pop():
                 self._run(child, left)
-            elif self._is_over or left <= 0:
+            elif (self._is_over or left <= 0) and not has_chunk_left:
+                # Each message runs a chunk, even if there is no time for more. It need not be that of its own node.
                 return False
             elif taken := take(self._taker, self._how_many(left), self._after):
                 self._after = taken[-1].id
                 self._run(taken, left)
+                has_chunk_left = False
             elif self._after == FROM_THE_FIRST:
                 return True
             else:
@@ -181,16 +197,21 @@ class _Taking:
 
     def _run(self, taken: list[Dispatch], left: float) -> None:
         self._here.goes_on = len(taken) == 1 and not self._has_chunks
-        with Batch(taken) as batch, self._watched(batch, left):
-            while (dispatch := batch.next()) is not None:
-                start = time.monotonic()
-                self._run_one(dispatch)
-                end = time.monotonic()
-                self._task = dispatch.task
-                before = _durations.get(dispatch.task, end - start)
-                _durations[dispatch.task] = before + _WEIGHT * (end - start - before)
-                if end > self._here.deadline:
-                    return
+        with Batch(taken) as batch:
+            # The first one runs in any case, even if the time is over.
+            dispatch = batch.next()
+            with self._watched(batch, left):
+                while dispatch is not None:
+                    self._run_and_measure(dispatch)
+                    dispatch = batch.next() if time.monotonic() <= self._here.deadline else None
+
+    def _run_and_measure(self, dispatch: Dispatch) -> None:
+        start = time.monotonic()
+        self._run_one(dispatch)
+        duration = time.monotonic() - start
+        self._task = dispatch.task
+        before = _durations.get(dispatch.task, duration)
+        _durations[dispatch.task] = before + _WEIGHT * (duration - before)
 
     @contextmanager
     def _watched(self, batch: Batch, left: float) -> Iterator[None]:

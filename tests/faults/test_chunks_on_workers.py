@@ -86,3 +86,21 @@ def test_chunks_survive_killed_workers(workers):
     assert result.wait(PATIENCE) == "SUCCESS", result.progress()
     assert result.join() == list(range(1500))
     assert {int(note) for note in Effect.objects.values_list("note", flat=True)} == set(range(1500))
+
+
+def test_threads_run_chunks_side_by_side(app):
+    with crowd(app, "postgresql", services.REDIS, "chunks-threads", pool="threads", concurrency=4) as workers:
+        workers.start()
+        result = fan(leave_effects, range(400))
+        assert result.wait(PATIENCE) == "SUCCESS", result.progress()
+        assert result.join() == list(range(400))
+        assert sorted(int(note) for note in Effect.objects.values_list("note", flat=True)) == list(range(400))
+
+
+@pytest.mark.parametrize("workers", ["postgresql-redis"], indirect=True)
+def test_a_soft_time_limit_is_an_exception_of_the_function(workers):
+    workers.start()
+    result = fan(chunk_tasks.softly_too_slow, [1, "slow", 2])
+    assert result.wait(PATIENCE) == "FAILURE", result.progress()
+    rows = NodeRun.objects.filter(run_id=result.id)
+    assert {row.error_type.rpartition(".")[2] for row in rows} == {"SoftTimeLimitExceeded"}

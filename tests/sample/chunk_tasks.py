@@ -124,6 +124,13 @@ def too_slow(values):
     return values
 
 
+@task_with_callbacks(chunk=10, soft_time_limit=1)
+def softly_too_slow(values):
+    if "slow" in values:
+        time.sleep(60)
+    return values
+
+
 @task_with_callbacks(chunk=10, share_message=False)
 def one_chunk(values):
     return _called(values)

@@ -321,6 +321,15 @@ def test_each_chunk_has_a_message(world, settings, calls, task, share_for):
     assert len(calls) == 20
 
 
+def test_a_message_whose_node_was_taken_runs_another_chunk(world, settings, calls):
+    settings.TASKTREE = {"SHARE_MESSAGE_FOR": 0}
+    fan(double, range(200)).apply_async()
+    first, *_ = world.receive_all()
+    for _ in range(3):
+        world.deliver(first, "w")
+    assert calls == [list(range(start, start + 10)) for start in (0, 10, 20)]
+
+
 def test_a_process_goes_on_with_more_chunks_while_time_is_left(world, settings, calls):
     settings.TASKTREE = {"SHARE_MESSAGE_FOR": 3600}
     result = fan(double, range(35)).apply_async()
