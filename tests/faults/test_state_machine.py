@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from django_tasktree import NodeResult, TaskTree
 from django_tasktree.control import operations
 from django_tasktree.dispatch.after_commit import finish_and_propagate
-from django_tasktree.dispatch.message import read_header
+from django_tasktree.dispatch.message import HEADER, read_header
 from django_tasktree.encoding import times
 from django_tasktree.engine.control.change import Change
 from django_tasktree.engine.history import open_entries
@@ -83,7 +83,7 @@ class Machine(RuleBasedStateMachine):
         self.claimed = set()
         self.final_states = {}
         self.names = 0
-        self.is_damaged = False
+        self.is_damaged = self.lacks_messages = False
         self.world.receive_all()
         self.start_worker()
 
@@ -120,7 +120,7 @@ class Machine(RuleBasedStateMachine):
         with self.world.counting(crash_at=step), suppress(simulation.Crash, NotPossible):
             action()
         self.final_states = {}
-        self.is_damaged = True
+        self.is_damaged = self.lacks_messages = True
 
     @precondition(lambda self: self.results)
     @rule(
@@ -200,6 +200,7 @@ class Machine(RuleBasedStateMachine):
     @rule(which=st.integers(0, 20))
     def lose(self, which):
         self.messages.pop(which % len(self.messages))
+        self.lacks_messages = True
 
     # Workers
 
@@ -254,6 +255,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def die(self):
+        self.lacks_messages = True
         self.world.kill_worker(self.worker)
         self.start_worker()
 
@@ -339,6 +341,20 @@ class Machine(RuleBasedStateMachine):
             rows = NodeRun.objects.filter(run_id=result.id)
             moving = rows.filter(state__in=ACTIVE) | rows.filter(state=NodeState.PENDING, runnable=True)
             assert moving.exists(), ("nothing continues an open run", simulation.states(result.id))
+
+    @invariant()
+    def a_message_comes_for_queued_nodes(self):
+        """Without lost messages and processes, nodes that share messages never depend on the sweep."""
+        if getattr(self, "is_damaged", True) or self.lacks_messages:
+            return
+        self.receive()
+        on_their_way = {
+            (message.headers[HEADER]["run"], message.headers[HEADER].get("lane")) for message in self.messages
+        }
+        for run in TreeRun.objects.filter(id__in=[result.id for result in self.results], state=RunState.STARTED):
+            waiting = NodeRun.objects.filter(run=run, state=NodeState.QUEUED, hold="", limit_scope_id=None)
+            for lane in set(waiting.exclude(lane="").values_list("lane", flat=True)):
+                assert (run.id.hex, lane) in on_their_way, ("no message comes", simulation.states(run.id))
 
     @invariant()
     def nodes_below_a_skipped_node_do_not_start(self):
