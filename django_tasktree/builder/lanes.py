@@ -23,11 +23,18 @@ LANE_LENGTH = 100
 #: The lane of nodes that always have a message of their own.
 NO_LANE = ""
 #: Separates the queue from the priority. A node whose queue contains it has a message of its own.
-PRIORITY_MARK = "|"
+MARK = "|"
+_LIMITS = ("time_limit", "soft_time_limit")
 #: Message options that do not keep a node from being taken: they change nothing but the lane.
 _HARMLESS = frozenset(
-    {"queue", "priority", "ignore_result", "shadow", "serializer", "max_deliveries", "on_worker_lost"}
+    {
+        *("queue", "priority", "ignore_result", "shadow", "serializer", "max_deliveries", "on_worker_lost"),
+        *_LIMITS,
+    }
 )
+#: A node may share a message if its time limits are at least this many times the time of a message. They count from the
+#: start of the message, so they are shorter by one part in this many, at most.
+_TIMES = 20
 
 
 def lane_of(task_name: str, options: Mapping[str, Any], *, is_limited: bool) -> str:
@@ -40,17 +47,21 @@ def lane_of(task_name: str, options: Mapping[str, Any], *, is_limited: bool) -> 
 
     Returns:
         :data:`NO_LANE` if the node must have a message of its own: it is under a limit, its message has a time (eta,
-        expiry, time limits, rate limit), its task may not run twice or is atomic, it opted out with
-        ``share_message=False``, or its task or queue is not known in this process. Such a node also has a call of the
-        task function of its own.
+        expiry, rate limit, or a time limit of a few seconds), its task may not run twice or is atomic, it opted out
+        with ``share_message=False``, or its task or queue is not known in this process. Such a node also has a call of
+        the task function of its own.
     """
     task = current_app.tasks.get(task_name)
     if is_limited or task is None or not _may_share(task, options):
         return NO_LANE
     target = target_of(current_app, task_name, dict(options))
-    if target.queue is None or PRIORITY_MARK in target.queue:
+    if target.queue is None or MARK in target.queue:
         return NO_LANE
-    lane = target.queue if target.priority is None else f"{target.queue}{PRIORITY_MARK}{target.priority}"
+    lane = target.queue if target.priority is None else f"{target.queue}{MARK}{target.priority}"
+    limits = time_limits(task, options)
+    if chunk_size(task) == 1 and any(limits):
+        # Celery's worker knows the limits of the message only.
+        lane += f"{MARK}limits {limits[0]} {limits[1]}"
     if chunk_size(task) > 1:
         lane = chunk_lane(lane, task_name, LANE_LENGTH)
     return lane if len(lane) <= LANE_LENGTH else NO_LANE
@@ -70,9 +81,21 @@ def _may_share(task: Any, options: Mapping[str, Any]) -> bool:
         or atomic_alias(task) is not None
     ):
         return False
-    # Those of a task with chunks count for a call of its function.
-    has_limits = not has_chunks and (task.time_limit or task.soft_time_limit or task.rate_limit)
+    if has_chunks:
+        # Time limits of the task count for a call of its function.
+        has_limits = any(options.get(name) for name in _LIMITS)
+    else:
+        has_limits = task.rate_limit or _has_short_limits(time_limits(task, options))
     return not has_limits and not task.expires and _HARMLESS.issuperset(options.keys() - {"share_message"})
+
+
+def time_limits(task: Any, options: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Return the hard and the soft time limit of a node, in seconds; None for no limit."""
+    return options.get("time_limit") or task.time_limit, options.get("soft_time_limit") or task.soft_time_limit
+
+
+def _has_short_limits(limits: tuple[float | None, float | None]) -> bool:
+    return any(limit is not None and limit < _TIMES * settings.share_message_for for limit in limits)
 
 
 class Lanes:

@@ -18,7 +18,7 @@ from uuid import UUID
 from celery import current_app
 
 from django_tasktree.builder.chunks import chunk_size
-from django_tasktree.builder.lanes import PRIORITY_MARK
+from django_tasktree.builder.lanes import MARK
 from django_tasktree.dispatch import eager
 from django_tasktree.engine.backends import database_now
 from django_tasktree.engine.database_retries import retry_transient
@@ -211,7 +211,7 @@ def capacity_of(lane: str) -> int | None:
 
 def queue_of(lane: str) -> str:
     """Return the name of the queue of a lane."""
-    return lane.split(PRIORITY_MARK)[0]
+    return lane.split(MARK)[0]
 
 
 def _known() -> dict[str, int]:

@@ -16,7 +16,7 @@ from django_tasktree.dispatch.message import read_header
 from django_tasktree.encoding.errors import describe
 from django_tasktree.encoding.node_error import NodeError
 from django_tasktree.engine.lifecycle import attempts
-from django_tasktree.engine.lifecycle.take import carried_nodes, is_over, is_revoked
+from django_tasktree.engine.lifecycle.take import carried_nodes, is_at_its_node, is_revoked
 from django_tasktree.engine.transitions import nodes
 from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch, NodeRef, Outcome
 from django_tasktree.exceptions import StaleAttempt
@@ -37,7 +37,7 @@ def attempt_timed_out(headers: Any, task_id: str, exc: BaseException) -> None:
     """
     error = describe(exc)
     _conclude(headers, task_id, NodeState.FAILURE, error, ACTIVE)
-    _for_node(headers, task_id, lambda node: _for_carried(node, partial(_time_out_carried, error=error)))
+    _for_node(headers, task_id, lambda node: _time_out_carried(node, error))
 
 
 def attempt_lost(headers: Any, task_id: str, task: Any, exc: BaseException) -> None:
@@ -127,7 +127,7 @@ def attempt_revoked(headers: Any, task_id: str, *, expired: bool, terminated: bo
     else:
         error = NodeError("celery.exceptions.TaskRevokedError", "the task ID was revoked through Celery")
     if terminated:
-        _for_node(headers, task_id, lambda node: _terminate(node, error))
+        _for_node(headers, task_id, lambda node: _terminate(headers, node, error))
     else:
         _conclude(headers, task_id, NodeState.REVOKED, error, CLAIMABLE)
 
@@ -144,6 +144,18 @@ def task_unknown(headers: Any, task_id: str, name: str, worker: str) -> None:
     text = f"task {name!r} is not registered on worker {worker}: check that its module is imported there and up to date"
     error = NodeError(f"{NotRegistered.__module__}.{NotRegistered.__qualname__}", text)
     _conclude(headers, task_id, NodeState.FAILURE, error, CLAIMABLE)
+
+
+def concerns_other_nodes(headers: Any, task_id: str) -> bool:
+    """Return whether the process of a message no longer runs its node: what happens to it concerns other nodes."""
+    found: list[bool] = []
+    _for_node(headers, task_id, lambda node: found.append(not _is_at_its_node(headers, node)))
+    return any(found)
+
+
+def _is_at_its_node(headers: Any, carrier: NodeRef) -> bool:
+    has_chunks = chunk_size(current_app.tasks.get(headers.get("task"))) > 1
+    return not carrier.lane or is_at_its_node(carrier, has_chunks=has_chunks)
 
 
 def _lose_carried(headers: Any, task_id: str, exc: BaseException) -> None:
@@ -164,26 +176,32 @@ def _requeue_carried(dispatch: Dispatch, error: NodeError) -> None:
     requeue_or_fail(NodeRef.of(dispatch), tasks.get(dispatch.task), error)
 
 
-def _terminate(node: NodeRef, error: NodeError) -> None:
+def _terminate(headers: Any, node: NodeRef, error: NodeError) -> None:
     """Revoke the node of a terminated process, unless another node of its chunk was meant."""
     others = carried_nodes(node.run_id, node.task_id) if node.lane else []
-    if any(is_revoked(other.id) for other in others):
-        running = nodes().filter(id=node.id, task_id=node.task_id, state=NodeState.STARTED)
-        others += map(Dispatch.of_columns, running.values_list(*DISPATCH_COLUMNS))
-    else:
-        with suppress(StaleAttempt):
-            finish_and_propagate(node, Outcome(NodeState.REVOKED, error=error), ACTIVE)
+    if _is_at_its_node(headers, node):
+        if any(is_revoked(other.id) for other in others):
+            running = nodes().filter(id=node.id, task_id=node.task_id, state=NodeState.STARTED)
+            others += map(Dispatch.of_columns, running.values_list(*DISPATCH_COLUMNS))
+        else:
+            with suppress(StaleAttempt):
+                finish_and_propagate(node, Outcome(NodeState.REVOKED, error=error), ACTIVE)
     for other in others:
         with suppress(StaleAttempt):
             _terminate_carried(other, error)
 
 
-def _time_out_carried(dispatch: Dispatch, error: NodeError) -> None:
-    """Fail a node of a chunk: the time limit is that of the call for all of them. Queue other nodes again."""
-    if chunk_size(current_app.tasks.get(dispatch.task)) > 1:
-        finish_and_propagate(NodeRef.of(dispatch), Outcome(NodeState.FAILURE, error=error))
-    else:
-        _requeue_carried(dispatch, error)
+def _time_out_carried(carrier: NodeRef, error: NodeError) -> None:
+    """Fail the node that the process has run, or the nodes of a chunk: the time limit is that of the call for all."""
+    taken = carried_nodes(carrier.run_id, carrier.task_id) if carrier.lane else []
+    for dispatch in taken:
+        with suppress(StaleAttempt):
+            # Usually, those that do not run are queued again long before the time limit. If they could not be, it is
+            # not known which one runs.
+            if len(taken) == 1 or chunk_size(current_app.tasks.get(dispatch.task)) > 1:
+                finish_and_propagate(NodeRef.of(dispatch), Outcome(NodeState.FAILURE, error=error))
+            else:
+                _requeue_carried(dispatch, error)
 
 
 def _terminate_carried(dispatch: Dispatch, error: NodeError) -> None:
@@ -202,7 +220,7 @@ def _for_own_node(headers: Any, task_id: str, act: Callable[[NodeRef], object]) 
     """Call a function with the attempt that a message names, unless another process runs it or it has ended."""
 
     def act_on_own(node: NodeRef) -> None:
-        if not node.lane or not is_over(node):
+        if _is_at_its_node(headers, node):
             act(node)
 
     _for_node(headers, task_id, act_on_own)

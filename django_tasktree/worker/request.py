@@ -15,7 +15,7 @@ from django_tasktree.dispatch.message import HEADER
 from django_tasktree.worker.fork_safety import parent_connections
 from django_tasktree.worker.held_requests import hold, restore_entry
 from django_tasktree.worker.identity import stamp_request
-from django_tasktree.worker.lost_attempts import attempt_broken, attempt_lost, attempt_timed_out
+from django_tasktree.worker.lost_attempts import attempt_broken, attempt_lost, attempt_timed_out, concerns_other_nodes
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +120,14 @@ class NodeRequest(Request):
                 return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
             finally:
                 self._write_end(exc, return_ok=return_ok, is_internal=bool(getattr(exc_info, "internal", False)))
+
+    @property
+    def store_errors(self) -> bool:
+        """Whether Celery may store an error as the result of the message's task ID.
+
+        It may not if the node of the message has ended, or runs elsewhere: the error is that of another node.
+        """
+        return super().store_errors and not concerns_other_nodes(self.request_dict, self.id)
 
     @property
     def _was_revoked(self) -> bool:

@@ -17,7 +17,7 @@ from celery.exceptions import Ignore, Reject
 from django.db import connections
 
 from django_tasktree.builder.chunks import chunk_size, seconds_to_share
-from django_tasktree.conf import settings
+from django_tasktree.builder.lanes import time_limits
 from django_tasktree.dispatch.after_commit import finish_and_propagate, publish_now
 from django_tasktree.dispatch.message import HEADER, read_header
 from django_tasktree.dispatch.publisher import call_of
@@ -71,8 +71,6 @@ def _carrier(task_id: str, request: Any) -> NodeRef | None:
     """Return the attempt that a message names if its process may take more nodes."""
     header = (request or {}).get(HEADER)
     if not header or not header.get("lane") or request.get("is_eager"):
-        return None
-    if not settings.share_message_for and chunk_size(_task_of(request)) == 1:
         return None
     return read_header(request, task_id) if carrier() is None else None
 
@@ -310,6 +308,7 @@ def _request_of(app: Any, task: Any, dispatch: Dispatch, carrier: Mapping[str, A
     """Return the arguments and the request that a message of the node's own would have led to."""
     args, kwargs, options = call_of(app, dispatch)
     ignore_result = options.get("ignore_result")
+    limits = time_limits(task, options)
     message = app.amqp.as_task_v2(
         options["task_id"],
         dispatch.task,
@@ -318,6 +317,8 @@ def _request_of(app: Any, task: Any, dispatch: Dispatch, carrier: Mapping[str, A
         root_id=options["root_id"],
         parent_id=options["parent_id"],
         shadow=options.get("shadow"),
+        time_limit=limits[0],
+        soft_time_limit=limits[1],
         ignore_result=task.ignore_result if ignore_result is None else ignore_result,
         origin=carrier.get("origin"),
     )

@@ -116,6 +116,26 @@ def test_a_hard_time_limit(stack, task):
     assert (row.error_type.rpartition(".")[2], row.attempts) == ("TimeLimitExceeded", 1)
 
 
+@pytest.mark.parametrize("task", [tasks.sleep, tasks.sleep_acks_late], ids=["acks early", "acks late"])
+def test_a_hard_time_limit_of_a_node_that_shares_a_message(stack, task):
+    """It fails this node only: its child runs, and the result of the message's own node is kept."""
+    from django_celery_results.models import TaskResult
+
+    options = {"time_limit": 5}
+    tree = TaskTree()
+    first = tree.add_task(task, [0], **options)
+    hanging = first.add_task(task, [60], **options)
+    after = hanging.add_task(tasks.echo, ["after"], run_when="failure")
+    result = tree.apply_async()
+    assert result.wait(PATIENCE) == "FAILURE"
+    row, own = result[hanging].node, result[first].node
+    assert (row.state, row.error_type.rpartition(".")[2], row.attempts) == ("FAILURE", "TimeLimitExceeded", 1)
+    # None: the first node took longer than the time of a message.
+    assert row.carried_by in (own.task_id, None)
+    assert (own.state, result[after].state) == ("SUCCESS", "SUCCESS")
+    assert TaskResult.objects.using(row._state.db).get(task_id=str(own.task_id)).status == "SUCCESS"
+
+
 def test_an_attempt_in_a_killed_pool_process_is_repeated(stack, tmp_path):
     row, _, _, _ = run(tasks.kill_own_process, str(tmp_path / "marker"))
     assert (row.state, row.attempts, row.result) == ("SUCCESS", 2, '"survived"')

@@ -9,7 +9,8 @@ from tests.patience import until
 def describe_request(self, *_args):
     """Return what the task function can see of its message."""
     request = self.request
-    names = ("args", "kwargs", "retries", "eta", "expires", "argsrepr", "kwargsrepr", "hostname", "is_eager", "origin")
+    names: tuple[str, ...] = ("args", "kwargs", "retries", "eta", "expires", "timelimit", "argsrepr", "kwargsrepr")
+    names = (*names, "hostname", "is_eager", "origin")
     seen = {name: getattr(request, name, "none") for name in names}
     return {
         **seen,

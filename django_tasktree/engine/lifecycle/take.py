@@ -15,7 +15,7 @@ from django_tasktree.engine.database_retries import retry_transient, retry_trans
 from django_tasktree.engine.transitions import move, nodes
 from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch, NodeRef, Taker
 from django_tasktree.models.querysets import NodeRunQuerySet
-from django_tasktree.states import RUN_FINAL, Hold, NodeState
+from django_tasktree.states import ACTIVE, RUN_FINAL, Hold, NodeState
 
 #: Sorts before all IDs.
 FROM_THE_FIRST = UUID(int=0)
@@ -128,17 +128,18 @@ def _carried(run_id: UUID, task_id: UUID) -> NodeRunQuerySet:
     return nodes().filter(run_id=run_id, state=NodeState.STARTED, carried_by=task_id)
 
 
-def is_over(carrier: NodeRef) -> bool:
-    """Return whether the process of a message does not run the node of the message, although the node may be STARTED.
+def is_at_its_node(carrier: NodeRef, *, has_chunks: bool) -> bool:
+    """Return whether the process of a message has not ended the node of the message.
 
-    The process of another message has taken that node, or this one has gone on with other nodes.
+    Otherwise the node has ended, the process of another message has taken it, or this process has gone on with other
+    nodes: then another process runs the node, if it is STARTED.
 
     Args:
         carrier: the attempt that the message names.
+        has_chunks: whether the process runs its node together with those that it has taken.
     """
-    elsewhere = Q(id=carrier.id, carried_by__isnull=False)
-    started = nodes().filter(run_id=carrier.run_id, state=NodeState.STARTED)
-    return started.filter(elsewhere | Q(carried_by=carrier.task_id)).exists()
+    own = nodes().filter(id=carrier.id, task_id=carrier.task_id, state__in=ACTIVE, carried_by__isnull=True)
+    return own.exists() and (has_chunks or not _carried(carrier.run_id, carrier.task_id).exists())
 
 
 def is_revoked(node_id: UUID) -> bool:

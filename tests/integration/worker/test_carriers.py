@@ -43,10 +43,20 @@ def test_a_lost_process_loses_only_the_nodes_that_it_ran(scene):
     assert states_of(handles) == ["SUCCESS", "STARTED", "QUEUED"]
 
 
-def test_a_time_limit_fails_only_the_node_of_the_message(scene):
+def test_a_time_limit_fails_only_the_node_that_its_process_ran(scene):
     handles, message = scene
     lost_attempts.attempt_timed_out(message.headers, message.id, RuntimeError("too long"))
-    assert states_of(handles) == ["SUCCESS", "STARTED", "QUEUED"]
+    assert states_of(handles) == ["SUCCESS", "STARTED", "FAILURE"]
+
+
+def test_errors_are_not_results_of_the_node_of_the_message(scene):
+    handles, message = scene
+    assert lost_attempts.concerns_other_nodes(message.headers, message.id)
+    NodeRun.objects.filter(id=handles[2].id).update(state="SUCCESS", settled=True)
+    NodeRun.objects.filter(id=handles[1].id).update(carried_by=None)
+    assert not lost_attempts.concerns_other_nodes(message.headers, message.id)
+    NodeRun.objects.filter(id=handles[1].id).update(state="SUCCESS")
+    assert lost_attempts.concerns_other_nodes(message.headers, message.id)
 
 
 def test_a_broken_message_loses_only_the_nodes_that_its_process_ran(scene):

@@ -116,7 +116,7 @@ def test_after_the_time_of_the_message_the_child_has_its_own(world, settings):
 
 def test_a_child_that_can_not_run_is_given_back(world, monkeypatch):
     """An exception such as SystemExit ends the message after its node was finished."""
-    monkeypatch.setattr(taking._Taking, "run", lambda self: (_ for _ in ()).throw(SystemExit))
+    monkeypatch.setattr(taking._Taking, "run", lambda self, **_: (_ for _ in ()).throw(SystemExit))
     result = chain(2)
     (message,) = world.receive_all()
     with pytest.raises(SystemExit):

@@ -158,11 +158,12 @@ def test_a_message_takes_nothing_after_the_setting_was_set_to_0(world, settings)
 # What a task function, hooks and receivers see
 
 
-def test_the_request_is_that_of_a_message(world, settings):
+@pytest.mark.parametrize("options", [{}, {"time_limit": 1e6, "soft_time_limit": 1e5}], ids=["", "time limits"])
+def test_the_request_is_that_of_a_message(world, settings, options):
     seen = []
     for seconds in (0, 3600):
         settings.TASKTREE = {"SHARE_MESSAGE_FOR": seconds}
-        result = fan(2, describe_request)
+        result = fan(2, describe_request, **options)
         world.deliver_all("w")
         seen.append(result.children[1].get())
     own, shared = seen
@@ -289,12 +290,14 @@ def test_nodes_of_a_lost_process_are_queued_again(world):
     assert len(world.receive_all()) == 2
 
 
-def test_nodes_of_a_process_that_exceeded_its_time_limit_are_queued_again(world):
-    result = fan(2)
+@pytest.mark.parametrize(("size", "state"), [(2, "FAILURE"), (3, "QUEUED")])
+def test_nodes_of_a_process_that_exceeded_its_time_limit(world, size, state):
+    """If there are several, it is not known which one ran so long."""
+    result = fan(size)
     message = next(each for each in world.receive_all() if each.id == str(result.children[0].task_id))
     carried(result, result.children[0].node)
     lost_attempts.attempt_timed_out(message.headers, message.id, RuntimeError("too long"))
-    assert outcomes(result) == ["SUCCESS", "QUEUED"]
+    assert outcomes(result) == ["SUCCESS", *[state] * (size - 1)]
 
 
 def test_a_terminated_process_revokes_only_what_was_revoked(world):

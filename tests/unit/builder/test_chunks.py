@@ -239,10 +239,10 @@ def test_lanes_without_shared_messages(settings):
 
 
 def test_limits_of_all_tasks(app, monkeypatch):
-    """A time limit of the project counts for a call for a chunk, and keeps other nodes from sharing messages."""
+    """A time limit of the project counts for a call for a chunk; a short one keeps others from sharing messages."""
     with celery_settings.changed(app, task_always_eager=False):
         for task in (echo, chunk_tasks.double):
-            monkeypatch.setattr(task, "time_limit", 5)
+            monkeypatch.setattr(task, "time_limit", 3)
         assert lane_of(echo.name, {}, is_limited=False) == NO_LANE
         assert lane_of(chunk_tasks.double.name, {}, is_limited=False) != NO_LANE
 

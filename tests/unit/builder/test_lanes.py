@@ -11,6 +11,11 @@ from tests.sample.tasks import echo
     [
         ({"queue": "a"}, "a"),
         ({"queue": "a", "priority": 5}, "a|5"),
+        ({"queue": "a", "time_limit": 4}, "a|limits 4 None"),
+        ({"queue": "a", "priority": 5, "time_limit": 60, "soft_time_limit": 50}, "a|5|limits 60 50"),
+        # The time of a message would be a large part of these.
+        ({"queue": "a", "time_limit": 3.9}, ""),
+        ({"queue": "a", "time_limit": 60, "soft_time_limit": 3.9}, ""),
         # Not the lane of the nodes above.
         ({"queue": "a|5"}, ""),
         ({"queue": "a" * 101}, ""),
