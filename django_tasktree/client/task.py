@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, overload
 
 from celery import Task
 from celery.contrib.django.task import DjangoTask
+from celery.exceptions import Retry
 from django.db import transaction
 
 from django_tasktree.builder.atomicity import atomic_alias
@@ -197,7 +198,14 @@ class CallbackTask(_DjangoTask[P, R], Generic[P, R]):
         if isinstance(exc, BaseException):
             node.retry_error = describe(exc)
             exc = presentable(exc)
-        return super().retry(args, kwargs, exc, **options)
+        try:
+            return super().retry(args, kwargs, exc, **options)
+        except Retry:
+            raise
+        except BaseException:
+            # No retry is left: if the task function handles this exception, the attempt ends as the function does.
+            node.retry_signature = None
+            raise
 
     def replace(self, sig: Any) -> Any:
         """Raise NotImplementedError inside a tree, because no node would track the replacement task.

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from celery import Task
-from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import Ignore, MaxRetriesExceededError, Reject, Retry
 from django.db import connections
 
 from django_tasktree import StopPropagation, current_node, run_with_callbacks, task_with_callbacks
@@ -159,6 +159,15 @@ def quiet_retry(self):
     if self.request.retries == 0:
         self.retry(throw=False)
     return self.request.retries
+
+
+@task_with_callbacks(bind=True, max_retries=1)
+def gives_up(self):
+    """Return the number of retries when none is left."""
+    try:
+        raise self.retry(countdown=0)
+    except MaxRetriesExceededError:
+        return self.request.retries
 
 
 @task_with_callbacks

@@ -4,9 +4,10 @@ import pytest
 
 from django_tasktree import TaskTree
 from django_tasktree.recovery.sweep import sweep
+from django_tasktree.testing import run_tree
 from tests import simulation
 from tests.integration.recovery.scenes import age, started
-from tests.sample.tasks import count_down, echo, retry_with
+from tests.sample.tasks import count_down, echo, gives_up, retry_with
 
 
 @pytest.fixture
@@ -75,3 +76,11 @@ def test_new_arguments_that_cannot_be_stored_fail_the_node(world, settings, what
     world.deliver_all("w")
     assert node.state == "FAILURE"
     assert node.node.error_type.endswith(error)
+
+
+def test_a_task_function_may_handle_that_no_retry_is_left(database):
+    tree = TaskTree()
+    tree.add_task(gives_up)
+    result = run_tree(tree)
+    assert result.join() == [1]
+    assert result.children[0].node.attempts == 2

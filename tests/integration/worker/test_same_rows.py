@@ -49,6 +49,7 @@ SHAPES |= {
     "retries that run out": one(tasks.flaky, 99),
     "automatic retries": one(tasks.auto_flaky, 1),
     "automatic retries that run out": one(tasks.auto_flaky, 99),
+    "retries that are given up": one(tasks.gives_up),
     "a retry without throw": one(tasks.quiet_retry),
     "a retry by hand": one(tasks.raises_retry_itself),
     "retries that may fail": one(tasks.flaky, 99, allow_failure=True),
