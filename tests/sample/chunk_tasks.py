@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from celery import Task
-from celery.exceptions import Ignore, Reject
+from celery.exceptions import Ignore, MaxRetriesExceededError, Reject
 from django.db import connections
 
 from django_tasktree import CallbackTask, StopPropagation, current_node, run_with_callbacks, task_with_callbacks
@@ -80,6 +80,14 @@ def ask_retry(self, values, throw=None):
     if len(_called(values)) > 1:
         self.retry(exc=Broken("not together"), countdown=0, throw=throw[0] is not False)
     return values
+
+
+@task_with_callbacks(chunk=10, bind=True, max_retries=0)
+def give_up(self, values):
+    try:
+        raise self.retry(countdown=0)
+    except MaxRetriesExceededError:
+        return _called(values)
 
 
 @task_with_callbacks(chunk=10, bind=True)

@@ -247,6 +247,12 @@ def test_a_retry_is_of_all_nodes(run, calls, throw):
     assert attempts.count() == 3
 
 
+def test_a_function_may_handle_that_no_retry_is_left(run, calls):
+    result = run(fan(chunk_tasks.give_up, range(3)))
+    assert result.join() == [0, 1, 2]
+    assert calls == [[0, 1, 2]]
+
+
 def test_a_retry_keeps_the_arguments(run):
     result = run(fan(chunk_tasks.retry_with_arguments, range(2)))
     assert outcomes(result) == ["FAILURE"] * 2
