@@ -20,6 +20,7 @@ from django_tasktree.control.actions import node_actions
 from django_tasktree.encoding.ids import as_uuid
 from django_tasktree.encoding.text import short_name
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.models.querysets import has_id
 
 #: Columns that may be long and that no list shows.
 _LONG = ("args", "kwargs", "options", "result", "error_message", "error_args", "traceback")
@@ -63,7 +64,7 @@ class NodeRunAdmin(ReadOnlyAdmin):
         """Search by ID of a node, task or run if the term is a UUID, otherwise by name of the task."""
         key = as_uuid(search_term)
         if key is not None:
-            return queryset.filter(Q(id=key) | Q(task_id=key) | Q(run_id=key)), False
+            return queryset.filter(has_id(key) | Q(run_id=key)), False
         return super().get_search_results(request, queryset, search_term)
 
     @admin.display(description=_("task"))

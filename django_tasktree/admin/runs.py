@@ -25,6 +25,7 @@ from django_tasktree.admin.pages.run import RunPage
 from django_tasktree.control.actions import ACTIONS, run_actions
 from django_tasktree.encoding.ids import as_uuid
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.models.querysets import has_id
 from django_tasktree.reporting.node_counts import Look
 from django_tasktree.reporting.progress import progress_of_all
 from django_tasktree.reporting.progress_bar import progress_bar
@@ -127,7 +128,7 @@ class TreeRunAdmin(ReadOnlyAdmin):
         """Search by ID of a run, node or task if the term is a UUID, otherwise by name and launch key."""
         run_id = as_uuid(search_term)
         if run_id is not None:
-            nodes = NodeRun.objects.filter(Q(id=run_id) | Q(task_id=run_id)).values_list("run_id", flat=True)
+            nodes = NodeRun.objects.filter(has_id(run_id)).values_list("run_id", flat=True)
             # A launch key may look like a UUID, too.
             return queryset.filter(Q(id=run_id) | Q(key=search_term.strip()) | Q(id__in=list(nodes[:1]))), False
         return super().get_search_results(request, queryset, search_term)

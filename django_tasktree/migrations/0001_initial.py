@@ -5,6 +5,7 @@ import django.db.models.deletion
 import django_tasktree.encoding.ids
 import django_tasktree.encoding.times
 import django_tasktree.models.fields
+import django_tasktree.models.indexes
 import django_tasktree.models.user_key
 from django.conf import settings
 from django.db import migrations, models
@@ -633,8 +634,20 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="noderun",
-            index=models.Index(
-                fields=["parent", "run", "settled", "is_gather", "-position"], name="tasktree_node_unsettled"
+            index=django_tasktree.models.indexes.PartialIndex(
+                fields=["parent", "run", "is_gather", "-position"],
+                name="tasktree_node_unsettled",
+                only=models.Q(("settled", False)),
+                otherwise=["settled", "parent", "run", "is_gather", "-position"],
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="noderun",
+            index=django_tasktree.models.indexes.PartialIndex(
+                fields=["parent", "run", "position"],
+                name="tasktree_node_gathers",
+                only=models.Q(("is_gather", True)),
+                otherwise=[],
             ),
         ),
         migrations.AddIndex(
@@ -645,10 +658,20 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="noderun",
-            index=models.Index(fields=["settled", "state", "id"], name="tasktree_node_sweep"),
+            index=django_tasktree.models.indexes.PartialIndex(
+                fields=["state", "id"],
+                name="tasktree_node_sweep",
+                only=models.Q(("settled", False)),
+                otherwise=["settled", "state", "id"],
+            ),
         ),
         migrations.AddIndex(
             model_name="noderun",
-            index=models.Index(fields=["task_id"], name="tasktree_node_task_id"),
+            index=django_tasktree.models.indexes.PartialIndex(
+                fields=["task_id"],
+                name="tasktree_node_task_id",
+                only=models.Q(("task_id", models.F("id")), _negated=True),
+                otherwise=["task_id"],
+            ),
         ),
     ]

@@ -10,7 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from django_tasktree.encoding import times
 from django_tasktree.encoding.ids import new_id
 from django_tasktree.models.fields import ExactCharField, InstantField
-from django_tasktree.models.querysets import NodeRunManager
+from django_tasktree.models.indexes import PartialIndex
+from django_tasktree.models.querysets import HAS_NEW_TASK_ID, NodeRunManager
 from django_tasktree.models.tree_run import TreeRun
 from django_tasktree.states import NODE_FINAL, Hold, NodeState, OnFailure, RunWhen
 
@@ -114,15 +115,33 @@ class NodeRun(models.Model):
             # The children of a node, and the root nodes of a run (parent NULL), in order.
             models.Index(fields=["parent", "run", "position"], name="tasktree_node_children"),
             # settle: whether a child is unsettled, and whether it is a gather node.
-            models.Index(fields=["parent", "run", "settled", "is_gather", "-position"], name="tasktree_node_unsettled"),
+            PartialIndex(
+                only=models.Q(settled=False),
+                fields=["parent", "run", "is_gather", "-position"],
+                otherwise=["settled", "parent", "run", "is_gather", "-position"],
+                name="tasktree_node_unsettled",
+            ),
+            # The gather nodes under a parent with many children; elsewhere the index above contains all of them.
+            PartialIndex(
+                only=models.Q(is_gather=True),
+                fields=["parent", "run", "position"],
+                otherwise=[],
+                name="tasktree_node_gathers",
+            ),
             # Progress; the nodes of a run in a state; the nodes that are runnable or active under a limit; the queued
             # nodes of a lane.
             models.Index(
                 fields=["run", "state", "runnable", "limit_scope_id", "lane", "id"], name="tasktree_node_state"
             ),
             # The sweep: unsettled nodes by state, in pages.
-            models.Index(fields=["settled", "state", "id"], name="tasktree_node_sweep"),
-            models.Index(fields=["task_id"], name="tasktree_node_task_id"),
+            PartialIndex(
+                only=models.Q(settled=False),
+                fields=["state", "id"],
+                otherwise=["settled", "state", "id"],
+                name="tasktree_node_sweep",
+            ),
+            # The other nodes are found by their ID.
+            PartialIndex(only=HAS_NEW_TASK_ID, fields=["task_id"], otherwise=["task_id"], name="tasktree_node_task_id"),
         ]
 
     def __str__(self) -> str:

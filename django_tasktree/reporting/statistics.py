@@ -120,8 +120,7 @@ def open_nodes() -> dict[str, int]:
 
 
 def _unsettled(state: str) -> Any:
-    # SQLite does not use an index for ``NOT settled``, to which Django would compile ``settled=False``.
-    return NodeRun.objects.filter(settled__in=[False], state=state)
+    return NodeRun.objects.filter(settled=False, state=state)
 
 
 def runs_per_hour(window: Window) -> list[Hour]:

@@ -154,7 +154,7 @@ def _gather_nodes(run: TreeRun, wide: list[UUID]) -> list[Any]:
     """Return the gather nodes that are left out. They are important, and usually the last of many children."""
     if not wide:
         return []
-    # Both values of ``settled`` are listed so that the database can use an index that contains it.
+    # MySQL and MariaDB use the index that begins with ``settled`` if all of its values are listed.
     gather = node_rows().filter(run_id=run.id, parent_id__in=wide, settled__in=[True, False], is_gather=True)
     return list(gather.filter(position__gte=MAX_CHILDREN).in_order()[:MAX_NODES])
 

@@ -14,6 +14,7 @@ from django_tasktree.admin.tree.row import TreeRow, node_rows
 from django_tasktree.encoding.ids import as_uuid
 from django_tasktree.encoding.text import is_storable
 from django_tasktree.models import TreeRun
+from django_tasktree.models.querysets import has_id
 from django_tasktree.reporting.not_reached import is_not_reached
 from django_tasktree.states import NODE_FINAL, NodeState
 
@@ -82,7 +83,7 @@ class TreeSearch:
         if not is_storable(self.text):
             return Q(pk__in=[])
         key = as_uuid(self.text)
-        found = Q(id=key) | Q(task_id=key) if key is not None else Q()
+        found = has_id(key) if key is not None else Q()
         for text in _spellings(self.text):
             for column in _PLAIN:
                 found |= Q(**{f"{column}__icontains": text})

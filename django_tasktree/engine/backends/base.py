@@ -52,8 +52,8 @@ _WITH_CHILDREN = " AND child_count = %s"
 # MariaDB filesorts if ORDER BY contains a constant column. To PostgreSQL, parent_id is not constant when it IS NULL, so
 # there ORDER BY must contain it to use the index.
 _FIRST_UNSETTLED = f"""
-    SELECT CASE WHEN {IS_UNSETTLED.sql(node="child")} THEN child.is_gather END FROM {{{{node}}}} child WHERE {{under}}
-    ORDER BY {{order}} child.settled, child.is_gather, child.position DESC LIMIT 1
+    SELECT child.is_gather FROM {{{{node}}}} child WHERE {{under}} AND {IS_UNSETTLED.sql(node="child")}
+    ORDER BY {{order}} child.is_gather, child.position DESC LIMIT 1
 """  # noqa: S608  put together from constants
 # There is no condition on run_id: while PostgreSQL's statistics do not include a new run yet, it would read all nodes
 # of the run through another index. All children belong to the same run.
