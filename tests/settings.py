@@ -57,6 +57,15 @@ if "TEST_SOFT_SHUTDOWN" in os.environ:
     CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = float(os.environ["TEST_SOFT_SHUTDOWN"])
 if "TEST_POOL" in os.environ:
     DATABASES["default"] |= {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": {"min_size": 2, "max_size": 4}}}
+if "TEST_PREPARE_THRESHOLD" in os.environ:
+    # The server binds the values of statements, and prepares those that are executed more often.
+    for database in DATABASES.values():
+        if database["ENGINE"] == "django.db.backends.postgresql":
+            database["OPTIONS"] = {
+                **database.get("OPTIONS", {}),
+                "server_side_binding": True,
+                "prepare_threshold": int(os.environ["TEST_PREPARE_THRESHOLD"]),
+            }
 if "TEST_QUORUM" in os.environ:
     # With quorum queues, Celery lets RabbitMQ delay messages.
     CELERY_TASK_QUEUES = [quorum_queue(CELERY_TASK_DEFAULT_QUEUE)]

@@ -174,7 +174,7 @@ class Listener:
             if session != connection.info.backend_pid:
                 raise _NoNotifications("a connection pooler gives each statement another session")
             try:
-                connection.execute(_SUBSCRIBE)
+                connection.execute(_SUBSCRIBE, prepare=False)
                 connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, self._token])
                 yield connection.pgconn
             finally:

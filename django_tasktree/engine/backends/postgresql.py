@@ -33,7 +33,10 @@ from django_tasktree.states import NodeState
 
 #: The number of rows from which on COPY takes less time than an INSERT.
 _COPIED = 10
-_LIMITS = f"SET LOCAL lock_timeout = '{LOCK_WAIT}s'; SET LOCAL statement_timeout = '{MAX_STATEMENT_TIME}s'"
+# One statement, because several could not be prepared.
+_LIMITS = (
+    f"SELECT set_config('lock_timeout', '{LOCK_WAIT}s', TRUE), set_config('statement_timeout', '{MAX_STATEMENT_TIME}s', TRUE)"
+)
 
 # There is no condition on child.run_id, for the reason given at base._UNDER_NODE.
 _FINISH = """
