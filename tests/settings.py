@@ -57,14 +57,18 @@ if "TEST_SOFT_SHUTDOWN" in os.environ:
     CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = float(os.environ["TEST_SOFT_SHUTDOWN"])
 if "TEST_POOL" in os.environ:
     DATABASES["default"] |= {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": {"min_size": 2, "max_size": 4}}}
+if "TEST_POOLER" in os.environ:
+    # A pooler assigns another session to each transaction.
+    DATABASES["default"] |= {"DISABLE_SERVER_SIDE_CURSORS": True}
 if "TEST_PREPARE_THRESHOLD" in os.environ:
-    # The server binds the values of statements, and prepares those that are executed more often.
+    # The server binds the values of statements, and prepares those that are executed more often; empty: none.
+    threshold = os.environ["TEST_PREPARE_THRESHOLD"]
     for database in DATABASES.values():
         if database["ENGINE"] == "django.db.backends.postgresql":
             database["OPTIONS"] = {
                 **database.get("OPTIONS", {}),
                 "server_side_binding": True,
-                "prepare_threshold": int(os.environ["TEST_PREPARE_THRESHOLD"]),
+                "prepare_threshold": int(threshold) if threshold else None,
             }
 if "TEST_QUORUM" in os.environ:
     # With quorum queues, Celery lets RabbitMQ delay messages.

@@ -35,7 +35,8 @@ from django_tasktree.states import NodeState
 _COPIED = 10
 # One statement, because several could not be prepared.
 _LIMITS = (
-    f"SELECT set_config('lock_timeout', '{LOCK_WAIT}s', TRUE), set_config('statement_timeout', '{MAX_STATEMENT_TIME}s', TRUE)"
+    f"SELECT set_config('lock_timeout', '{LOCK_WAIT}s', TRUE),"
+    f" set_config('statement_timeout', '{MAX_STATEMENT_TIME}s', TRUE)"
 )
 
 # There is no condition on child.run_id, for the reason given at base._UNDER_NODE.
