@@ -21,7 +21,7 @@ from tests.patience import PATIENCE
 from tests.services import REQUIRED, Service
 
 
-def _program(name, place="/usr/bin"):
+def program(name, place="/usr/bin"):
     """Find a program; the place is a pattern, because Debian installs servers outside of PATH."""
     found = next((str(path) for path in sorted(Path("/").glob(f"{place[1:]}/{name}"))), None) or shutil.which(name)
     if found is None:
@@ -29,7 +29,7 @@ def _program(name, place="/usr/bin"):
     return found
 
 
-def _free_port():
+def free_port():
     """Return a free port for which RabbitMQ's second port, 20,000 higher, is free too."""
     while True:
         port = random.randrange(20_000, 30_000)
@@ -42,7 +42,7 @@ def _free_port():
             return port
 
 
-def _wait_for(answers):
+def wait_for(answers):
     deadline = time.monotonic() + PATIENCE
     while not answers():
         if time.monotonic() > deadline:
@@ -55,13 +55,13 @@ class _Broker:
 
     def __init__(self, directory):
         self.directory = Path(directory)
-        self.port = _free_port()
+        self.port = free_port()
 
     def start(self):
         env = {**os.environ, **self.environment()}
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(self.command(), env=env, stdout=log, stderr=log, start_new_session=True)
-        _wait_for(self.answers)
+        wait_for(self.answers)
 
     def kill(self):
         """Send SIGKILL, so that everything that is not on disk is lost."""
@@ -95,7 +95,7 @@ class PrivateRedis(_Broker):
     """A Redis server that stores nothing on disk."""
 
     def command(self):
-        return [_program("redis-server"), "--port", str(self.port), "--save", "", "--dir", str(self.directory)]
+        return [program("redis-server"), "--port", str(self.port), "--save", "", "--dir", str(self.directory)]
 
     @property
     def service(self):
@@ -111,7 +111,7 @@ class PrivateRabbitMQ(_Broker):
 
     def command(self):
         # Not the script in PATH, which changes the user and thereby the process group.
-        return [_program("rabbitmq-server", "/usr/lib/rabbitmq/bin")]
+        return [program("rabbitmq-server", "/usr/lib/rabbitmq/bin")]
 
     def environment(self):
         return {
@@ -148,8 +148,8 @@ class PrivatePostgreSQL:
 
     def __init__(self, directory):
         self.directory = Path(directory)
-        self.port = _free_port()
-        self._bin = Path(_program("initdb", "/usr/lib/postgresql/*/bin")).parent
+        self.port = free_port()
+        self._bin = Path(program("initdb", "/usr/lib/postgresql/*/bin")).parent
 
     def create(self):
         # PostgreSQL refuses to be run by root.
