@@ -667,11 +667,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="noderun",
-            index=django_tasktree.models.indexes.PartialIndex(
-                fields=["task_id"],
-                name="tasktree_node_task_id",
-                only=models.Q(("task_id", models.F("id")), _negated=True),
-                otherwise=["task_id"],
-            ),
+            index=models.Index(fields=["task_id"], name="tasktree_node_task_id"),
         ),
     ]

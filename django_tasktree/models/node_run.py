@@ -11,7 +11,7 @@ from django_tasktree.encoding import times
 from django_tasktree.encoding.ids import new_id
 from django_tasktree.models.fields import ExactCharField, InstantField
 from django_tasktree.models.indexes import PartialIndex
-from django_tasktree.models.querysets import HAS_NEW_TASK_ID, NodeRunManager
+from django_tasktree.models.querysets import NodeRunManager
 from django_tasktree.models.tree_run import TreeRun
 from django_tasktree.states import NODE_FINAL, Hold, NodeState, OnFailure, RunWhen
 
@@ -141,7 +141,7 @@ class NodeRun(models.Model):
                 name="tasktree_node_sweep",
             ),
             # The other nodes are found by their ID.
-            PartialIndex(only=HAS_NEW_TASK_ID, fields=["task_id"], otherwise=["task_id"], name="tasktree_node_task_id"),
+            models.Index(fields=["task_id"], name="tasktree_node_task_id"),
         ]
 
     def __str__(self) -> str:

@@ -1,12 +1,12 @@
 """Querysets and managers with the reads that several packages share."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import connections, models, router
-from django.db.models import Count, F, Q
+from django.db.models import Count, Q
 
 from django_tasktree.states import RUN_FINAL
 
@@ -16,17 +16,13 @@ if TYPE_CHECKING:
     from django_tasktree.models.worker import Worker  # noqa: F401
 
 
-#: The node has been retried or queued again. Until then, its task ID is its ID.
-HAS_NEW_TASK_ID = ~Q(task_id=F("id"))
-
-
 def has_id(key: UUID) -> Q:
     """Return the condition that a node, or its current attempt, has an ID.
 
     Args:
         key: the ID of a node, or a task ID.
     """
-    return Q(id=key) | (Q(task_id=key) & HAS_NEW_TASK_ID)
+    return Q(id=key) | Q(task_id=key)
 
 
 class TreeRunQuerySet(models.QuerySet["TreeRun"]):
@@ -55,15 +51,6 @@ class NodeRunQuerySet(models.QuerySet["NodeRun"]):
             roots._of_roots = True
             return roots
         return self.filter(parent_id=parent_id, run_id=run_id)
-
-    def with_task_ids(self, task_ids: Collection[UUID | str]) -> "NodeRunQuerySet":
-        """Return the nodes whose current attempts have one of some task IDs, by the indexes.
-
-        Args:
-            task_ids: the task IDs.
-        """
-        first = Q(id__in=task_ids, task_id=F("id"))
-        return self.filter(first | (Q(task_id__in=task_ids) & HAS_NEW_TASK_ID))
 
     def in_order(self) -> "NodeRunQuerySet":
         """Return siblings in the order in which they were defined.

@@ -121,10 +121,9 @@ def test_a_hard_time_limit_of_a_node_that_shares_a_message(stack, task):
     """It fails this node only: its child runs, and the result of the message's own node is kept."""
     from django_celery_results.models import TaskResult
 
-    options = {"time_limit": 5}
     tree = TaskTree()
-    first = tree.add_task(task, [0], **options)
-    hanging = first.add_task(task, [60], **options)
+    first = tree.add_task(task, [0], time_limit=5)
+    hanging = first.add_task(task, [60], time_limit=5)
     after = hanging.add_task(tasks.echo, ["after"], run_when="failure")
     result = tree.apply_async()
     assert result.wait(PATIENCE) == "FAILURE"

@@ -46,4 +46,4 @@ def newest_if_late(run_id: UUID, lane: str, now: datetime) -> Waiting | None:
 
 def has_one_of(run_id: UUID, lane: str, task_ids: Collection[str]) -> bool:
     """Return whether one of some messages is for a node of a lane, whatever the state of the node."""
-    return nodes().with_task_ids(task_ids).filter(run_id=run_id, lane=lane).exists()
+    return nodes().filter(task_id__in=task_ids, run_id=run_id, lane=lane).exists()

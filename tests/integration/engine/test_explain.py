@@ -159,8 +159,8 @@ def test_nodes_in_a_state_are_found_by_index(runs):
 
 
 def test_a_node_is_found_by_its_task_id(runs):
-    found = nodes().with_task_ids([first_root(runs[0]).task_id])
-    assert indexes(found) == {"django_tasktree_noderun_pkey", "tasktree_node_task_id"}
+    found = nodes().filter(task_id=first_root(runs[0]).task_id)
+    assert indexes(found) == {"tasktree_node_task_id"}
 
 
 def test_advance_finds_runnable_nodes_and_counts_active_ones_by_index(runs):
