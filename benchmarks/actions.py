@@ -11,7 +11,9 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
+from benchmarks.options import Options
 from benchmarks.purge import copy_row
+from benchmarks.tables import Table
 from django_tasktree import NodeResult, TreeResult
 from django_tasktree.control import changes, operations
 from django_tasktree.engine.deletion.rows import delete_runs
@@ -29,6 +31,16 @@ class Measured:
     in_batches: float
     longest_transaction: float
     at_once: float
+
+
+def tables(options: Options) -> Iterator[Table]:
+    """Yield the durations of actions."""
+    headings = ("action", "nodes", "seconds", "longest transaction", "in one transaction")
+    table = Table("Actions on a root node and everything below it; seconds", headings)
+    for row in measurements(options.scale_factor):
+        longest = f"{row.longest_transaction:.3f}"
+        table.add(row.action, f"{row.nodes:,}", f"{row.in_batches:.2f}", longest, f"{row.at_once:.2f}")
+    yield table
 
 
 def measurements(scale: float) -> Iterator[Measured]:

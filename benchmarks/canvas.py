@@ -1,81 +1,107 @@
-"""Measure each shape as a tree and as a canvas, alternately, on one worker."""
+"""Measure each shape as a tree and as a canvas, alternately: ``python -m benchmarks canvas``."""
 
 import statistics
 import time
-from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from benchmarks.shapes import SHAPES, Shape
-from django_tasktree import TaskTree
+from benchmarks import environment, redis_results
+from benchmarks.options import Options
+from benchmarks.rounds import measured, speed
+from benchmarks.shapes import CHUNK, SHAPES, Shape, chunks
+from benchmarks.tables import Table
+from benchmarks.waits import wait_until
+from testproject.celery import app as database_app
 
-#: Seconds between two polls for the end; the same for trees and canvases.
-INTERVAL = 0.01
-#: Seconds after which a benchmark is aborted.
-PATIENCE = 600
 #: Trees whose results are stored in the node's row and in Celery's result backend, and in the node's row alone.
-VARIANTS: dict[str, dict[str, Any]] = {"ours": {}, "ours, ignore_result": {"ignore_result": True}}
+OURS: dict[str, dict[str, Any]] = {"tree": {}, "tree, ignore_result": {"ignore_result": True}}
 
 
-@dataclass
-class Figures:
-    """The rates of one shape: variant -> tasks per second in each round."""
+@dataclass(frozen=True)
+class Store:
+    """Where the results of canvases are stored.
 
-    shape: str
-    tasks: int
-    rates: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    Attributes:
+        app: the Celery application.
+        clear: deletes all results.
+        count: returns how many tasks have a result.
+    """
 
-    def ratio(self, variant: str) -> tuple[float, float, float]:
-        """Return the median, minimum and maximum of the ratios to canvas in the same round."""
-        pairs = [ours / canvas for ours, canvas in zip(self.rates[variant], self.rates["canvas"], strict=True)]
-        return statistics.median(pairs), min(pairs), max(pairs)
-
-
-def measure(rounds: int, scale: float) -> list[Figures]:
-    """Return the rates of each shape. Each variant runs once per round; the first round is not counted."""
-    figures = []
-    for shape in SHAPES:
-        size = max(2, round(shape.size * scale)) if shape.name != "tree" else shape.size
-        entry = Figures(shape.name, shape.tasks(size))
-        for number in range(rounds + 1):
-            for side, seconds in _round(shape, size):
-                if number:
-                    entry.rates[side].append(entry.tasks / seconds)
-        figures.append(entry)
-    return figures
+    app: Any
+    clear: Callable[[], object]
+    count: Callable[[], int]
 
 
-def _round(shape: Shape, size: int) -> list[tuple[str, float]]:
-    timed = [(name, _ours(shape, size, options)) for name, options in VARIANTS.items()]
-    return [*timed, ("canvas", _canvas(shape, size))]
+def tables(options: Options) -> Iterator[Table]:
+    """Yield the speed of each shape."""
+    theirs = ["canvas, django-db", "canvas, Redis", f"chunks of {CHUNK}"]
+    title = f"Tasks per second, medians of {options.rounds} rounds; how many times as fast in the same round"
+    table = Table(title, ["shape", "tasks", "how", "per second", *[f"to {name}" for name in theirs]], labels=3)
+    with environment.worker(), environment.worker(app="benchmarks.redis_results", tasktree={"SWEEP": False}):
+        for shape in SHAPES.values():
+            for size in shape.scaled(options.scale_factor):
+                seconds = measured(options.rounds, contenders(shape, size))
+                for name, mine in seconds.items():
+                    tasks = shape.tasks(size)
+                    ratios = [
+                        str(speed(mine, seconds[other])) if name in OURS and other in seconds else ""
+                        for other in theirs
+                    ]
+                    table.add(shape.name, f"{tasks:,}", name, f"{tasks / statistics.median(mine):,.0f}", *ratios)
+    yield table
 
 
-def _ours(shape: Shape, size: int, options: dict[str, Any]) -> float:
-    tree = TaskTree()
-    shape.ours(tree, size, options)
+def contenders(shape: Shape, size: int) -> dict[str, Callable[[], float]]:
+    """Return the ways to run a shape: name -> runs it once, and returns the seconds."""
+    stores = _stores()
+    runs: dict[str, Callable[[], float]] = {
+        name: partial(seconds_of_tree, shape, size, **options) for name, options in OURS.items()
+    }
+    runs["canvas, django-db"] = partial(_canvas, shape, size, stores["django-db"])
+    runs["canvas, Redis"] = partial(_canvas, shape, size, stores["Redis"])
+    if shape.name == "group":
+        runs[f"chunks of {CHUNK}"] = partial(_chunks, size, stores["django-db"])
+    return runs
+
+
+def seconds_of_tree(shape: Shape, size: int, **options: Any) -> float:
+    """Run a shape as a tree, and return the seconds from its launch to its end."""
+    tree = shape.tree(size, **options)
     started = time.perf_counter()
     result = tree.apply_async()
-    _wait(result.ready)
+    wait_until(result.ready, shape.tasks(size))
     return time.perf_counter() - started
 
 
-def _canvas(shape: Shape, size: int) -> float:
-    from django_celery_results.models import TaskResult
+def seconds_of_canvas(shape: Shape, size: int) -> float:
+    """Run a shape as a canvas with results in the database, and return the seconds."""
+    return _canvas(shape, size, _stores()["django-db"])
 
-    TaskResult.objects.all().delete()
+
+def _canvas(shape: Shape, size: int, store: Store) -> float:
+    store.clear()
     tasks = shape.tasks(size)
     started = time.perf_counter()
-    result = shape.canvas(size)
-    if result is None:
-        _wait(lambda: TaskResult.objects.filter(status="SUCCESS").count() >= tasks)
-    else:
-        _wait(result.ready)
+    result = shape.canvas(store.app, size)
+    wait_until(result.ready if result is not None else lambda: store.count() >= tasks, tasks)
     return time.perf_counter() - started
 
 
-def _wait(ready: Any) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not ready():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"no end after {PATIENCE} s")
-        time.sleep(INTERVAL)
+def _chunks(size: int, store: Store) -> float:
+    store.clear()
+    started = time.perf_counter()
+    messages = chunks(store.app, size)
+    wait_until(lambda: store.count() >= messages, size)
+    return time.perf_counter() - started
+
+
+def _stores() -> dict[str, Store]:
+    from django_celery_results.models import TaskResult
+
+    rows = TaskResult.objects
+    return {
+        "django-db": Store(database_app, lambda: rows.all().delete(), lambda: rows.filter(status="SUCCESS").count()),
+        "Redis": Store(redis_results.app, redis_results.clear, redis_results.count),
+    }

@@ -15,6 +15,8 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from benchmarks.environment import ROOT
+from benchmarks.options import Options
+from benchmarks.tables import Table
 from django_tasktree.models import NodeRun, TreeRun
 
 #: The number of nodes to delete, and the number of runs that they belong to: many small runs, then one large run.
@@ -29,6 +31,16 @@ class Deleted:
     runs: int
     seconds: float
     peak_memory: int
+
+
+def tables(options: Options) -> Iterator[Table]:
+    """Yield the speed and memory of purges."""
+    title = "manage.py tasktree purge --task-results, in a separate process"
+    table = Table(title, ["nodes", "runs", "nodes per second", "peak memory in MB"], labels=0)
+    for row in purges(options.scale_factor):
+        rate = f"{row.nodes / row.seconds:,.0f}"
+        table.add(f"{row.nodes:,}", f"{row.runs:,}", rate, f"{row.peak_memory / 1e6:.0f}")
+    yield table
 
 
 def purges(scale: float) -> Iterator[Deleted]:

@@ -14,9 +14,12 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client
 
+from benchmarks import environment
 from benchmarks.environment import REDIS
+from benchmarks.options import Options
 from benchmarks.purge import copy_row
 from benchmarks.shapes import SHAPES
+from benchmarks.tables import Table
 from benchmarks.tasks import echo
 from django_tasktree import TaskTree, TreeResult
 from django_tasktree.builder.plan import plan_nodes
@@ -31,7 +34,40 @@ PERSISTED = (100, 10_000, 100_000, 1_000_000)
 RUN_EAGERLY = (100, 10_000)
 CHAINS = (10, 100, 1_000)
 SHOWN = (1_000, 1_000_000)
-QUEUE = "tasktree-benchmarks"
+LONG_CHAIN = 10_000
+
+
+def tables(options: Options) -> Iterator[Table]:
+    """Yield what must not grow with the tree."""
+    scale = options.scale_factor
+    yield _stored(scale)
+    table = Table("Running a fan-out in one process", ["nodes", "statements per node"], labels=0)
+    for nodes, statements in statements_per_node(scale):
+        table.add(f"{nodes:,}", f"{statements:.3f}")
+    yield table
+    table = Table("Bytes of a chain's first message on Redis", ["length of the chain", "ours", "canvas"], labels=0)
+    for length, ours, canvas in message_sizes():
+        table.add(f"{length:,}", f"{ours:,}", f"{canvas:,}")
+    yield table
+    table = Table("Looking at a running run; milliseconds", ["face", "nodes", "first", "again"])
+    for look in shown(scale):
+        table.add(look.face, f"{look.nodes:,}", f"{1000 * look.first:.0f}", f"{1000 * look.again:.0f}")
+    yield table
+    nodes = max(2, round(LONG_CHAIN * scale))
+    table = Table("A long chain", ["nodes", "nodes per second"], labels=0)
+    with environment.worker():
+        table.add(f"{nodes:,}", f"{chain_of(nodes):.0f}")
+    yield table
+
+
+def _stored(scale: float) -> Table:
+    headings = ("nodes", "built per second", "bytes per node", "stored per second", "statements", "MB beside the tree")
+    table = Table("A fan-out is built, and its launch is stored but not published", headings, labels=0)
+    for row in persisted(scale):
+        built, stored = row.nodes / row.building, row.nodes / row.launching
+        figures = [f"{built:,.0f}", f"{row.tree / row.nodes:,.0f}", f"{stored:,.0f}", f"{row.statements:,}"]
+        table.add(f"{row.nodes:,}", *figures, f"{row.beside / 1e6:.0f}")
+    return table
 
 
 @dataclass(frozen=True)
@@ -107,13 +143,11 @@ def chain_of(nodes: int) -> float:
 
 def message_sizes() -> Iterator[tuple[int, int, int]]:
     """Yield the length of a chain, and the bytes of its first message here and in Celery; no worker may run."""
-    shape = next(shape for shape in SHAPES if shape.name == "chain")
+    shape = SHAPES["chain"]
     for length in CHAINS:
-        tree = TaskTree()
-        shape.ours(tree, length, {})
-        tree.apply_async()
+        shape.tree(length).apply_async()
         ours = _taken()
-        shape.canvas(length)
+        shape.canvas(app, length)
         yield length, ours, _taken()
 
 
@@ -182,7 +216,7 @@ def _taken() -> int:
     import redis
 
     client: Any = redis.Redis.from_url(REDIS)
-    message = client.rpop(QUEUE)
+    message = client.rpop(app.conf.task_default_queue)
     # The message on the wire is this text: JSON in which kombu has wrapped the encoded body.
     json.loads(message)
     return len(message)

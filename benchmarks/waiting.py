@@ -1,7 +1,6 @@
 """Measure how soon callers that wait notice the end of a run, and how many queries they need until then."""
 
 import random
-import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +11,9 @@ from typing import Any
 from django.db import connections
 from django.test import override_settings
 
+from benchmarks.options import Options
+from benchmarks.rounds import percentile
+from benchmarks.tables import Table
 from benchmarks.tasks import echo
 from django_tasktree import TaskTree, TreeResult
 from django_tasktree.builder.plan import plan_nodes
@@ -38,12 +40,22 @@ class Waiting:
 
     def percentile(self, percent: int) -> float:
         """Return a percentile of the delays in milliseconds."""
-        return statistics.quantiles(self.delays, n=100, method="inclusive")[percent - 1] * 1000
+        return percentile(self.delays, percent) * 1000
 
     @property
     def queries_per_wait(self) -> float:
         """The number of queries for each wait."""
         return self.queries / len(self.delays)
+
+
+def tables(options: Options) -> Iterator[Table]:
+    """Yield how soon callers that wait notice the end."""
+    title = "From the end of a run until a waiting caller notices it; milliseconds"
+    table = Table(title, ["how", "waits", "p50", "p99", "queries per wait"])
+    for way in waits(options.scale_factor):
+        middle, late = f"{way.percentile(50):.1f}", f"{way.percentile(99):.1f}"
+        table.add(way.name, str(len(way.delays)), middle, late, f"{way.queries_per_wait:.1f}")
+    yield table
 
 
 def waits(scale: float) -> list[Waiting]:
