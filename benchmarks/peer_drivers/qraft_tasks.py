@@ -1,0 +1,6 @@
+"""The tasks of django-qraft."""
+
+
+def echo(value: int) -> int:
+    """Return the value."""
+    return value
