@@ -14,7 +14,7 @@ from benchmarks.options import Options
 from benchmarks.tables import Table
 
 #: The parts: each is a module with a function ``tables``, which yields the tables as soon as they are measured.
-_PARTS = ("canvas", "peers", "bodies", "costs", "scale", "actions", "purge", "waiting")
+_PARTS = ("canvas", "peers", "bodies", "latency", "costs", "scale", "actions", "purge", "waiting")
 #: Wide enough for the widest table; the width of the terminal is unknown if the output is redirected.
 _console = Console(width=130)
 
