@@ -10,10 +10,10 @@ JOBS ?= 4
 DEMO_PATH ?= $(shell $(BIN)/python -c "import celery, pathlib; print(pathlib.Path(celery.__file__).parent)" 2>/dev/null)
 DEMO = TESTPROJECT_VAR=$(CURDIR)/var/demo $(BIN)/python manage.py
 
-.PHONY: help demo serve quick test coverage mutants soak lint lint-static style layers types check-migrations format docs screenshots bench dist clean
+.PHONY: help demo serve quick test coverage mutants soak lint lint-static style layers types check-migrations format docs screenshots bench bench-smoke dist clean
 
 help:  ## show what there is
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -97,8 +97,11 @@ docs: $(VENV)/.installed-docs  ## build the documentation into docs/_build/html
 screenshots: $(VENV)/.installed-$(EXTRAS)  ## take the documentation's pictures of all pages; needs Chromium
 	$(BIN)/python -m docs.screenshots $(PAGES)
 
-bench: $(VENV)/.installed-test  ## compare with Celery's canvas; needs PostgreSQL and Redis
+bench: $(VENV)/.installed-test  ## compare with Celery's canvas and others; needs PostgreSQL and Redis
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-smoke: $(VENV)/.installed-test  ## check the statements and messages of nodes against limits; a minute
+	$(BIN)/python -m benchmarks smoke
 
 dist: $(VENV)/.installed-dist  ## build the sdist and the wheel into dist/, and try the wheel in a new environment
 	rm -rf build dist $(VENV)-wheel
@@ -114,4 +117,4 @@ dist: $(VENV)/.installed-dist  ## build the sdist and the wheel into dist/, and 
 	cd build/project && $(abspath $(VENV)-wheel)/bin/python -c "import django_tasktree as t; print(t.__version__, t.__file__)"
 
 clean:  ## remove what was built, the virtual environment too
-	rm -rf $(VENV) $(VENV)-wheel node_modules build dist var mutants docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* *.egg-info
+	rm -rf $(VENV) $(VENV)-wheel .venv-peers node_modules build dist var mutants docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* *.egg-info

@@ -15,16 +15,20 @@ from benchmarks.tables import Table
 
 #: The parts: each is a module with a function ``tables``, which yields the tables as soon as they are measured.
 _PARTS = ("canvas", "peers", "bodies", "latency", "costs", "scale", "actions", "purge", "waiting")
+#: Checks limits instead, and is not part of "all".
+_SMOKE = "smoke"
 #: Wide enough for the widest table; the width of the terminal is unknown if the output is redirected.
 _console = Console(width=130)
 
 
 def main() -> int:
-    """Measure the selected parts, and return the exit code: 2 if a server is missing."""
+    """Measure the selected parts, and return the exit code: 1 if a limit is exceeded, 2 if a server is missing."""
     what, options = _arguments()
     try:
         with environment.prepared():
             _print_versions()
+            if what == _SMOKE:
+                return _smoke(options)
             for part in _PARTS if what == "all" else [what]:
                 # Django must be set up before.
                 for table in import_module(f"benchmarks.{part}").tables(options):
@@ -33,6 +37,12 @@ def main() -> int:
         _console.print(f"[red]{exc}[/red]")
         return 2
     return 0
+
+
+def _smoke(options: Options) -> int:
+    table, are_kept = import_module("benchmarks.smoke").check()
+    _print(table, options)
+    return 0 if are_kept else 1
 
 
 def _print(table: Table, options: Options) -> None:
@@ -44,7 +54,7 @@ def _print(table: Table, options: Options) -> None:
 
 def _arguments() -> tuple[str, Options]:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=[*_PARTS, "all"], default="all")
+    parser.add_argument("what", nargs="?", choices=[*_PARTS, "all", _SMOKE], default="all")
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds, after one warm-up round; default: 5")
     parser.add_argument("--scale-factor", type=float, default=1.0, help="multiply the size of every tree; default: 1.0")
     parser.add_argument(
