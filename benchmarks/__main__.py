@@ -69,7 +69,8 @@ def _arguments() -> tuple[str, Options]:
 def _print_versions() -> None:
     packages = ("django", "celery", "kombu", "django-celery-results", "psycopg", "redis")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
-    _console.print(f"Python {platform.python_version()}, {versions}; {os.cpu_count()} cores, prefork, concurrency 2")
+    servers = ", ".join(f"{name} {number}" for name, number in environment.server_versions().items())
+    _console.print(f"Python {platform.python_version()}, {versions}; {servers}; {os.cpu_count()} cores")
 
 
 if __name__ == "__main__":

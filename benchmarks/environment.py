@@ -115,6 +115,18 @@ def database(name: str) -> Iterator[str]:
         _admin_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+def server_versions() -> dict[str, str]:
+    """Return the versions of the servers; Django must be set up."""
+    import redis
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW server_version")
+        postgresql = cursor.fetchone()[0].split()[0]
+    info: Any = redis.Redis.from_url(REDIS).info("server")
+    return {"PostgreSQL server": postgresql, "Redis server": info["redis_version"]}
+
+
 def _admin_sql(statement: str) -> None:
     try:
         import psycopg

@@ -48,6 +48,7 @@ def _gaps(rounds: int, length: int) -> Gaps:
             for way in ways:
                 for name, gaps in way(length).items():
                     found.setdefault(name, []).extend(gaps if number else [])
+            ways = (*ways[1:], ways[0])
     return found
 
 

@@ -23,7 +23,7 @@ class Spread:
 
 
 def measured(rounds: int, contenders: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
-    """Measure contenders in turn.
+    """Measure contenders in turn; each round begins with another one, so that none always follows the same.
 
     Args:
         rounds: the number of rounds; one more, the first, is not counted.
@@ -33,11 +33,13 @@ def measured(rounds: int, contenders: Mapping[str, Callable[[], float]]) -> dict
         Name -> the seconds of each round.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    order = list(contenders)
     for number in range(rounds + 1):
-        for name, run in contenders.items():
-            one = run()
+        for name in order:
+            one = contenders[name]()
             if number:
                 seconds[name].append(one)
+        order = [*order[1:], order[0]]
     return seconds
 
 

@@ -1,5 +1,6 @@
 """Run shapes on django-qraft."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,8 @@ _TASK = "qraft_tasks.echo"
 def main() -> None:
     """Answer requests."""
     django.setup()
+    # Else it would log each task that it queues.
+    logging.getLogger("django-q").setLevel(logging.WARNING)
     serve({"group": _group, "chain": _chain})
 
 

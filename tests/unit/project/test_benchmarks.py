@@ -41,7 +41,7 @@ def test_contenders_are_measured_in_turn_and_the_first_round_is_not_counted():
 
     found = measured(2, {"a": contender("a", iter([9.0, 1.0, 2.0])), "b": contender("b", iter([9.0, 3.0, 4.0]))})
     assert found == {"a": [1.0, 2.0], "b": [3.0, 4.0]}
-    assert order == ["a", "b"] * 3
+    assert order == ["a", "b", "b", "a", "a", "b"]
 
 
 def test_ratios_are_those_of_the_same_round():
