@@ -30,13 +30,18 @@ def main() -> int:
             if what == _SMOKE:
                 return _smoke(options)
             for part in _PARTS if what == "all" else [what]:
-                # Django must be set up before.
-                for table in import_module(f"benchmarks.{part}").tables(options):
-                    _print(table, options)
+                _measure(part, options)
     except environment.Unavailable as exc:
         _console.print(f"[red]{exc}[/red]")
         return 2
     return 0
+
+
+def _measure(part: str, options: Options) -> None:
+    # These modules need Django to be set up.
+    import_module("benchmarks.usage").empty_tables()
+    for table in import_module(f"benchmarks.{part}").tables(options):
+        _print(table, options)
 
 
 def _smoke(options: Options) -> int:
