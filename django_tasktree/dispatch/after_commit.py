@@ -198,11 +198,9 @@ def _process(run_id: UUID, follow_up: _FollowUp) -> None:
     queue = deque([follow_up])
     while queue:
         work = queue.popleft()
-        numbers = count()
-        queued = (dispatch for dispatch, _ in zip(work.dispatches, numbers, strict=False))
-        report = publish(with_message(queued) if work.shares else queued)
-        queue.extend(_fail(dispatch, error) for dispatch, error in report.refused)
-        if work.settles and next(numbers) == 0:
+        # An iterator counts as true.
+        published = _publish(work, queue) if work.dispatches else 0
+        if work.settles and published == 0:
             queue.extend(_settle(run_id, work.settle_from))
         if work.finished_but_unsettled:
             for node_id in retry_transient(lambda: finished_but_unsettled(run_id)):
@@ -215,6 +213,19 @@ def _process(run_id: UUID, follow_up: _FollowUp) -> None:
         if work.ended is not None:
             note_end(run_id)
             _send(run_finished, run_id=run_id, state=work.ended)
+
+
+def _publish(work: _FollowUp, queue: deque[_FollowUp]) -> int:
+    """Publish queued nodes; fail those whose message can't be created, and append what follows from this.
+
+    Returns:
+        How many nodes had been queued.
+    """
+    numbers = count()
+    queued = (dispatch for dispatch, _ in zip(work.dispatches, numbers, strict=False))
+    report = publish(with_message(queued) if work.shares else queued)
+    queue.extend(_fail(dispatch, error) for dispatch, error in report.refused)
+    return next(numbers)
 
 
 def _settle(run_id: UUID, node_id: UUID | None) -> Iterator[_FollowUp]:

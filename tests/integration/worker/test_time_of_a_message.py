@@ -1,6 +1,7 @@
 """The end of the time of a message, and what is then left for other processes."""
 
 import threading
+from collections import deque
 
 import pytest
 from celery import signals
@@ -206,3 +207,51 @@ def test_nodes_that_a_task_function_queues_have_messages(world, monkeypatch):
     monkeypatch.setattr(own_class, "run", staticmethod(retry_the_other))
     world.deliver(first, "w")
     assert found == [1]
+
+
+def test_another_run_waits_for_one_node_of_each_message_before_its_own(world, together, clock, monkeypatch):
+    """When the time of a message is over, the next one is put at the end of the queue."""
+    order = []
+
+    def overrun(number):
+        order.append(number)
+        clock.now += 61
+
+    own_class = type(echo._get_current_object())  # type: ignore[attr-defined]
+    monkeypatch.setattr(own_class, "run", staticmethod(overrun))
+    results = [launch(range(8)), launch([100])]
+    messages = deque(world.receive_all())
+    before = len(messages) - 1
+    while messages:
+        world.deliver(messages.popleft(), "w")
+        messages.extend(world.receive_all())
+    assert [result.state for result in results] == ["SUCCESS", "SUCCESS"]
+    assert sorted(order) == [*range(8), 100]
+    assert order.index(100) <= before
+
+
+@pytest.mark.parametrize("act", ["pause", "revoke"])
+def test_nodes_that_were_taken_still_run_after_a_pause_or_a_revocation(world, together, during, act):
+    result = launch(range(8))
+    first, *spare = world.receive_all()
+    done = []
+
+    def once():
+        # The signal is sent for messages whose node has been taken, too.
+        if not done:
+            done.append(True)
+            getattr(result, act)()
+
+    during(3, once)
+    world.deliver(first, "w")
+    # Those that are taken together are claimed in one statement; the first one is not among them.
+    ended = 4 if together == 1 else 8
+    for message in spare:
+        world.deliver(message, "w")
+    assert rows(result, "state")[:ended] == ["SUCCESS"] * ended
+    assert "SUCCESS" not in rows(result, "state")[ended:]
+    if result.state == "PAUSED":
+        result.resume()
+        world.deliver_all("w")
+        assert rows(result, "attempts") == [1] * 8
+    assert result.state == ("REVOKED" if act == "revoke" else "SUCCESS")

@@ -59,8 +59,8 @@ def test_the_straggler_is_in_the_middle():
     assert Fan("a fan", 1.0, 4).durations == [1.0] * 4
 
 
-LIMITS = Limits(10, statements=0.5, launch_statements=2, messages=5, updates=2.0, hot_share=0.5)
-USAGE = {"tasks": 10, "statements": 5, "launch_statements": 2, "messages": 5, "updates": 20, "hot_share": 0.5}
+LIMITS = Limits(10, statements=0.5, launch_statements=2, messages=5, updates=2.0)
+USAGE = {"tasks": 10, "statements": 5, "launch_statements": 2, "messages": 5, "updates": 20}
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,6 @@ USAGE = {"tasks": 10, "statements": 5, "launch_statements": 2, "messages": 5, "u
         ({"launch_statements": 3}, ["statements of the launch"]),
         ({"messages": 6}, ["messages"]),
         ({"updates": 21}, ["updates per node"]),
-        ({"hot_share": 0.4}, ["share of HOT updates"]),
-        ({"hot_share": None}, ["share of HOT updates"]),
     ],
 )
 def test_limits(change, exceeded):
