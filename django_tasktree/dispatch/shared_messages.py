@@ -48,6 +48,7 @@ class Here:
         goes_on: whether the node that it runs is the only one that it has taken, so that it may go on with a child.
         taken: the child that it has taken.
         run_has_ended: whether no node of the run is left.
+        is_over: whether it takes no node any more that is queued from now on: such a node needs a message.
         sent: how many messages of the lane it has sent to wake up idle processes.
     """
 
@@ -56,6 +57,7 @@ class Here:
     goes_on: bool = True
     taken: Dispatch | None = None
     run_has_ended: bool = False
+    is_over: bool = False
     sent: int = 0
 
     def pop(self) -> list[Dispatch]:
@@ -164,7 +166,7 @@ def _few(dispatches: list[Dispatch]) -> Iterator[Dispatch]:
 
 def _here(dispatch: Dispatch) -> Here | None:
     here: Here | None = getattr(_thread, "here", None)
-    if here is None or (here.taker.run_id, here.taker.lane) != (dispatch.run_id, dispatch.lane):
+    if here is None or here.is_over or (here.taker.run_id, here.taker.lane) != (dispatch.run_id, dispatch.lane):
         return None
     return here
 

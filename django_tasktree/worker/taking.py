@@ -213,7 +213,10 @@ class _Taking:
 
     @contextmanager
     def _watched(self, batch: Batch, left: float) -> Iterator[None]:
-        """Let another thread close a batch in which a task function still runs when the time is over."""
+        """Let another thread close a batch in which a task function still runs when the time is over.
+
+        If the time has ended while the nodes were being taken, close it now: the first one may take long.
+        """
         if self._timer is None:
             self._timer = threading.Timer(max(left, 0.001), self._expire)
             self._timer.daemon = True
@@ -221,6 +224,7 @@ class _Taking:
         with self._lock:
             if self._is_over:
                 batch.close()
+                self._send_next()
             self._batch = batch
         try:
             yield
@@ -252,6 +256,8 @@ class _Taking:
         """Send the next message, once: the number of messages in the queue must not grow."""
         with self._lock:
             if not self._has_sent_next:
+                # Nodes that are queued after the query below would not have a message: this thread sends one for each.
+                self._here.is_over = True
                 publish_now(self._taker.run_id, next_in_lane(self._taker.run_id, self._taker.lane))
                 self._has_sent_next = True
 

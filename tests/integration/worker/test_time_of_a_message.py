@@ -153,6 +153,46 @@ def test_of_nodes_that_are_taken_at_the_end_of_the_time_the_first_one_runs(world
     assert rows(result, "attempts") == [1] * 5 + [0] * 3
 
 
+def test_the_next_message_is_sent_if_the_time_ends_while_nodes_are_taken(world, during, clock, monkeypatch):
+    """The first of them runs, and may take long."""
+    found = []
+    monkeypatch.setattr(taking, "_durations", {echo.name: 0.0})
+    monkeypatch.setattr(taking, "_MOST", 3)
+
+    def take_slowly(*args):
+        taken = take(*args)
+        if Timer.expire is not None:
+            clock.now += 61
+            in_another_thread(Timer.expire)
+        return taken
+
+    monkeypatch.setattr(Timer, "expire", None)
+    monkeypatch.setattr(taking, "take", take_slowly)
+    during(4, lambda: found.append(len(world.receive_all())))
+    result = deliver_first(world)
+    assert found == [1]
+    assert rows(result, "state") == ["SUCCESS"] * 5 + ["QUEUED"] * 3
+    assert world.receive_all() == [], "it was sent already"
+
+
+def test_a_child_of_a_long_node_has_a_message(world, during, clock):
+    """The message that was sent while the node ran, if there was one, may have been handled already."""
+
+    def expire():
+        clock.now += 61
+        in_another_thread(Timer.expire)
+
+    during(1, expire)
+    tree = TaskTree()
+    for number in range(3):
+        tree.push(echo, [number])
+    result = tree.apply_async()
+    first, *_ = world.receive_all()
+    world.deliver(first, "w")
+    assert [node.state for node in NodeRun.objects.filter(run_id=result.id).order_by("id")][:2] == ["SUCCESS"] * 2
+    assert len(world.receive_all()) == 1
+
+
 def test_outcomes_that_the_other_thread_could_not_write_are_written_later(world, during, clock, monkeypatch):
     """The task function may have locked the database, or there was an outage that has ended."""
     monkeypatch.setattr(taking, "_durations", {echo.name: 0.0})
