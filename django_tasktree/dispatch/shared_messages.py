@@ -94,7 +94,8 @@ def note_end(run_id: UUID) -> None:
     """Note that a run has ended, so that this thread need not look for more nodes of it."""
     here: Here | None = getattr(_thread, "here", None)
     if here is not None and here.taker.run_id == run_id:
-        here.run_has_ended = True
+        # A receiver of run_finished may let nodes run again.
+        here.run_has_ended = here.is_over = True
 
 
 @contextmanager

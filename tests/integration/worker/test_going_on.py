@@ -10,6 +10,7 @@ from django_tasktree import TaskTree
 from django_tasktree.dispatch import shared_messages
 from django_tasktree.engine.heartbeats import workers
 from django_tasktree.models import NodeRun
+from django_tasktree.signals import run_finished
 from django_tasktree.worker import taking
 from tests import simulation
 from tests.sample.tasks import echo, fail
@@ -68,6 +69,23 @@ def test_the_end_of_a_run_ends_the_message(world, database):
     """Nothing is looked for in a run that has ended."""
     found = statements_of(world, chain(1), database)
     assert not [sql for sql in found if "SKIP LOCKED" in sql or "ORDER BY limit_scope_id" in sql]
+
+
+def test_nodes_that_run_again_when_a_run_ends_have_messages(world):
+    """A receiver of ``run_finished`` may retry what has failed."""
+    tree = TaskTree()
+    tree.add_task(fail, ["bad"])
+    result = tree.apply_async()
+    (message,) = world.receive_all()
+
+    def retry_once(**_):
+        run_finished.disconnect(retry_once)
+        result.retry()
+
+    run_finished.connect(retry_once)
+    world.deliver(message, "w")
+    assert world.deliver_all("w") == 1
+    assert (result.state, NodeRun.objects.get(run_id=result.id).attempts) == ("FAILURE", 2)
 
 
 def test_of_several_children_only_the_one_that_fits_counts(world, database):
