@@ -14,6 +14,8 @@ from django_tasktree.states import OnWorkerLost
 MAX_CHUNK = 1_000
 #: The length of a digest of a task's name.
 _DIGEST_LENGTH = 20
+#: Separates the parts of a lane. A node whose queue contains it has a message of its own.
+MARK = "|"
 _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 #: They have a length, but their items are not one result for each node, in order.
 _NO_RESULTS = (str, bytes, bytearray, Mapping, set, frozenset)
@@ -153,13 +155,13 @@ def chunk_lane(lane: str, task_name: str, longest: int) -> str:
         task_name: the name of the task; a digest takes its place if it is too long.
         longest: the maximum length.
     """
-    named = f"{lane}|{task_name}"
-    return named if len(named) <= longest else f"{lane}|{_digest(task_name)}"
+    named = f"{lane}{MARK}{task_name}"
+    return named if len(named) <= longest else f"{lane}{MARK}{_digest(task_name)}"
 
 
 def is_chunk_lane(lane: str, task_name: str) -> bool:
     """Return whether a lane is one of :func:`chunk_lane`; it is not if the node is older than the task's ``chunk``."""
-    return lane.endswith((f"|{task_name}", f"|{_digest(task_name)}"))
+    return lane.endswith((f"{MARK}{task_name}", f"{MARK}{_digest(task_name)}"))
 
 
 def _digest(task_name: str) -> str:

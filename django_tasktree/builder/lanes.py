@@ -1,8 +1,8 @@
 """The lane of a node: which worker processes may run it without a message of its own.
 
 A worker process that has finished the node of a message *takes* more queued nodes of the same lane of the run. So a
-lane names all that must be equal for this: the queue and the priority of the messages, and the task if its function is
-called for several nodes at once.
+lane names all that must be equal for this: the queue, the priority and the time limits of the messages; or, if the
+function of the task is called for several nodes at once, the queue, the priority and the task.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from celery import current_app
 from celery.app.routes import MapRoute
 
 from django_tasktree.builder.atomicity import atomic_alias
-from django_tasktree.builder.chunks import chunk_lane, chunk_size
+from django_tasktree.builder.chunks import MARK, chunk_lane, chunk_size
 from django_tasktree.builder.nodes import TaskTreeNode, options_of
 from django_tasktree.builder.routes import leaves_sending_to_celery, target_of
 from django_tasktree.conf import settings
@@ -22,8 +22,6 @@ from django_tasktree.states import OnWorkerLost
 LANE_LENGTH = 100
 #: The lane of nodes that always have a message of their own.
 NO_LANE = ""
-#: Separates the queue from the priority. A node whose queue contains it has a message of its own.
-MARK = "|"
 _LIMITS = ("time_limit", "soft_time_limit")
 #: Message options that do not keep a node from being taken: they change nothing but the lane.
 _HARMLESS = frozenset(
@@ -48,8 +46,8 @@ def lane_of(task_name: str, options: Mapping[str, Any], *, is_limited: bool) -> 
     Returns:
         :data:`NO_LANE` if the node must have a message of its own: it is under a limit, its message has a time (eta,
         expiry, rate limit, or a time limit of a few seconds), its task may not run twice or is atomic, it opted out
-        with ``share_message=False``, or its task or queue is not known in this process. Such a node also has a call of
-        the task function of its own.
+        with ``share_message=False``, or its task or queue is not known in this process. If its task has
+        ``chunk``, the function is called for this node alone.
     """
     task = current_app.tasks.get(task_name)
     if is_limited or task is None or not _may_share(task, options):

@@ -17,8 +17,7 @@ from uuid import UUID
 
 from celery import current_app
 
-from django_tasktree.builder.chunks import chunk_size
-from django_tasktree.builder.lanes import MARK
+from django_tasktree.builder.chunks import MARK, chunk_size
 from django_tasktree.dispatch import eager
 from django_tasktree.engine.backends import database_now
 from django_tasktree.engine.database_retries import retry_transient

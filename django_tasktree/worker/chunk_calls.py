@@ -67,7 +67,7 @@ def chunk_tracer(task: Any, tracer: Tracer) -> Tracer:
                 chunk.run_others(lambda dispatch: run_taken(task, dispatch, request))
             except Exception:
                 # The head has ended well. This worker recovers the nodes that it has claimed.
-                logger.exception("the nodes of task %s in the chunk of message %s", task.name, uuid)
+                logger.exception("the other nodes of the chunk of message %s (%s) could not be run", uuid, task.name)
         return result
 
     return trace

@@ -157,7 +157,7 @@ class _Taking:
         except Exception:
             # The node of the message has ended well. This worker recovers the nodes that it has taken, and the sweep
             # sends the message.
-            logger.exception("run %s: the nodes that share the message %s", self._taker.run_id, self._taker.carried_by)
+            logger.exception("run %s: nodes that share message %s could not be run or stored", self._taker.run_id, self._taker.carried_by)
         except BaseException:
             # The process ends.
             self._send_next()
@@ -240,7 +240,7 @@ class _Taking:
                     self._batch.close()
                     self._send_next()
         except Exception:
-            logger.exception("nodes that share a message could not be written: they are after the task function")
+            logger.exception("nodes that share a message could not be written; they will be when the task function ends")
         finally:
             connections.close_all()
 

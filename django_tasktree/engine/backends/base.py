@@ -228,7 +228,7 @@ class Backend(ABC):
             cursor.executemany(f"{insertion.insert} {insertion.placeholders}", insertion.rows)
 
     def claim(self, node: NodeRef, worker: str, worker_id: UUID | None, at: datetime) -> bool:
-        """Take a queued node that may start now; see :func:`django_tasktree.engine.lifecycle.claim.claim`."""
+        """Claim a queued node that may start now; see :func:`django_tasktree.engine.lifecycle.claim.claim`."""
         _CLAIM.check()
         return self.execute(_CLAIM_NODE, worker, worker_id, at, node.id, node.task_id, node.run_id) == 1
 
