@@ -115,7 +115,7 @@ class _LostMessageDetector:
 
         Most nodes of a lane wait without a message of their own; see :mod:`django_tasktree.dispatch.shared_messages`.
         """
-        if lanes.moves(run_id, lane, self._now) or lanes.has_one_of(run_id, lane, self._holdings.task_ids):
+        if lanes.has_started_lately(run_id, lane, self._now) or lanes.has_one_of(run_id, lane, self._holdings.task_ids):
             return self._idle_in(run_id, lane, node)
         newest = lanes.newest_if_late(run_id, lane, self._now)
         if newest is None or not self._is_lost(newest):

@@ -31,7 +31,7 @@ from django_tasktree.worker.batch import Batch
 from django_tasktree.worker.context import RunningNode, running_node
 from django_tasktree.worker.identity import worker_of
 from django_tasktree.worker.kept_connections import keep_connections
-from django_tasktree.worker.taking import carrier
+from django_tasktree.worker.taking import carrier_task_id
 
 logger = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ class Chunk:
         """
         request = self._task.request
         worker = storable(request.hostname or "", LONG_NAME_LENGTH)
-        carried_by = (None if self._is_eager else carrier()) or node.task_id
+        carried_by = (None if self._is_eager else carrier_task_id()) or node.task_id
         taker = Taker(node.run_id, node.lane, carried_by, worker, worker_of(request))
         most = chunk_size(self._task) - 1
         try:

@@ -55,7 +55,7 @@ def taking_tracer(tracer: Tracer) -> Tracer:
 
     @wraps(tracer)
     def trace(uuid: str, args: Any, kwargs: Any, request: Any = None) -> Any:
-        node = _carrier(uuid, request)
+        node = _carrying_attempt(uuid, request)
         if node is None:
             return tracer(uuid, args, kwargs, request)
         deadline = time.monotonic() + seconds_to_share(_task_of(request))
@@ -67,19 +67,19 @@ def taking_tracer(tracer: Tracer) -> Tracer:
     return trace
 
 
-def _carrier(task_id: str, request: Any) -> NodeRef | None:
+def _carrying_attempt(task_id: str, request: Any) -> NodeRef | None:
     """Return the attempt that a message names if its process may take more nodes."""
     header = (request or {}).get(HEADER)
     if not header or not header.get("lane") or request.get("is_eager"):
         return None
-    return read_header(request, task_id) if carrier() is None else None
+    return read_header(request, task_id) if carrier_task_id() is None else None
 
 
 def _task_of(request: Any) -> Any:
     return current_app.tasks.get(request.get("task"))
 
 
-def carrier() -> UUID | None:
+def carrier_task_id() -> UUID | None:
     """Return the task ID of the message that this thread handles; None if it takes no further nodes."""
     return getattr(_thread, "carrier", None)
 
@@ -157,7 +157,11 @@ class _Taking:
         except Exception:
             # The node of the message has ended well. This worker recovers the nodes that it has taken, and the sweep
             # sends the message.
-            logger.exception("run %s: nodes that share message %s could not be run or stored", self._taker.run_id, self._taker.carried_by)
+            logger.exception(
+                "run %s: nodes that share message %s could not be run or stored",
+                self._taker.run_id,
+                self._taker.carried_by,
+            )
         except BaseException:
             # The process ends.
             self._send_next()
@@ -240,7 +244,9 @@ class _Taking:
                     self._batch.close()
                     self._send_next()
         except Exception:
-            logger.exception("nodes that share a message could not be written; they will be when the task function ends")
+            logger.exception(
+                "nodes that share a message could not be written; they will be when the task function ends"
+            )
         finally:
             connections.close_all()
 
@@ -262,17 +268,17 @@ class _Taking:
                 self._has_sent_next = True
 
 
-def run_taken(task: Any, dispatch: Dispatch, carried_by: Mapping[str, Any]) -> None:
+def run_taken(task: Any, dispatch: Dispatch, carrier_request: Mapping[str, Any]) -> None:
     """Run the attempt at a node that was taken, as if it had a message of its own.
 
     Args:
         task: the task instance.
         dispatch: the node.
-        carried_by: the request of the message whose process has taken the node.
+        carrier_request: the request of the message whose process has taken the node.
     """
     app: Any = current_app
     try:
-        args, kwargs, request = _request_of(app, task, dispatch, carried_by)
+        args, kwargs, request = _request_of(app, task, dispatch, carrier_request)
     except Exception as exc:
         logger.exception("the message of node %s (%s) could not be created", dispatch.id, dispatch.task)
         for queued in give_back([dispatch]):
@@ -310,7 +316,9 @@ def _build_tracer(app: Any, task: Any, hostname: str) -> None:
     task.__trace__ = build_tracer(task.name, task, app.loader, hostname, app=app)
 
 
-def _request_of(app: Any, task: Any, dispatch: Dispatch, carrier: Mapping[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+def _request_of(
+    app: Any, task: Any, dispatch: Dispatch, carrier_request: Mapping[str, Any]
+) -> tuple[Any, Any, dict[str, Any]]:
     """Return the arguments and the request that a message of the node's own would have led to."""
     args, kwargs, options = call_of(app, dispatch)
     ignore_result = options.get("ignore_result")
@@ -326,7 +334,7 @@ def _request_of(app: Any, task: Any, dispatch: Dispatch, carrier: Mapping[str, A
         time_limit=limits[0],
         soft_time_limit=limits[1],
         ignore_result=task.ignore_result if ignore_result is None else ignore_result,
-        origin=carrier.get("origin"),
+        origin=carrier_request.get("origin"),
     )
     headers = {**message.headers, **options["headers"]}
     if signals.before_task_publish.receivers:
@@ -334,14 +342,14 @@ def _request_of(app: Any, task: Any, dispatch: Dispatch, carrier: Mapping[str, A
         signals.before_task_publish.send(
             sender=dispatch.task,
             body=message.body,
-            exchange=carrier["delivery_info"].get("exchange"),
-            routing_key=carrier["delivery_info"].get("routing_key"),
+            exchange=carrier_request["delivery_info"].get("exchange"),
+            routing_key=carrier_request["delivery_info"].get("routing_key"),
             headers=headers,
             properties=message.properties,
             declare=[],
             retry_policy={},
         )
-    same = {name: carrier.get(name) for name in ("hostname", "delivery_info", "tasktree_worker")}
+    same = {name: carrier_request.get(name) for name in ("hostname", "delivery_info", "tasktree_worker")}
     request = {**headers, **same, "properties": message.properties, "args": args, "kwargs": kwargs, "is_eager": False}
     request.update(reply_to="", correlation_id=options["task_id"])
     return args, kwargs, request

@@ -12,8 +12,8 @@ from django_tasktree.engine.transitions import nodes
 from django_tasktree.states import NodeState
 
 
-def moves(run_id: UUID, lane: str, now: datetime) -> bool:
-    """Return whether a node of a lane runs that has started in the last ``RESEND_AFTER`` seconds.
+def has_started_lately(run_id: UUID, lane: str, now: datetime) -> bool:
+    """Return whether a node of a lane is running that started in the last ``RESEND_AFTER`` seconds.
 
     Its process sends the next message. (A process that runs a node for longer does so too, but nobody waits for it.)
 
