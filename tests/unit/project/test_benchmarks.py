@@ -76,7 +76,7 @@ USAGE = {"tasks": 10, "statements": 5, "launch_statements": 2, "messages": 5, "u
 def test_limits(change, exceeded):
     entries = checked(LIMITS, SimpleNamespace(**{**USAGE, **change}))  # type: ignore[arg-type]
     assert [entry.name for entry in entries if not entry.is_kept] == exceeded
-    assert len(entries) == 5
+    assert len(entries) == 4
 
 
 def test_the_tallies_of_several_processes_are_added_up(tmp_path, monkeypatch):
