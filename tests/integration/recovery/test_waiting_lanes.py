@@ -101,7 +101,7 @@ def test_a_resumed_run_or_subtree_continues_at_once(world, tree, of_node, batch_
     (top,) = result.children
     message, *_ = world.receive_all()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("django_tasktree.worker.taking._Taking.run", lambda _: None)
+        patched.setattr("django_tasktree.worker.taking._Taking.run", lambda *_args, **_kwargs: None)
         world.deliver(message, "w")
     settings.TASKTREE = {"SHARE_MESSAGE_FOR": 3600, "BATCH_SIZE": batch_size}
     handle = top if of_node else result
