@@ -28,15 +28,18 @@ class Batch:
     Args:
         taken: the nodes, in the order in which they are to run.
         keeps: whether to write outcomes together.
+        gives_back: whether to queue nodes again that have not run. If their task function was called already, they stay
+            lost attempts.
     """
 
-    def __init__(self, taken: Collection[Dispatch], *, keeps: bool = True) -> None:
+    def __init__(self, taken: Collection[Dispatch], *, keeps: bool = True, gives_back: bool = True) -> None:
         self._waiting = deque(taken)
         self._kept: deque[tuple[NodeRef, Outcome]] = deque()
         self._lock = threading.RLock()
         self._is_closed = False
         self._running: Dispatch | None = None
         self._keeps = keeps and len(taken) > 1
+        self._gives_back = gives_back
 
     def __enter__(self) -> "Batch":
         self._outer = getattr(_thread, "batch", None)
@@ -79,7 +82,7 @@ class Batch:
             try:
                 _write(self._kept)
             finally:
-                if self._waiting:
+                if self._waiting and self._gives_back:
                     give_back(self._waiting)
                 self._waiting.clear()
 

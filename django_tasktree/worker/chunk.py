@@ -209,9 +209,11 @@ class Chunk:
             if self._taken:
                 give_back(self._taken)
             return
+        # See __exit__.
+        in_worker = not self._is_eager
         while self._taken:
             part, self._taken = self._taken[: settings.batch_size], self._taken[settings.batch_size :]
-            with keep_connections(), Batch(part, keeps=not self._is_eager) as batch:
+            with keep_connections(), Batch(part, keeps=in_worker, gives_back=not in_worker) as batch:
                 while (dispatch := batch.next()) is not None:
                     run(dispatch)
 

@@ -8,12 +8,14 @@ from django_tasktree import TaskTree
 from django_tasktree.dispatch.termination import running
 from django_tasktree.models import NodeRun
 from django_tasktree.recovery.sweep import sweep
+from django_tasktree.signals import node_finished
 from django_tasktree.worker import lost_attempts
 from tests import simulation
 from tests.integration.recovery.scenes import age
 from tests.integration.worker.chunk_scenes import errors, fan, one_process, outcomes
 from tests.sample import chunk_tasks
 from tests.sample.chunk_tasks import CALLS, double
+from tests.sample.tasks import echo
 
 
 @pytest.fixture(autouse=True)
@@ -174,6 +176,36 @@ def test_all_nodes_of_a_lost_process_run_again(world, monkeypatch, calls):
     world.deliver_all("w")
     assert calls == [[0], [1], [2]], "a node that has killed its process must run alone"
     assert result.state == "SUCCESS"
+
+
+def test_nodes_whose_function_was_called_are_lost_if_the_process_ends(world, calls):
+    """Their attempts are not given back: the function would be called twice for one attempt."""
+    tree = TaskTree()
+    for number in range(4):
+        tree.add_task(double, [number]).add_task(echo, ["below"])
+    result = tree.apply_async()
+    first, *_ = world.receive_all()
+
+    def leave(node_id, **_):
+        if str(node_id) == str(result.children[1].id):
+            raise SystemExit
+
+    node_finished.connect(leave)
+    try:
+        with pytest.raises(SystemExit):
+            world.deliver(first, "w")
+    finally:
+        node_finished.disconnect(leave)
+    assert outcomes(result) == ["SUCCESS", "SUCCESS", "STARTED", "STARTED"]
+    lost_attempts.attempt_lost(first.headers, first.id, double, SystemExit())
+    world.deliver_all("w")
+    assert calls == [[0, 1, 2, 3], [2], [3]]
+    assert sorted(NodeRun.objects.filter(run_id=result.id, parent=None).values_list("attempts", flat=True)) == [
+        1,
+        1,
+        2,
+        2,
+    ]
 
 
 def test_a_time_limit_is_that_of_all_nodes(world, monkeypatch):
