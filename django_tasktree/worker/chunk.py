@@ -68,6 +68,13 @@ class Member:
         """Let the attempt at the node raise an exception."""
         self.error, self.traceback = error, error.__traceback__
 
+    def take(self, result: Any) -> None:
+        """Take the item of the returned list. A lazy object is evaluated by ``isinstance``, which may fail."""
+        if isinstance(result, Exception):
+            self.fail(result)
+        else:
+            self.value = result
+
     def fill_in(self, run_id: UUID) -> None:
         """Fill in the references in the arguments of this node alone."""
         try:
@@ -176,19 +183,15 @@ class Chunk:
         try:
             with _for_all(node):
                 results = function.call(self._task, [member.bound for member in members if member.bound is not None])
+            if not self._retry_others(node):
+                for member, result in zip(members, results, strict=True):
+                    member.take(result)
         except BaseException as exc:
             for member in members:
                 member.fail(exc)
             if isinstance(exc, Retry):
                 self._retry_others(node)
             raise
-        if self._retry_others(node):
-            return
-        for member, result in zip(members, results, strict=True):
-            if isinstance(result, Exception):
-                member.fail(result)
-            else:
-                member.value = result
 
     def _retry_others(self, node: RunningNode | None) -> bool:
         """Let each other node request the retry that the function has requested; return whether it has."""

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from celery import signals
 from django.db import transaction
+from django.utils.functional import SimpleLazyObject
 
 from django_tasktree import TaskTree
 from django_tasktree import signals as tree_signals
@@ -14,7 +15,7 @@ from django_tasktree.testing import run_tree
 from tests import celery_settings
 from tests.integration.worker.chunk_scenes import errors, fan, one_process, outcomes
 from tests.sample import chunk_tasks
-from tests.sample.chunk_tasks import CALLS, double, some_fail
+from tests.sample.chunk_tasks import CALLS, Broken, double, some_fail
 from tests.sample.models import Effect
 from tests.sample.tasks import echo
 
@@ -199,6 +200,16 @@ def test_another_result_than_a_list_fails_all_nodes(run, returned, error):
     result = run(fan(chunk_tasks.returns, [returned] * 3))
     assert outcomes(result) == ["FAILURE"] * 3
     assert all(error in message and "here 3" in message for message in errors(result))
+
+
+def test_a_lazy_result_that_fails_is_of_all_nodes(run, monkeypatch):
+    def evaluate():
+        raise Broken("too late")
+
+    monkeypatch.setattr(chunk_tasks, "_called", lambda _: [[1, SimpleLazyObject(evaluate), 3]])
+    result = run(fan(chunk_tasks.returns, range(3)))
+    assert outcomes(result) == ["FAILURE"] * 3
+    assert errors(result) == ["too late"] * 3
 
 
 def test_automatic_retries_of_one_node(run, calls):
