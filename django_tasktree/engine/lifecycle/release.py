@@ -10,7 +10,7 @@ from django.db.models import Exists, F, Q
 from django_tasktree.conf import settings
 from django_tasktree.encoding import times
 from django_tasktree.engine.database_retries import retry_transient
-from django_tasktree.engine.rules import FOLLOWING, MAY_START, RUN_LETS_START
+from django_tasktree.engine.rules import FOLLOWING, MAY_START, RUN_LETS_START, SUBTREE_LETS_START
 from django_tasktree.engine.transitions import move, nodes, runs
 from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch, NodeRef, Outcome, Released, Taker
 from django_tasktree.models.querysets import NodeRunQuerySet
@@ -77,9 +77,9 @@ def queue(pending: NodeRunQuerySet) -> int:
 
 
 def _start(pending: Dispatch, taker: Taker, at: datetime) -> bool:
-    """Claim a node that is still PENDING for the process that has finished its parent."""
+    """Claim a node that is still PENDING, and not on hold by now, for the process that has finished its parent."""
     moved = move(
-        nodes().filter(id=pending.id),
+        nodes().filter(SUBTREE_LETS_START.q(), id=pending.id),
         _PENDING,
         NodeState.STARTED,
         runnable=False,

@@ -8,11 +8,13 @@ from django.test.utils import CaptureQueriesContext
 
 from django_tasktree import TaskTree
 from django_tasktree.dispatch import shared_messages
+from django_tasktree.engine.backends import backend
 from django_tasktree.engine.heartbeats import workers
 from django_tasktree.models import NodeRun
 from django_tasktree.signals import run_finished
 from django_tasktree.worker import taking
 from tests import simulation
+from tests.interleaving import before_statement
 from tests.sample.tasks import echo, fail
 
 QUEUE = "going-on"
@@ -112,6 +114,20 @@ def test_a_failed_node_is_followed_by_its_handler(world):
     result = tree.apply_async()
     assert world.deliver_all("w") == 1
     assert result.state == "SUCCESS"
+
+
+def test_a_child_that_is_paused_meanwhile_does_not_start(world, monkeypatch):
+    """Between two statements of the transaction that finishes the parent."""
+    monkeypatch.setattr(type(backend()), "finish_parent", lambda *_: None)
+    result = chain(2)
+    child = NodeRun.objects.filter(run_id=result.id, parent__isnull=False)
+    (message,) = world.receive_all()
+    with before_statement("UPDATE .* SET state = .* started_at = ", lambda: child.update(hold="paused")):
+        world.deliver(message, "w")
+    assert child.get().attempts == 0
+    result.children[0].children[0].resume()
+    world.deliver_all("w")
+    assert (result.state, child.get().attempts) == ("SUCCESS", 1)
 
 
 def test_a_child_of_another_lane_has_its_own_message(world):
