@@ -52,8 +52,9 @@ def release_children(node: NodeRef, outcome: Outcome, taker: Taker | None = None
     taken = None
     if taker is not None and len(fitting_rows) == len(queued) == 1 and queued[0].lane == taker.lane:
         taken = queued.pop() if _start(queued[0], taker, outcome.at) else None
-    if queued:
-        queue(nodes().filter(id__in=[dispatch.id for dispatch in queued]))
+    if queued and not queue(nodes().filter(id__in=[dispatch.id for dispatch in queued])):
+        # An action has revoked all of them in the meantime: the caller settles.
+        queued.clear()
     if runnable:
         make_runnable(nodes().filter(id__in=runnable))
     if skipped:

@@ -130,6 +130,18 @@ def test_a_child_that_is_paused_meanwhile_does_not_start(world, monkeypatch):
     assert (result.state, child.get().attempts) == ("SUCCESS", 1)
 
 
+def test_a_child_that_is_revoked_meanwhile_settles_its_parent(world, monkeypatch):
+    """The action can't settle the parent, as it does not see that it has ended."""
+    monkeypatch.setattr(type(backend()), "finish_parent", lambda *_: None)
+    result = chain(2)
+    child = NodeRun.objects.filter(run_id=result.id, parent__isnull=False)
+    (message,) = world.receive_all()
+    revoked = {"state": "REVOKED", "hold": "revoked", "settled": True, "subtree_failed": True}
+    with before_statement("UPDATE .* SET state = .* started_at = ", lambda: child.update(**revoked)):
+        world.deliver(message, "w")
+    assert (result.state, child.get().attempts) == ("FAILURE", 0)
+
+
 def test_a_child_of_another_lane_has_its_own_message(world):
     tree = TaskTree()
     tree.add_task(echo, ["a"]).add_task(echo, ["b"], share_message=False).add_task(echo, ["c"])
