@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any
 from uuid import UUID
@@ -26,6 +26,7 @@ from django_tasktree.encoding.errors import describe
 from django_tasktree.encoding.text import LONG_NAME_LENGTH, storable
 from django_tasktree.engine.lifecycle.take import FROM_THE_FIRST, give_back, next_in_lane, take
 from django_tasktree.engine.types import Dispatch, NodeRef, Outcome, Taker
+from django_tasktree.exceptions import StaleAttempt
 from django_tasktree.states import NodeState
 from django_tasktree.worker.batch import Batch
 from django_tasktree.worker.kept_connections import keep_connections
@@ -283,7 +284,9 @@ def run_taken(task: Any, dispatch: Dispatch, carrier_request: Mapping[str, Any])
         logger.exception("the message of node %s (%s) could not be created", dispatch.id, dispatch.task)
         for queued in give_back([dispatch]):
             failure = Outcome(NodeState.FAILURE, error=describe(exc))
-            finish_and_propagate(NodeRef.of(queued), failure, [NodeState.QUEUED])
+            with suppress(StaleAttempt):
+                # Otherwise another process has taken it.
+                finish_and_propagate(NodeRef.of(queued), failure, [NodeState.QUEUED])
         return
     if task.__trace__ is None:
         _build_tracer(app, task, request["hostname"])

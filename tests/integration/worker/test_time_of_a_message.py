@@ -10,7 +10,7 @@ from django.db import OperationalError
 from django_tasktree import TaskTree
 from django_tasktree.dispatch.shared_messages import forget_workers
 from django_tasktree.engine.heartbeats import workers
-from django_tasktree.engine.lifecycle.take import take
+from django_tasktree.engine.lifecycle.take import give_back, take
 from django_tasktree.engine.types import CompanionRow
 from django_tasktree.models import NodeRun
 from django_tasktree.worker import batch, execution, taking
@@ -220,6 +220,26 @@ def test_a_task_result_that_does_not_fit_is_left_out(world, monkeypatch, caplog)
     result = deliver_first(world, 4)
     assert rows(result, "state") == ["SUCCESS"] * 4
     assert "left out" in caplog.text
+
+
+def test_a_node_without_a_request_may_be_taken_by_another_process(world, monkeypatch):
+    """Then that process fails it, and this one goes on."""
+
+    create = taking._request_of
+
+    def refuse(*_):
+        raise ValueError("no request")
+
+    def give_back_and_lose(taken):
+        found = give_back(taken)
+        NodeRun.objects.filter(id__in=[node.id for node in taken]).update(state="STARTED")
+        monkeypatch.setattr(taking, "_request_of", create)
+        return found
+
+    monkeypatch.setattr(taking, "_request_of", refuse)
+    monkeypatch.setattr(taking, "give_back", give_back_and_lose)
+    result = deliver_first(world, 5)
+    assert rows(result, "state") == ["SUCCESS", "STARTED", *["SUCCESS"] * 3]
 
 
 def test_messages_go_on_when_nodes_no_longer_share_them(world, settings):
