@@ -134,11 +134,13 @@ class _Taking:
         _thread.carrier = self._taker.carried_by
         return self
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, exc_type: object, *_exc: object) -> None:
         _thread.carrier = None
+        # An exception such as SystemExit may have ended the message.
         if child := self._here.pop():
-            # An exception such as SystemExit has ended the message.
             publish_now(self._taker.run_id, give_back(child))
+        elif exc_type is not None:
+            self._send_next()
 
     def run(self, *, is_idle: bool) -> None:
         """Take and run nodes until none is left or the time is over; then send a message for those that are left.

@@ -11,7 +11,7 @@ from django_tasktree.dispatch import shared_messages
 from django_tasktree.engine.backends import backend
 from django_tasktree.engine.heartbeats import workers
 from django_tasktree.models import NodeRun
-from django_tasktree.signals import run_finished
+from django_tasktree.signals import node_finished, run_finished
 from django_tasktree.worker import taking
 from tests import simulation
 from tests.interleaving import before_statement
@@ -170,5 +170,24 @@ def test_a_child_that_can_not_run_is_given_back(world, monkeypatch):
     child = NodeRun.objects.get(run_id=result.id, parent__isnull=False)
     assert (child.state, child.attempts, child.carried_by, child.worker_id) == ("QUEUED", 0, None, None)
     monkeypatch.undo()
+    assert world.deliver_all("w") == 1
+    assert result.state == "SUCCESS"
+
+
+def test_children_have_a_message_if_the_process_ends_after_their_parent(world):
+    tree = TaskTree()
+    top = tree.add_task(echo, ["top"])
+    for number in range(3):
+        top.add_task(echo, [number])
+    result = tree.apply_async()
+    (message,) = world.receive_all()
+
+    def leave(**_):
+        node_finished.disconnect(leave)
+        raise SystemExit
+
+    node_finished.connect(leave)
+    with pytest.raises(SystemExit):
+        world.deliver(message, "w")
     assert world.deliver_all("w") == 1
     assert result.state == "SUCCESS"
