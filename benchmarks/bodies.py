@@ -17,7 +17,7 @@ from benchmarks.tables import Table
 from benchmarks.tasks import sleep
 from benchmarks.waits import wait_until
 from django_tasktree import TaskTree
-from django_tasktree.dispatch.shared_messages import forget_workers
+from django_tasktree.dispatch.capacities import forget_workers
 
 CONCURRENCIES = (2, 16)
 

@@ -14,7 +14,7 @@ from benchmarks.rounds import measured
 from benchmarks.shapes import SHAPES
 from benchmarks.tables import Table
 from benchmarks.usage import empty_tables
-from django_tasktree.dispatch.shared_messages import forget_workers
+from django_tasktree.dispatch.capacities import forget_workers
 from django_tasktree.engine.heartbeats import WorkerSpec, beat
 from testproject.celery import app
 

@@ -15,7 +15,7 @@ from benchmarks import environment, tallies
 from benchmarks.shapes import Shape
 from benchmarks.tallies import Tallies
 from benchmarks.waits import wait_for_idle_worker, wait_until
-from django_tasktree.dispatch.shared_messages import forget_workers
+from django_tasktree.dispatch.capacities import forget_workers
 from django_tasktree.models import NodeRun, TreeRun
 from testproject.celery import app
 

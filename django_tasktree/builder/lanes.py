@@ -83,7 +83,7 @@ def _may_share(task: Any, options: Mapping[str, Any]) -> bool:
         # Time limits of the task count for a call of its function.
         has_limits = any(options.get(name) for name in _LIMITS)
     else:
-        has_limits = task.rate_limit or _has_short_limits(time_limits(task, options))
+        has_limits = task.rate_limit or _has_short_limits(task, options)
     return not has_limits and not task.expires and _HARMLESS.issuperset(options.keys() - {"share_message"})
 
 
@@ -92,7 +92,10 @@ def time_limits(task: Any, options: Mapping[str, Any]) -> tuple[float | None, fl
     return options.get("time_limit") or task.time_limit, options.get("soft_time_limit") or task.soft_time_limit
 
 
-def _has_short_limits(limits: tuple[float | None, float | None]) -> bool:
+def _has_short_limits(task: Any, options: Mapping[str, Any]) -> bool:
+    hard, soft = time_limits(task, options)
+    # A worker's defaults, unless its command line overrides them.
+    limits = (hard or task.app.conf.task_time_limit, soft or task.app.conf.task_soft_time_limit)
     return any(limit is not None and limit < _TIMES * settings.share_message_for for limit in limits)
 
 

@@ -17,7 +17,7 @@ from django.dispatch import Signal
 
 from django_tasktree.dispatch.open_transactions import rolled_back_after
 from django_tasktree.dispatch.publisher import publish
-from django_tasktree.dispatch.shared_messages import for_waiting_lanes, here_after, note_end, with_message
+from django_tasktree.dispatch.shared_messages import for_waiting_lanes, lane_to_continue, note_end, with_message
 from django_tasktree.encoding.errors import describe
 from django_tasktree.engine.database_retries import retry_transient, retry_transient_flagged
 from django_tasktree.engine.lifecycle.advance import advance
@@ -166,10 +166,10 @@ def advance_now(run_id: UUID) -> int:
 
 
 def _finish(node: NodeRef, outcome: Outcome, sources: Iterable[NodeState]) -> _FollowUp:
-    here = None if connections[write_alias()].in_atomic_block else here_after(node)
-    released = finish(node, outcome, sources, None if here is None else here.taker)
-    if here is not None:
-        here.taken = released.taken
+    lane = None if connections[write_alias()].in_atomic_block else lane_to_continue(node)
+    released = finish(node, outcome, sources, None if lane is None else lane.taker)
+    if lane is not None:
+        lane.taken_child = released.taken
     return _FollowUp(
         released.dispatches,
         # A place under the limit is free now, or a child waits for one.

@@ -16,8 +16,9 @@ from uuid import UUID
 from django_tasktree.builder.routes import Target, target_of
 from django_tasktree.conf import settings
 from django_tasktree.dispatch.after_commit import publish_now
+from django_tasktree.dispatch.capacities import capacity_of, messages_for_all, queue_of
 from django_tasktree.dispatch.publisher import unreachable
-from django_tasktree.dispatch.shared_messages import capacity_of, each_for, messages_for_all, queue_of
+from django_tasktree.dispatch.shared_messages import each_for
 from django_tasktree.encoding import serialization, times
 from django_tasktree.engine.heartbeats import Holdings, holdings
 from django_tasktree.engine.lifecycle.claim import defer_claim

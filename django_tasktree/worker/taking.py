@@ -21,7 +21,7 @@ from django_tasktree.builder.lanes import time_limits
 from django_tasktree.dispatch.after_commit import finish_and_propagate, publish_now
 from django_tasktree.dispatch.message import HEADER, read_header
 from django_tasktree.dispatch.publisher import call_of
-from django_tasktree.dispatch.shared_messages import Here, taking
+from django_tasktree.dispatch.shared_messages import CurrentLane, taking
 from django_tasktree.encoding.errors import describe
 from django_tasktree.encoding.text import LONG_NAME_LENGTH, storable
 from django_tasktree.engine.lifecycle.take import FROM_THE_FIRST, give_back, next_in_lane, take
@@ -60,7 +60,7 @@ def taking_tracer(tracer: Tracer) -> Tracer:
         if node is None:
             return tracer(uuid, args, kwargs, request)
         deadline = time.monotonic() + seconds_to_share(_task_of(request))
-        with taking(_taker_of(node, request), deadline) as here, _Taking(here, request, node.id) as nodes:
+        with taking(_taker_of(node, request), deadline) as lane, _Taking(lane, request, node.id) as nodes:
             result = tracer(uuid, args, kwargs, request)
             nodes.run(is_idle=_is_refused(result))
         return result
@@ -113,14 +113,14 @@ class _Taking:
     those after it again, and sends the message of the next node.
 
     Args:
-        here: what this thread takes.
+        lane: the lane of which this thread takes nodes.
         request: the request of the message.
         node_id: the node of the message.
     """
 
-    def __init__(self, here: Here, request: Mapping[str, Any], node_id: UUID) -> None:
-        self._here = here
-        self._taker = here.taker
+    def __init__(self, lane: CurrentLane, request: Mapping[str, Any], node_id: UUID) -> None:
+        self._lane = lane
+        self._taker = lane.taker
         self._request = request
         self._after = node_id
         self._task = request.get("task", "")
@@ -128,7 +128,7 @@ class _Taking:
         self._timer: threading.Timer | None = None
         self._batch: Batch | None = None
         self._is_over = self._has_sent_next = False
-        here.goes_on = not self._has_chunks
+        lane.may_take_child = not self._has_chunks
 
     def __enter__(self) -> "_Taking":
         _thread.carrier = self._taker.carried_by
@@ -137,7 +137,7 @@ class _Taking:
     def __exit__(self, exc_type: object, *_exc: object) -> None:
         _thread.carrier = None
         # An exception such as SystemExit may have ended the message.
-        if child := self._here.pop():
+        if child := self._lane.pop_child():
             publish_now(self._taker.run_id, give_back(child))
         elif exc_type is not None:
             self._send_next()
@@ -171,9 +171,9 @@ class _Taking:
             raise
 
     def _take_all(self, has_chunk_left: bool) -> bool:
-        while not self._here.run_has_ended:
-            left = self._here.deadline - time.monotonic()
-            if child := self._here.pop():
+        while not self._lane.run_has_ended:
+            left = self._lane.deadline - time.monotonic()
+            if child := self._lane.pop_child():
                 self._run(child, left)
             elif (self._is_over or left <= 0) and not has_chunk_left:
                 # Each message runs a chunk, even if there is no time for more. It need not be that of its own node.
@@ -201,14 +201,14 @@ class _Taking:
         return 1 if duration is None else max(1, min(_MOST, int(left * _SHARE / max(duration, 1e-5))))
 
     def _run(self, taken: list[Dispatch], left: float) -> None:
-        self._here.goes_on = len(taken) == 1 and not self._has_chunks
+        self._lane.may_take_child = len(taken) == 1 and not self._has_chunks
         with Batch(taken) as batch:
             # The first one runs in any case, even if the time is over.
             dispatch = batch.next()
             with self._watched(batch, left):
                 while dispatch is not None:
                     self._run_and_measure(dispatch)
-                    dispatch = batch.next() if time.monotonic() <= self._here.deadline else None
+                    dispatch = batch.next() if time.monotonic() <= self._lane.deadline else None
 
     def _run_and_measure(self, dispatch: Dispatch) -> None:
         start = time.monotonic()
@@ -244,8 +244,10 @@ class _Taking:
             with self._lock:
                 self._is_over = True
                 if self._batch is not None:
-                    self._batch.close()
-                    self._send_next()
+                    try:
+                        self._batch.close()
+                    finally:
+                        self._send_next()
         except Exception:
             logger.exception(
                 "nodes that share a message could not be written; they will be when the task function ends"
@@ -266,7 +268,7 @@ class _Taking:
         with self._lock:
             if not self._has_sent_next:
                 # Nodes that are queued after the query below would not have a message: this thread sends one for each.
-                self._here.is_over = True
+                self._lane.is_over = True
                 publish_now(self._taker.run_id, next_in_lane(self._taker.run_id, self._taker.lane))
                 self._has_sent_next = True
 

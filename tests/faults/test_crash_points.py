@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from django_tasktree import TaskTree
-from django_tasktree.dispatch import shared_messages
+from django_tasktree.dispatch import capacities
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.recovery import nodes as recovery_of_nodes
 from django_tasktree.recovery.sweep import sweep
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.exhaustive
 def world(database, app, settings, monkeypatch):
     """Yield a simulation in which a scenario has the same steps each time, however long they take."""
     settings.TASKTREE = {"SHARE_MESSAGE_FOR": 3600}
-    monkeypatch.setattr(shared_messages, "_REMEMBER", 0)
+    monkeypatch.setattr(capacities, "_REMEMBER", 0)
     with simulation.simulated(app, "crash-points") as world:
         yield world
 

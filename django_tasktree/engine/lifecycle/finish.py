@@ -19,7 +19,7 @@ from django_tasktree.exceptions import StaleAttempt
 from django_tasktree.states import NODE_FAILED, RUN_FINAL, Hold, NodeState
 
 #: The maximum number of children among which a process that goes on looks for the only one that may start.
-_FEW = 8
+_MAX_CHILDREN_TO_LOOK_AT = 8
 _STARTED = (NodeState.STARTED,)
 #: State -> the condition under which a node in that state counts as failed; no entry for states that never do.
 _COUNTS = {state: FAILURE_COUNTS.given(state=state).q() for state in NODE_FAILED}
@@ -85,7 +85,7 @@ def _try(node: NodeRef, outcome: Outcome, wanted: SqlMove, taker: Taker | None) 
 
 
 def _finish(node: NodeRef, outcome: Outcome, wanted: SqlMove, taker: Taker | None) -> Released:
-    taker = taker if node.child_count <= _FEW else None
+    taker = taker if node.child_count <= _MAX_CHILDREN_TO_LOOK_AT else None
     is_leaf = node.child_count == 0 and not outcome.added
     if is_leaf and backend().write_outcome(node, outcome, wanted, is_leaf=True):
         return Released(settled=True)

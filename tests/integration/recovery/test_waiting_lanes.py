@@ -6,7 +6,7 @@ import pytest
 
 from django_tasktree import TaskTree
 from django_tasktree.conf import settings as app_settings
-from django_tasktree.dispatch.shared_messages import forget_workers
+from django_tasktree.dispatch.capacities import forget_workers
 from django_tasktree.engine.heartbeats import beat
 from django_tasktree.models import NodeRun
 from django_tasktree.recovery.sweep import sweep

@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 
 from django_tasktree import TaskTree
-from django_tasktree.dispatch import shared_messages
+from django_tasktree.dispatch import capacities
 from django_tasktree.engine.heartbeats import workers
 from django_tasktree.models import NodeRun
 from tests import simulation
@@ -17,9 +17,9 @@ def one_process(app):
     with simulation.simulated(app, QUEUE) as world:
         world.start_worker("w")
         workers().filter(hostname="w").update(queues=[QUEUE], concurrency=1)
-        shared_messages.forget_workers()
+        capacities.forget_workers()
         yield world
-    shared_messages.forget_workers()
+    capacities.forget_workers()
 
 
 def fan(task, values, **options):

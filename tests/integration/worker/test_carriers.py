@@ -2,7 +2,7 @@
 
 import pytest
 
-from django_tasktree.dispatch.shared_messages import forget_workers
+from django_tasktree.dispatch.capacities import forget_workers
 from django_tasktree.encoding import times
 from django_tasktree.engine.heartbeats import workers
 from django_tasktree.models import NodeRun

@@ -7,7 +7,7 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from django_tasktree import TaskTree
-from django_tasktree.dispatch import shared_messages
+from django_tasktree.dispatch import capacities
 from django_tasktree.engine.backends import backend
 from django_tasktree.engine.heartbeats import workers
 from django_tasktree.models import NodeRun
@@ -30,9 +30,9 @@ def world(database, app, settings):
     with simulation.simulated(app, QUEUE) as world:
         world.start_worker("w")
         workers().filter(hostname="w").update(queues=[QUEUE], concurrency=1)
-        shared_messages.forget_workers()
+        capacities.forget_workers()
         yield world
-    shared_messages.forget_workers()
+    capacities.forget_workers()
 
 
 def chain(length):

@@ -10,7 +10,7 @@ from celery import signals
 
 from django_tasktree import TaskTree
 from django_tasktree import signals as tree_signals
-from django_tasktree.dispatch import shared_messages
+from django_tasktree.dispatch import capacities
 from django_tasktree.dispatch.termination import running
 from django_tasktree.encoding import times
 from django_tasktree.engine.heartbeats import beat, workers
@@ -34,9 +34,9 @@ def world(database, app, sharing, monkeypatch):
     with simulation.simulated(app, QUEUE) as world:
         world.start_worker("w")
         workers().filter(hostname="w").update(queues=[QUEUE], concurrency=1)
-        shared_messages.forget_workers()
+        capacities.forget_workers()
         yield world
-    shared_messages.forget_workers()
+    capacities.forget_workers()
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_all_kinds_of_nodes_share_a_message(world, no_end):
 
 def test_if_no_worker_is_known_each_node_has_a_message(world):
     workers().all().delete()
-    shared_messages.forget_workers()
+    capacities.forget_workers()
     fan(40)
     assert len(world.receive_all()) == 40
 
@@ -357,7 +357,7 @@ def test_new_workers_get_messages(world):
         age(node, 60)
     NodeRun.objects.filter(id=result.children[0].id).update(state="STARTED", started_at=times.now())
     workers().filter(hostname="w").update(concurrency=3)
-    shared_messages.forget_workers()
+    capacities.forget_workers()
     assert sweep(world.app).resent == 2
 
 

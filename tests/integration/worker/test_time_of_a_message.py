@@ -8,7 +8,7 @@ from celery import signals
 from django.db import OperationalError
 
 from django_tasktree import TaskTree
-from django_tasktree.dispatch.shared_messages import forget_workers
+from django_tasktree.dispatch.capacities import forget_workers
 from django_tasktree.engine.heartbeats import workers
 from django_tasktree.engine.lifecycle.take import give_back, take
 from django_tasktree.engine.types import CompanionRow

@@ -3,6 +3,7 @@
 import pytest
 
 from django_tasktree.builder.lanes import lane_of
+from tests import celery_settings
 from tests.sample.tasks import echo
 
 
@@ -25,3 +26,10 @@ from tests.sample.tasks import echo
 )
 def test_a_lane_names_one_queue_and_priority(app, options, lane):
     assert lane_of(echo.name, options, is_limited=False) == lane
+
+
+@pytest.mark.parametrize("name", ["task_time_limit", "task_soft_time_limit"])
+def test_short_limits_of_the_project_count(app, name):
+    for limit, lane in ((3, ""), (300, "a")):
+        with celery_settings.changed(app, **{name: limit}):
+            assert lane_of(echo.name, {"queue": "a"}, is_limited=False) == lane
