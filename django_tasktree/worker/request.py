@@ -12,6 +12,7 @@ from celery.exceptions import Ignore, Reject, Retry
 from celery.worker.request import Request
 
 from django_tasktree.dispatch.message import HEADER
+from django_tasktree.worker import task_events
 from django_tasktree.worker.fork_safety import parent_connections
 from django_tasktree.worker.held_requests import hold, restore_entry
 from django_tasktree.worker.identity import stamp_request
@@ -56,6 +57,7 @@ class NodeRequest(Request):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         stamp_request(self.request_dict)
+        task_events.stamp_request(self.request_dict, self.eventer)
         self.has_returned = False
         self.received_at = time.monotonic()
         if HEADER in self.request_dict:

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 from uuid import UUID
 
@@ -28,8 +28,10 @@ from django_tasktree.engine.lifecycle.take import FROM_THE_FIRST, give_back, nex
 from django_tasktree.engine.types import Dispatch, NodeRef, Outcome, Taker
 from django_tasktree.exceptions import StaleAttempt
 from django_tasktree.states import NodeState
+from django_tasktree.worker import task_events
 from django_tasktree.worker.batch import Batch
 from django_tasktree.worker.kept_connections import keep_connections
+from django_tasktree.worker.task_events import with_events
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,9 @@ _WEIGHT = 0.3
 _thread = threading.local()
 #: The name of a task -> the mean duration of its nodes in this process, in seconds.
 _durations: dict[str, float] = {}
+
+#: The entries of the request of a message that those of the other nodes have too.
+_OF_CARRIER = ("hostname", "delivery_info", "tasktree_worker", task_events.KEY)
 
 Tracer = Callable[..., Any]
 
@@ -294,7 +299,8 @@ def run_taken(task: Any, dispatch: Dispatch, carrier_request: Mapping[str, Any])
         return
     if task.__trace__ is None:
         _build_tracer(app, task, request["hostname"])
-    _, info, *_ = task.__trace__(str(dispatch.task_id), args, kwargs, request)
+    call = partial(task.__trace__, str(dispatch.task_id), args, kwargs, request)
+    _, info, *_ = with_events(app, task, request, call)
     if info is not None and isinstance(info.retval, Reject):
         _record_rejection(task, info.retval, request)
 
@@ -356,7 +362,7 @@ def _request_of(
             declare=[],
             retry_policy={},
         )
-    same = {name: carrier_request.get(name) for name in ("hostname", "delivery_info", "tasktree_worker")}
+    same = {name: carrier_request[name] for name in _OF_CARRIER if name in carrier_request}
     request = {**headers, **same, "properties": message.properties, "args": args, "kwargs": kwargs, "is_eager": False}
     request.update(reply_to="", correlation_id=options["task_id"])
     return args, kwargs, request
