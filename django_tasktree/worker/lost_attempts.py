@@ -21,6 +21,7 @@ from django_tasktree.engine.transitions import nodes
 from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch, NodeRef, Outcome
 from django_tasktree.exceptions import StaleAttempt
 from django_tasktree.states import ACTIVE, CLAIMABLE, NodeState
+from django_tasktree.worker import identity
 from django_tasktree.worker.fork_safety import parent_connections
 from django_tasktree.worker.redelivery import redelivery_policy_of
 
@@ -155,7 +156,7 @@ def concerns_other_nodes(headers: Any, task_id: str) -> bool:
 
 def _is_at_its_node(headers: Any, carrier: NodeRef) -> bool:
     has_chunks = chunk_size(current_app.tasks.get(headers.get("task"))) > 1
-    return not carrier.lane or is_at_its_node(carrier, has_chunks=has_chunks)
+    return not carrier.lane or is_at_its_node(carrier, identity.here, has_chunks=has_chunks)
 
 
 def _lose_carried(headers: Any, task_id: str, exc: BaseException) -> None:
@@ -166,7 +167,7 @@ def _lose_carried(headers: Any, task_id: str, exc: BaseException) -> None:
 def _for_carried(carrier: NodeRef, act: Callable[[Dispatch], object]) -> None:
     if not carrier.lane:
         return
-    for dispatch in carried_nodes(carrier.run_id, carrier.task_id):
+    for dispatch in carried_nodes(carrier, identity.here):
         with suppress(StaleAttempt):
             act(dispatch)
 
@@ -178,7 +179,7 @@ def _requeue_carried(dispatch: Dispatch, error: NodeError) -> None:
 
 def _terminate(headers: Any, node: NodeRef, error: NodeError) -> None:
     """Revoke the node of a terminated process, unless another node of its chunk was meant."""
-    others = carried_nodes(node.run_id, node.task_id) if node.lane else []
+    others = carried_nodes(node, identity.here) if node.lane else []
     if _is_at_its_node(headers, node):
         if any(is_revoked(other.id) for other in others):
             running = nodes().filter(id=node.id, task_id=node.task_id, state=NodeState.STARTED)
@@ -193,7 +194,7 @@ def _terminate(headers: Any, node: NodeRef, error: NodeError) -> None:
 
 def _time_out_carried(carrier: NodeRef, error: NodeError) -> None:
     """Fail the node that the process has run, or the nodes of a chunk: the time limit is that of the call for all."""
-    taken = carried_nodes(carrier.run_id, carrier.task_id) if carrier.lane else []
+    taken = carried_nodes(carrier, identity.here) if carrier.lane else []
     for dispatch in taken:
         with suppress(StaleAttempt):
             # Usually, those that do not run are queued again long before the time limit. If they could not be, it is

@@ -114,21 +114,22 @@ def active_carriers(run_id: UUID, lane: str) -> int:
     return len({carried_by or task_id for carried_by, task_id in started.values_list("carried_by", "task_id")[:1000]})
 
 
-def carried_nodes(run_id: UUID, task_id: UUID) -> list[Dispatch]:
+def carried_nodes(carrier: NodeRef, worker_id: UUID | None) -> list[Dispatch]:
     """Return the started nodes that the process of a message has taken.
 
     Args:
-        run_id: the run.
-        task_id: the task ID of the message.
+        carrier: the attempt that the message names.
+        worker_id: the worker that received the message; another one may have received it too. None if it has no ID.
     """
-    return [Dispatch.of_columns(columns) for columns in _carried(run_id, task_id).values_list(*DISPATCH_COLUMNS)]
+    return [Dispatch.of_columns(columns) for columns in _carried(carrier, worker_id).values_list(*DISPATCH_COLUMNS)]
 
 
-def _carried(run_id: UUID, task_id: UUID) -> NodeRunQuerySet:
-    return nodes().filter(run_id=run_id, state=NodeState.STARTED, carried_by=task_id)
+def _carried(carrier: NodeRef, worker_id: UUID | None) -> NodeRunQuerySet:
+    carried = nodes().filter(run_id=carrier.run_id, state=NodeState.STARTED, carried_by=carrier.task_id)
+    return carried if worker_id is None else carried.filter(worker_id=worker_id)
 
 
-def is_at_its_node(carrier: NodeRef, *, has_chunks: bool) -> bool:
+def is_at_its_node(carrier: NodeRef, worker_id: UUID | None, *, has_chunks: bool) -> bool:
     """Return whether the process of a message has not ended the node of the message.
 
     Otherwise the node has ended, the process of another message has taken it, or this process has gone on with other
@@ -136,10 +137,13 @@ def is_at_its_node(carrier: NodeRef, *, has_chunks: bool) -> bool:
 
     Args:
         carrier: the attempt that the message names.
+        worker_id: see :func:`carried_nodes`.
         has_chunks: whether the process runs its node together with those that it has taken.
     """
     own = nodes().filter(id=carrier.id, task_id=carrier.task_id, state__in=ACTIVE, carried_by__isnull=True)
-    return own.exists() and (has_chunks or not _carried(carrier.run_id, carrier.task_id).exists())
+    if worker_id is not None:
+        own = own.filter(Q(worker_id=worker_id) | ~Q(state=NodeState.STARTED))
+    return own.exists() and (has_chunks or not _carried(carrier, worker_id).exists())
 
 
 def is_revoked(node_id: UUID) -> bool:

@@ -39,6 +39,11 @@ def fan(size, **options):
     return launched.run_id, Taker(launched.run_id, lane, uuid4(), "w", uuid4())
 
 
+def carrier_of(taker):
+    """Return the attempt whose message a process handles while it takes nodes."""
+    return NodeRef(id=uuid4(), run_id=taker.run_id, parent_id=None, task_id=taker.carried_by, child_count=0)
+
+
 def labels(dispatches):
     return [dispatch.args for dispatch in dispatches]
 
@@ -56,7 +61,9 @@ def test_the_first_nodes_of_the_lane_are_taken(database):
         assert (row.carried_by, row.started_at is None) == (taker.carried_by, False)
     assert labels(take(taker, 3)) == ["[3]"]
     assert take(taker, 3) == []
-    assert sorted(labels(carried_nodes(run_id, taker.carried_by))) == ["[0]", "[1]", "[2]", "[3]"]
+    assert sorted(labels(carried_nodes(carrier_of(taker), taker.worker_id))) == ["[0]", "[1]", "[2]", "[3]"]
+    assert carried_nodes(carrier_of(taker), uuid4()) == []
+    assert len(carried_nodes(carrier_of(taker), None)) == 4
     assert active_carriers(run_id, taker.lane) == 1
 
 

@@ -1,12 +1,14 @@
 """Messages whose process runs other nodes: the end of such a process says nothing about the node of its message."""
 
+from uuid import uuid4
+
 import pytest
 
 from django_tasktree.dispatch.capacities import forget_workers
 from django_tasktree.encoding import times
 from django_tasktree.engine.heartbeats import workers
 from django_tasktree.models import NodeRun
-from django_tasktree.worker import lost_attempts
+from django_tasktree.worker import identity, lost_attempts
 from tests.integration.recovery.scenes import launched
 from tests.sample.tasks import echo
 
@@ -41,6 +43,18 @@ def test_a_lost_process_loses_only_the_nodes_that_it_ran(scene):
     handles, message = scene
     lost_attempts.attempt_lost(message.headers, message.id, echo, RuntimeError("killed"))
     assert states_of(handles) == ["SUCCESS", "STARTED", "QUEUED"]
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_a_worker_loses_nothing_that_another_worker_runs_for_the_same_message(scene, world, monkeypatch, is_own):
+    """Both workers have received the message: the broker or the sweep has sent it twice."""
+    handles, message = scene
+    here = world.hosts["w"].id
+    monkeypatch.setattr(identity, "here", here)
+    NodeRun.objects.filter(id=handles[1].id).update(carried_by=None, worker_id=uuid4())
+    NodeRun.objects.filter(id=handles[2].id).update(worker_id=here if is_own else uuid4())
+    lost_attempts.attempt_lost(message.headers, message.id, echo, RuntimeError("killed"))
+    assert states_of(handles) == ["SUCCESS", "STARTED", "QUEUED" if is_own else "STARTED"]
 
 
 def test_a_time_limit_fails_only_the_node_that_its_process_ran(scene):
