@@ -139,12 +139,13 @@ class _Taking:
         _thread.carrier = self._taker.carried_by
         return self
 
-    def __exit__(self, exc_type: object, *_exc: object) -> None:
-        _thread.carrier = None
+    def __exit__(self, exc_type: type[BaseException] | None, *_exc: object) -> None:
         # An exception such as SystemExit may have ended the message.
+        _thread.carrier = None
         if child := self._lane.pop_child():
             publish_now(self._taker.run_id, give_back(child))
-        elif exc_type is not None:
+        elif exc_type is not None and not issubclass(exc_type, Exception):
+            # Other exceptions are Celery's own, before the claim: the message would be that of the same node.
             self._send_next()
 
     def run(self, *, is_idle: bool) -> None:

@@ -108,7 +108,7 @@ def call_itself(values):
 
 
 @task_with_callbacks(chunk=10)
-def with_failed_statement(values):
+def with_refused_statement(values):
     """Let a statement fail, and write rows."""
     for value in _called(values):
         Effect.objects.create(node="00000000000000000000000000000000", note=str(value))

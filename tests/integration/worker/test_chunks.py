@@ -145,7 +145,7 @@ def test_there_is_no_current_node(run):
 
 
 def test_a_failed_statement_does_not_undo_the_claims(run):
-    result = run(fan(chunk_tasks.with_failed_statement, range(3)))
+    result = run(fan(chunk_tasks.with_refused_statement, range(3)))
     assert result.join() == [0, 1, 2]
 
 
@@ -277,7 +277,7 @@ def test_signals_are_sent_for_each_node(run):
 def test_chunks_inside_a_transaction(database, calls):
     """A failed statement of the function rolls its own writes back, and not the claims of the nodes."""
     with transaction.atomic(using=database):
-        result = run_tree(fan(chunk_tasks.with_failed_statement, range(3)))
+        result = run_tree(fan(chunk_tasks.with_refused_statement, range(3)))
         assert result.join() == [0, 1, 2]
     assert calls == [[0, 1, 2]]
 
