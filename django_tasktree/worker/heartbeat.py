@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 #: How long the worker waits for the first heartbeat, and for the threads to end, in seconds.
 PATIENCE = 5
+#: Seconds between two tries to remove the worker's row.
+_PAUSE = 0.2
 
 
 class HeartbeatThreads:
@@ -95,7 +97,13 @@ class HeartbeatThreads:
             self._attempt("heartbeat", self.beat_if_due)
             self._beaten.set()
             self.stopping.wait(max(0.0, self._next_beat - time.monotonic()))
-        self._attempt("sign-off", lambda: sign_off(self.describe().id))
+        self._sign_off()
+
+    def _sign_off(self) -> None:
+        """Remove the worker's row; try again for ``PATIENCE`` seconds, as a lock may have timed out."""
+        end = time.monotonic() + PATIENCE
+        while not self._attempt("sign-off", lambda: sign_off(self.describe().id)) and time.monotonic() < end:
+            time.sleep(_PAUSE)
 
     def _recover(self) -> None:
         self._beaten.wait()
@@ -110,17 +118,22 @@ class HeartbeatThreads:
     def _recover_abandoned_attempts(self) -> None:
         self._abandoned_attempts.requeue_or_fail(self.describe().id)
 
-    def _attempt(self, what: str, act: Callable[[], None]) -> None:
-        """Call a function and log its exception; warn of database errors once, until the function succeeds."""
+    def _attempt(self, what: str, act: Callable[[], None]) -> bool:
+        """Call a function and log its exception; warn of database errors once, until the function succeeds.
+
+        Returns:
+            Whether it succeeded.
+        """
         try:
             with thread_connections(), limited_statements():
                 act()
         except Exception as exc:  # noqa: BLE001  the heartbeat must continue whatever happens
             self._log(what, exc)
-        else:
-            if what in self._failing:
-                self._failing.discard(what)
-                logger.info("the %s of this worker works again", what)
+            return False
+        if what in self._failing:
+            self._failing.discard(what)
+            logger.info("the %s of this worker works again", what)
+        return True
 
     def _log(self, what: str, exc: Exception) -> None:
         is_logged = what in self._failing
