@@ -227,7 +227,7 @@ def test_nodes_under_a_limit_have_no_lane():
     assert lane_of(chunk_tasks.double.name, {}, is_limited=True) == NO_LANE
 
 
-def test_a_chunk_of_one_has_an_ordinary_lane():
+def test_a_chunk_of_one_has_an_ordinary_lane(sharing):
     assert lane_of(chunk_tasks.single.name, {}, is_limited=False) == lane_of(echo.name, {}, is_limited=False) != NO_LANE
 
 

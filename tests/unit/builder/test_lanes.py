@@ -6,6 +6,8 @@ from django_tasktree.builder.lanes import lane_of
 from tests import celery_settings
 from tests.sample.tasks import echo
 
+pytestmark = pytest.mark.usefixtures("sharing")
+
 
 @pytest.mark.parametrize(
     ("options", "lane"),
