@@ -51,8 +51,10 @@ _WITH_CHILDREN = " AND child_count = %s"
 # to settle in order of position, so the scan starts where the index still has live entries.
 # MariaDB filesorts if ORDER BY contains a constant column. To PostgreSQL, parent_id is not constant when it IS NULL, so
 # there ORDER BY must contain it to use the index.
+# SQLite uses a partial index if a condition is written as in the index: Django 5.2 and 6.0 write NOT, 6.1 writes = 0.
 _FIRST_UNSETTLED = f"""
-    SELECT child.is_gather FROM {{{{node}}}} child WHERE {{under}} AND {IS_UNSETTLED.sql(node="child")}
+    SELECT child.is_gather FROM {{{{node}}}} child
+    WHERE {{under}} AND {IS_UNSETTLED.sql(node="child")} AND child.settled = {{{{false}}}}
     ORDER BY {{order}} child.is_gather, child.position DESC LIMIT 1
 """  # noqa: S608  put together from constants
 # There is no condition on run_id: while PostgreSQL's statistics do not include a new run yet, it would read all nodes
@@ -154,8 +156,10 @@ def as_uuid(value: Any) -> UUID:
 
 
 @lru_cache(maxsize=64)
-def _with_tables(sql: str) -> str:
-    return sql.format(node=NodeRun._meta.db_table, run=TreeRun._meta.db_table, attempt=NodeAttempt._meta.db_table)
+def _with_tables(sql: str, false: str) -> str:
+    return sql.format(
+        false=false, node=NodeRun._meta.db_table, run=TreeRun._meta.db_table, attempt=NodeAttempt._meta.db_table
+    )
 
 
 def _uuid(value: UUID, database: BaseDatabaseWrapper) -> Any:
@@ -177,6 +181,8 @@ class Backend(ABC):
 
     #: The expression for a random UUID in a statement on a table whose primary key is ``id``.
     random_id: ClassVar[str]
+    #: The value false, as Django writes it in the condition of an index.
+    false: ClassVar[str] = "FALSE"
     look_at_run_statement = look_at_run_sql("child.parent_id,")
 
     def execute(self, sql: str, *values: Any) -> int:
@@ -191,13 +197,13 @@ class Backend(ABC):
             The number of rows that the statement matched.
         """
         with self.connection.cursor() as cursor:
-            cursor.execute(_with_tables(sql), self._adapted(values))
+            cursor.execute(_with_tables(sql, self.false), self._adapted(values))
             return int(cursor.rowcount)
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Execute a query and return its rows; see :meth:`execute`."""
         with self.connection.cursor() as cursor:
-            cursor.execute(_with_tables(sql), self._adapted(values))
+            cursor.execute(_with_tables(sql, self.false), self._adapted(values))
             found: list[tuple[Any, ...]] = cursor.fetchall()
             return found
 

@@ -22,6 +22,7 @@ _TAKE_NODES = f"UPDATE {{node}} SET {SET_TAKEN} WHERE id IN ({FIND_TAKEABLE})"  
 class SQLite(Backend):
     """SQLite. Statements are not limited: all writers wait for the only writer, up to the timeout of the connection."""
 
+    false = "0"
     random_id = "lower(hex(randomblob(16)))"
 
     def now(self) -> datetime:
