@@ -16,6 +16,7 @@ from kombu import Queue
 
 from django_tasktree.builder.eligibility import registered_task
 from django_tasktree.dispatch import publisher
+from django_tasktree.dispatch.capacities import forget_workers
 from django_tasktree.engine.heartbeats import WorkerSpec, beat, sign_off, workers
 from django_tasktree.engine.transitions import nodes, write_alias
 from django_tasktree.models import HistoryEntry, Lease, NodeRun, TreeRun
@@ -193,6 +194,17 @@ def simulated(app, queue):
         simulation.receive_all()
         with mock.patch.object(identity, "here", None):
             yield simulation
+
+
+@contextmanager
+def one_process(app, queue):
+    """Yield a simulation with a worker, ``w``, that has one process."""
+    with simulated(app, queue) as world:
+        world.start_worker("w")
+        workers().filter(hostname="w").update(queues=[queue], concurrency=1)
+        forget_workers()
+        yield world
+    forget_workers()
 
 
 def label(row):

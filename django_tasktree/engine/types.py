@@ -9,7 +9,7 @@ from uuid import UUID
 from django_tasktree.encoding import times
 from django_tasktree.encoding.ids import new_id
 from django_tasktree.encoding.node_error import NodeError
-from django_tasktree.encoding.text import NAME_LENGTH, check_json, check_storable
+from django_tasktree.encoding.text import LONG_NAME_LENGTH, NAME_LENGTH, check_json, check_storable, storable
 from django_tasktree.states import NodeState, OnFailure, RunState, RunWhen
 
 
@@ -153,6 +153,10 @@ class Taker:
     carried_by: UUID
     worker: str
     worker_id: UUID | None
+
+    def __post_init__(self) -> None:
+        """Make the name of the worker storable: an operating system permits names that a database does not."""
+        object.__setattr__(self, "worker", storable(self.worker, LONG_NAME_LENGTH))
 
 
 _REF_COLUMNS = tuple(field.name for field in fields(NodeRef))

@@ -22,7 +22,6 @@ from django.db import DatabaseError, InterfaceError
 from django_tasktree.builder.chunks import ChunkFunction, chunk_size
 from django_tasktree.conf import settings
 from django_tasktree.encoding import serialization
-from django_tasktree.encoding.text import LONG_NAME_LENGTH, storable
 from django_tasktree.engine.database_retries import retry_transient
 from django_tasktree.engine.lifecycle.take import give_back, take
 from django_tasktree.engine.types import Dispatch, NodeRef, Taker
@@ -139,9 +138,8 @@ class Chunk:
             node: the head.
         """
         request = self._task.request
-        worker = storable(request.hostname or "", LONG_NAME_LENGTH)
         carried_by = (None if self._is_eager else carrier_task_id()) or node.task_id
-        taker = Taker(node.run_id, node.lane, carried_by, worker, worker_of(request))
+        taker = Taker(node.run_id, node.lane, carried_by, request.hostname or "", worker_of(request))
         most = chunk_size(self._task) - 1
         try:
             # Nodes after this one first: so other processes whose messages arrive meanwhile get chunks of their own.

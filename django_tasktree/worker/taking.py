@@ -23,7 +23,6 @@ from django_tasktree.dispatch.message import HEADER, read_header
 from django_tasktree.dispatch.publisher import call_of
 from django_tasktree.dispatch.shared_messages import CurrentLane, taking
 from django_tasktree.encoding.errors import describe
-from django_tasktree.encoding.text import LONG_NAME_LENGTH, storable
 from django_tasktree.engine.lifecycle.take import FROM_THE_FIRST, give_back, next_in_lane, take
 from django_tasktree.engine.types import Dispatch, NodeRef, Outcome, Taker
 from django_tasktree.exceptions import StaleAttempt
@@ -96,7 +95,7 @@ def _taker_of(node: NodeRef, request: Mapping[str, Any]) -> Taker:
         run_id=node.run_id,
         lane=node.lane,
         carried_by=node.task_id,
-        worker=storable(request.get("hostname") or "", LONG_NAME_LENGTH),
+        worker=request.get("hostname") or "",
         worker_id=UUID(hex=worker_id) if worker_id else None,
     )
 

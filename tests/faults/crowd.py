@@ -13,7 +13,7 @@ import psutil
 from django.db.models import Count
 
 from django_tasktree import TaskTree
-from django_tasktree.models import NodeRun
+from django_tasktree.models import NodeAttempt, NodeRun
 from tests import databases, services, workers
 from tests.patience import PATIENCE
 from tests.sample.atomic_tasks import brief_effect
@@ -60,6 +60,37 @@ class Crowd:
         children = psutil.Process(choose.choice(self.workers).process.pid).children()
         if children:
             os.kill(choose.choice(children).pid, signal.SIGKILL)
+
+    def kill_repeatedly(self, kills, launch, check, choose, pauses=(0.1, 0.4)):
+        """Launch a run and kill processes and workers in turn, until an attempt was lost; replace lost workers.
+
+        On a fast machine, a run may end between two kills: then it is checked, and another one is launched.
+
+        Args:
+            kills: the minimum number of kills.
+            launch: launches a run.
+            check: waits for the end of a run and checks it.
+            choose: the source of randomness.
+            pauses: the shortest and the longest pause before a kill, in seconds.
+
+        Returns:
+            The last run, after its check.
+        """
+        result = launch()
+        number = 0
+        while number < kills or not NodeAttempt.objects.filter(outcome="LOST").exists():
+            number += 1
+            if result.ready():
+                check(result)
+                result = launch()
+            pause(choose.uniform(*pauses))
+            if number % 2:
+                self.kill_a_pool_process(choose)
+            else:
+                self.kill_a_worker(choose)
+            self.replace_lost()
+        check(result)
+        return result
 
     def shut_down(self):
         """Send SIGTERM to all workers: they finish started tasks and return other messages to the broker."""
@@ -138,9 +169,14 @@ def seeded_random():
     return random.Random(seed)
 
 
+def assert_success(result):
+    """Wait for the end of a run, and check that it has succeeded."""
+    assert result.wait(PATIENCE) == "SUCCESS", result.progress()
+
+
 def assert_survived(result):
     """Check that every node has succeeded and has written its row exactly once."""
-    assert result.wait(PATIENCE) == "SUCCESS", result.progress()
+    assert_success(result)
     nodes = NodeRun.objects.filter(run_id=result.id)
     total = nodes.count()
     assert result.progress().by_state == {"SUCCESS": total}

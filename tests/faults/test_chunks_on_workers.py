@@ -5,7 +5,7 @@ import pytest
 from django_tasktree import TaskTree
 from django_tasktree.models import NodeAttempt, NodeRun
 from tests import services
-from tests.faults.crowd import crowd, pause, seeded_random
+from tests.faults.crowd import assert_success, crowd, seeded_random
 from tests.patience import PATIENCE
 from tests.sample import chunk_tasks
 from tests.sample.chunk_tasks import leave_effects
@@ -70,20 +70,7 @@ def test_chunks_survive_killed_workers(workers):
     """Outcomes are lost in the middle of a chunk, and the nodes run again."""
     choose = seeded_random()
     workers.start(2)
-    result = fan(leave_effects, range(1500))
-    number = 0
-    while number < 6 or not NodeAttempt.objects.filter(outcome="LOST").exists():
-        number += 1
-        if result.ready():
-            assert result.state == "SUCCESS"
-            result = fan(leave_effects, range(1500))
-        pause(choose.uniform(0.1, 0.4))
-        if number % 2:
-            workers.kill_a_pool_process(choose)
-        else:
-            workers.kill_a_worker(choose)
-        workers.replace_lost()
-    assert result.wait(PATIENCE) == "SUCCESS", result.progress()
+    result = workers.kill_repeatedly(6, lambda: fan(leave_effects, range(1500)), assert_success, choose)
     assert result.join() == list(range(1500))
     assert {int(note) for note in Effect.objects.values_list("note", flat=True)} == set(range(1500))
 

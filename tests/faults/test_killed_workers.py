@@ -4,10 +4,9 @@ import pytest
 from django.db.models import Count
 
 from django_tasktree import TaskTree
-from django_tasktree.models import NodeAttempt, NodeRun
+from django_tasktree.models import NodeRun
 from tests import services
-from tests.faults.crowd import assert_survived, crowd, pause, seeded_random, wide_and_deep_tree
-from tests.patience import PATIENCE
+from tests.faults.crowd import assert_success, assert_survived, crowd, seeded_random, wide_and_deep_tree
 from tests.sample.atomic_tasks import brief_effect
 from tests.sample.counted_tasks import counted
 from tests.sample.models import Effect
@@ -32,25 +31,9 @@ def test_a_run_survives_killed_workers(app, stack):
     choose = seeded_random()
     with crowd(app, alias, broker, f"kills-{stack}") as workers:
         workers.start(2)
-        result = wide_and_deep_tree(nodes).apply_async()
-        number = 0
-        while number < kills or not lost_attempts():
-            number += 1
-            if result.ready():
-                # On a fast machine, the run may end between two kills, before an attempt was lost.
-                assert_survived(result)
-                result = wide_and_deep_tree(nodes).apply_async()
-            pause(choose.uniform(0.2, 0.6))
-            if number % 2:
-                workers.kill_a_worker(choose)
-            else:
-                workers.kill_a_pool_process(choose)
-            workers.replace_lost()
-        assert_survived(result)
-
-
-def lost_attempts():
-    return NodeAttempt.objects.filter(outcome="LOST").count()
+        workers.kill_repeatedly(
+            kills, lambda: wide_and_deep_tree(nodes).apply_async(), assert_survived, choose, (0.2, 0.6)
+        )
 
 
 def short_tasks(nodes):
@@ -72,20 +55,7 @@ def test_nodes_that_share_messages_survive_killed_workers(app, stack):
     choose = seeded_random()
     with crowd(app, alias, broker, f"shared-{stack}") as workers:
         workers.start(2)
-        result = short_tasks(nodes).apply_async()
-        number = 0
-        while number < kills or not lost_attempts():
-            number += 1
-            if result.ready():
-                assert result.state == "SUCCESS"
-                result = short_tasks(nodes).apply_async()
-            pause(choose.uniform(0.1, 0.4))
-            if number % 2:
-                workers.kill_a_pool_process(choose)
-            else:
-                workers.kill_a_worker(choose)
-            workers.replace_lost()
-        assert result.wait(PATIENCE) == "SUCCESS", result.progress()
+        workers.kill_repeatedly(kills, lambda: short_tasks(nodes).apply_async(), assert_success, choose)
         rows = NodeRun.objects.all()
         assert rows.filter(carried_by__isnull=False).exists()
         executions = Effect.objects.order_by().values_list("node", "note").annotate(n=Count("*"))

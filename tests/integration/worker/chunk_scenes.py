@@ -1,25 +1,9 @@
 """Trees of tasks with ``chunk``, and a worker that runs them."""
 
-from contextlib import contextmanager
-
 from django_tasktree import TaskTree
-from django_tasktree.dispatch import capacities
-from django_tasktree.engine.heartbeats import workers
 from django_tasktree.models import NodeRun
-from tests import simulation
 
 QUEUE = "chunks"
-
-
-@contextmanager
-def one_process(app):
-    """Yield a simulation with a worker that has one process."""
-    with simulation.simulated(app, QUEUE) as world:
-        world.start_worker("w")
-        workers().filter(hostname="w").update(queues=[QUEUE], concurrency=1)
-        capacities.forget_workers()
-        yield world
-    capacities.forget_workers()
 
 
 def fan(task, values, **options):

@@ -12,7 +12,7 @@ from django_tasktree.signals import node_finished
 from django_tasktree.worker import lost_attempts
 from tests import simulation
 from tests.integration.recovery.scenes import age
-from tests.integration.worker.chunk_scenes import errors, fan, one_process, outcomes
+from tests.integration.worker.chunk_scenes import QUEUE, errors, fan, outcomes
 from tests.sample import chunk_tasks
 from tests.sample.chunk_tasks import CALLS, double
 from tests.sample.tasks import echo
@@ -28,7 +28,7 @@ def calls():
 @pytest.fixture
 def world(database, app):
     """Yield a simulation with a worker that has one process."""
-    with one_process(app) as world:
+    with simulation.one_process(app, QUEUE) as world:
         yield world
 
 

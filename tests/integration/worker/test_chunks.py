@@ -12,8 +12,8 @@ from django_tasktree import signals as tree_signals
 from django_tasktree.dispatch.message import HEADER
 from django_tasktree.models import NodeAttempt, NodeRun
 from django_tasktree.testing import run_tree
-from tests import celery_settings
-from tests.integration.worker.chunk_scenes import errors, fan, one_process, outcomes
+from tests import celery_settings, simulation
+from tests.integration.worker.chunk_scenes import QUEUE, errors, fan, outcomes
 from tests.sample import chunk_tasks
 from tests.sample.chunk_tasks import CALLS, Broken, double, some_fail
 from tests.sample.models import Effect
@@ -30,7 +30,7 @@ def calls():
 @pytest.fixture
 def world(database, app):
     """Yield a simulation with a worker that has one process."""
-    with one_process(app) as world:
+    with simulation.one_process(app, QUEUE) as world:
         yield world
 
 

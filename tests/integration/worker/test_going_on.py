@@ -7,9 +7,7 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from django_tasktree import TaskTree
-from django_tasktree.dispatch import capacities
 from django_tasktree.engine.backends import backend
-from django_tasktree.engine.heartbeats import workers
 from django_tasktree.models import NodeRun
 from django_tasktree.signals import node_finished, run_finished
 from django_tasktree.worker import taking
@@ -27,12 +25,8 @@ _CONTROL = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "START TRANSACTION")
 def world(database, app, settings):
     """Yield a simulation with a worker that has one process, and that spends an hour on a message."""
     settings.TASKTREE = {"SHARE_MESSAGE_FOR": 3600}
-    with simulation.simulated(app, QUEUE) as world:
-        world.start_worker("w")
-        workers().filter(hostname="w").update(queues=[QUEUE], concurrency=1)
-        capacities.forget_workers()
+    with simulation.one_process(app, QUEUE) as world:
         yield world
-    capacities.forget_workers()
 
 
 def chain(length):

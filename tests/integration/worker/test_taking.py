@@ -31,12 +31,8 @@ def world(database, app, sharing, monkeypatch):
     """Yield a simulation with a worker that has one process."""
     # Take many nodes together from the beginning.
     monkeypatch.setattr(taking, "_durations", {task.name: 0.0 for task in (echo, wait_for_siblings, describe_request)})
-    with simulation.simulated(app, QUEUE) as world:
-        world.start_worker("w")
-        workers().filter(hostname="w").update(queues=[QUEUE], concurrency=1)
-        capacities.forget_workers()
+    with simulation.one_process(app, QUEUE) as world:
         yield world
-    capacities.forget_workers()
 
 
 @pytest.fixture
