@@ -62,14 +62,25 @@ def taking_tracer(tracer: Tracer) -> Tracer:
     def trace(uuid: str, args: Any, kwargs: Any, request: Any = None) -> Any:
         node = _carrying_attempt(uuid, request)
         if node is None:
-            return tracer(uuid, args, kwargs, request)
+            return _without_frames(tracer(uuid, args, kwargs, request))
         deadline = time.monotonic() + seconds_to_share(_task_of(request))
         with taking(_taker_of(node, request), deadline) as lane, _Taking(lane, request, node.id) as nodes:
-            result = tracer(uuid, args, kwargs, request)
+            result = _without_frames(tracer(uuid, args, kwargs, request))
             nodes.run(is_idle=_is_refused(result))
         return result
 
     return trace
+
+
+def _without_frames(result: Any) -> Any:
+    """Break the reference cycle in what a tracer has returned, if any, which would keep the request in memory.
+
+    Celery keeps an exception such as Ignore in the frame of its tracer, which is in the traceback of the exception.
+    """
+    _, info, *_ = result
+    if info is not None and isinstance(info.retval, BaseException):
+        info.retval.__traceback__ = None
+    return result
 
 
 def _carrying_attempt(task_id: str, request: Any) -> NodeRef | None:
@@ -158,8 +169,7 @@ class _Taking:
                 with keep_connections():
                     is_empty = self._take_all(is_idle and self._has_chunks)
             finally:
-                if self._timer is not None:
-                    self._timer.cancel()
+                self._stop_timer()
             if not is_empty:
                 self._send_next()
         except Exception:
@@ -243,6 +253,12 @@ class _Taking:
         finally:
             with self._lock:
                 self._batch = None
+
+    def _stop_timer(self) -> None:
+        # The timer refers to this object.
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
 
     def _expire(self) -> None:
         try:

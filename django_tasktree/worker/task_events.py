@@ -10,20 +10,23 @@ from kombu.utils.encoding import safe_repr, safe_str
 
 logger = logging.getLogger(__name__)
 
-#: The entry of a request: whether its worker sends events.
+#: The entry of a request: whether its worker sends events of tasks.
 KEY = "tasktree_events"
+
+#: The group of events of tasks. A worker without the option ``-E`` sends those of the group "worker" alone.
+_GROUP = "task"
 
 _Event = tuple[str, dict[str, Any]]
 
 
 def stamp_request(request_dict: MutableMapping[str, Any], eventer: Any) -> None:
-    """Write into a request whether its worker sends events, for the pool process that handles it.
+    """Write into a request whether its worker sends events of tasks, for the pool process that handles it.
 
     Args:
         request_dict: the request as Celery hands it to the pool; it is changed.
         eventer: the dispatcher of the worker's main process; None if it has none.
     """
-    request_dict[KEY] = bool(eventer and eventer.enabled)
+    request_dict[KEY] = bool(eventer and eventer.enabled and (not eventer.groups or _GROUP in eventer.groups))
 
 
 def with_events(app: Any, task: Any, request: Mapping[str, Any], trace: Callable[[], Any]) -> Any:

@@ -1,4 +1,4 @@
-"""A worker that sends events sends those of nodes that share a message too."""
+"""A worker that sends events of tasks sends those of nodes that share a message too."""
 
 import json
 import threading
@@ -20,14 +20,14 @@ WHOLE = ["task-received", "task-started", "task-succeeded"]
 
 
 @pytest.fixture
-def events(app, tmp_path):
-    """Run a worker that sends events; yield the events by task ID, in the order in which they arrive."""
+def events(app, tmp_path, request):
+    """Run a worker with the options of the parameter; yield events by task ID, in the order in which they arrive."""
     services.need(services.POSTGRESQL, services.REDIS)
     queue = workers.queue_of("events")
     seen = defaultdict(list)
     with databases.active("postgresql"), workers.use_broker(app, services.REDIS, queue):
         env = workers.environment("postgresql", services.REDIS.url, queue)
-        worker = workers.Worker(tmp_path / "worker.log", env, concurrency=1, name=queue, extra=("-E",))
+        worker = workers.Worker(tmp_path / "worker.log", env, concurrency=1, name=queue, extra=request.param)
         with app.connection_for_read() as connection:
             receiver = app.events.Receiver(
                 connection, handlers={"*": lambda event: seen[event.get("uuid")].append(event)}
@@ -44,7 +44,10 @@ def events(app, tmp_path):
                 workers.delete_queue(services.REDIS, queue)
 
 
-def test_events_of_all_nodes(events):
+@pytest.mark.parametrize("events", [["-E"], []], ids=["option", "remote-control"], indirect=True)
+def test_events_of_all_nodes(events, app):
+    # As monitors do, because few workers have the option.
+    assert app.control.broadcast("enable_events", reply=True, timeout=PATIENCE, limit=1)
     tree = TaskTree()
     top = tree.add_task(echo, ["top"])
     for number in range(20):
@@ -66,3 +69,17 @@ def test_events_of_all_nodes(events):
     retried = [each["type"] for task_id in set(events) - {*rows, None} for each in events[task_id]]
     assert retried == [*WHOLE[:2], "task-retried"]
     assert any(node.carried_by for node in rows.values())
+
+
+@pytest.mark.parametrize("events", [[]], indirect=True)
+def test_a_worker_without_events_of_tasks(events, app):
+    """Without the option, a worker sends its heartbeats alone."""
+    tree = TaskTree()
+    for number in range(20):
+        tree.add_task(echo, [number])
+    result = tree.apply_async()
+    assert result.wait(PATIENCE) == "SUCCESS"
+    with app.events.default_dispatcher() as dispatcher:
+        dispatcher.send("test-end", uuid="end")
+    until(lambda: events["end"])
+    assert not [each for uuid in events for each in events[uuid] if each["type"].startswith("task-")]
