@@ -9,7 +9,6 @@ from functools import partial, wraps
 from typing import Any
 from uuid import UUID
 
-from billiard.einfo import ExceptionInfo
 from celery import current_app, signals
 from celery.app.task import Context
 from celery.app.trace import build_tracer
@@ -316,12 +315,12 @@ def run_taken(task: Any, dispatch: Dispatch, carrier_request: Mapping[str, Any])
     if task.__trace__ is None:
         _build_tracer(app, task, request["hostname"])
     call = partial(task.__trace__, str(dispatch.task_id), args, kwargs, request)
-    _, info, *_ = with_events(app, task, request, call)
+    einfo, info, *_ = with_events(app, task, request, call)
     if info is not None and isinstance(info.retval, Reject):
-        _record_rejection(task, info.retval, request)
+        _record_rejection(task, einfo, info.retval, request)
 
 
-def _record_rejection(task: Any, exc: Reject, request: dict[str, Any]) -> None:
+def _record_rejection(task: Any, einfo: Any, exc: Reject, request: dict[str, Any]) -> None:
     """Do what a worker's main process does if a task function rejects its message for good."""
     task.backend.mark_as_failure(
         request["id"],
@@ -329,7 +328,6 @@ def _record_rejection(task: Any, exc: Reject, request: dict[str, Any]) -> None:
         request=Context(request),
         store_result=not task.ignore_result or task.store_errors_even_if_ignored,
     )
-    einfo = ExceptionInfo((type(exc), exc, exc.__traceback__))
     signals.task_failure.send(
         sender=task,
         task_id=request["id"],

@@ -57,12 +57,10 @@ def test_a_time_limit_is_that_of_the_call(workers):
 
 def test_a_process_has_one_call_for_a_chunk(workers):
     workers.start()
-    result = fan(chunk_tasks.with_time_limit, range(95))
+    result = fan(chunk_tasks.count_values, range(95))
     assert result.wait(PATIENCE) == "SUCCESS", result.progress()
-    assert result.join() == list(range(95))
-    rows = NodeRun.objects.filter(run_id=result.id, carried_by__isnull=False).values_list("carried_by", flat=True)
-    by_carrier = [list(rows).count(carrier) for carrier in set(rows)]
-    assert max(by_carrier) <= 9
+    # The results are the sizes of the calls. A message may have several calls.
+    assert max(result.join()) == 10
 
 
 @pytest.mark.parametrize("workers", ["postgresql-redis"], indirect=True)

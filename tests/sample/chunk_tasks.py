@@ -125,6 +125,11 @@ def with_time_limit(values):
     return _called(values)
 
 
+@task_with_callbacks(chunk=10, time_limit=30)
+def count_values(values):
+    return [len(values)] * len(values)
+
+
 @task_with_callbacks(chunk=10, time_limit=1)
 def too_slow(values):
     if "slow" in values:
