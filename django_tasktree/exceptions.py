@@ -135,6 +135,14 @@ class RunNotFound(TaskTreeError, LookupError):
         return cls(f"no node {node_id}: was its launch rolled back, or has its run been purged?")
 
 
+class NodeNotFound(TaskTreeError, KeyError):
+    """A run has no node at a path of labels. The message lists the labels that there are."""
+
+    def __str__(self) -> str:
+        """Return the message, which ``KeyError`` would return in quotes."""
+        return str(self.args[0])
+
+
 class RowNotFound(TaskTreeError, LookupError):
     """A model instance that was passed as an argument or a result does not exist any more. Pass its key instead."""
 

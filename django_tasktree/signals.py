@@ -9,6 +9,7 @@ from django.dispatch import Signal
 run_started = Signal()
 #: A run has ended. Arguments: ``run_id`` and ``state``. Sent in the process that stored its final state.
 run_finished = Signal()
-#: A node has ended. Arguments: ``run_id``, ``node_id`` and ``state``. Sent in the process that stored its outcome, once
-#: for each attempt that finished the node. Not sent for nodes that are skipped or revoked without an attempt.
+#: A node has ended. Arguments: ``run_id``, ``node_id``, ``label`` (None without one) and ``state``. Sent in the process
+#: that stored its outcome, once for each attempt that finished the node. Not sent for nodes that are skipped or revoked
+#: without an attempt.
 node_finished = Signal()

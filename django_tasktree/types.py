@@ -86,6 +86,7 @@ class MessageOptions(TypedDict, total=False):
 class NodeOptions(MessageOptions, total=False):
     """The options of ``add_task`` and ``gather``; see :meth:`django_tasktree.TaskTree.add_task`."""
 
+    label: str | None
     run_when: RunWhenOption
     allow_failure: bool
     on_failure: OnFailureOption

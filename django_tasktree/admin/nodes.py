@@ -18,7 +18,6 @@ from django_tasktree.admin.pages.control import ControlPage, bulk_action
 from django_tasktree.admin.pages.node import NodePage
 from django_tasktree.control.actions import node_actions
 from django_tasktree.encoding.ids import as_uuid
-from django_tasktree.encoding.text import short_name
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.models.querysets import has_id
 
@@ -35,8 +34,8 @@ class NodeRunAdmin(ReadOnlyAdmin):
     list_display = ["name", "state_badge", "run_link", "started", "took", "worker_name", "attempts"]
     list_display_links = ["name"]
     list_filter = ["state", RunFilter]
-    search_fields = ["task"]
-    search_help_text = _("Part of a task's name, or the whole ID of a node, a task or a run")
+    search_fields = ["task", "label"]
+    search_help_text = _("Part of a task's name or of a label, or the whole ID of a node, a task or a run")
     # IDs are in chronological order, and the primary key has an index.
     ordering = ["-id"]
     sortable_by = ()
@@ -46,8 +45,8 @@ class NodeRunAdmin(ReadOnlyAdmin):
     fields = ["task"]
 
     def title_of(self, row: Any) -> str:
-        """Return the title of a node: the last part of its task's name."""
-        return short_name(row.task)
+        """Return the title of a node: its label, or the last part of its task's name."""
+        return str(row.title)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[NodeRun]:
         """Return the nodes with their runs; for the list without long columns, for other pages with the parent."""
@@ -61,7 +60,7 @@ class NodeRunAdmin(ReadOnlyAdmin):
         return nodes.select_related("run", "parent")
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        """Search by ID of a node, task or run if the term is a UUID, otherwise by name of the task."""
+        """Search by ID of a node, task or run if the term is a UUID, otherwise by name of the task or label."""
         key = as_uuid(search_term)
         if key is not None:
             return queryset.filter(has_id(key) | Q(run_id=key)), False

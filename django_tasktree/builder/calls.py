@@ -44,7 +44,7 @@ OPTIONS = OWN_OPTIONS | frozenset(
     }
 )
 #: The other keyword arguments of ``add_task``, for suggestions in messages.
-_RULES = frozenset({"allow_failure", "max_active", "on_failure", "run_when"})
+_RULES = frozenset({"allow_failure", "label", "max_active", "on_failure", "run_when"})
 
 
 @dataclass

@@ -1,13 +1,15 @@
 """The nodes of a tree that is being built: plain Python objects, without a database."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from django_tasktree.builder.calls import Call, call, check_choice, check_limit
+from django_tasktree.encoding.labels import check_label
 from django_tasktree.encoding.references import Output
+from django_tasktree.exceptions import InvalidOption
 from django_tasktree.states import OnFailure, RunWhen
 from django_tasktree.types import MessageOptions, NodeOptions, OnFailureOption, R, R_co, RunWhenOption, TaskLike
 
@@ -45,13 +47,15 @@ class _MadeOnDemand(Generic[T]):
 class NodeParent:
     """An object to which nodes can be added: a tree, a node, or the running node."""
 
-    __slots__ = ("__weakref__", "_children", "_stack")
+    __slots__ = ("__weakref__", "_children", "_labels", "_stack")
 
     children: "_MadeOnDemand[list[TaskTreeNode[Any]]]" = _MadeOnDemand(list)
 
     def __init__(self) -> None:
         self._children: list[TaskTreeNode[Any]] | None = None
         self._stack: list[TaskTreeNode[Any]] | None = None
+        #: Those of the children.
+        self._labels: set[str] | None = None
 
     @property
     def outputs(self) -> Output[list[Any]]:
@@ -66,9 +70,9 @@ class NodeParent:
     def outcomes(self) -> Output[list[dict[str, Any]]]:
         """A reference to the outcomes of the children in order, without gather nodes, for a task that handles failures.
 
-        Each outcome is a dict: ``node`` (the ID), ``task``, ``args`` and ``kwargs`` (with outputs as text), ``state``
-        (``"SUCCESS"``, ``"FAILURE"``, …), ``result`` (None unless the child succeeded) and ``error`` (None, or a dict
-        with ``type`` and ``message``).
+        Each outcome is a dict: ``node`` (the ID), ``label`` (None without one), ``task``, ``args`` and ``kwargs`` (with
+        outputs as text), ``state`` (``"SUCCESS"``, ``"FAILURE"``, …), ``result`` (None unless the child succeeded) and
+        ``error`` (None, or a dict with ``type`` and ``message``).
         """
         return Output(self, "outcomes")
 
@@ -83,6 +87,7 @@ class NodeParent:
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         *,
+        label: str | None = None,
         run_when: RunWhenOption = "success",
         allow_failure: bool = False,
         on_failure: OnFailureOption = "continue",
@@ -105,6 +110,8 @@ class NodeParent:
             args: positional arguments; never mutated. They follow those of a signature.
             kwargs: keyword arguments; never mutated. ``callback``, a signature or a list of them, adds children to the
                 node.
+            label: a name for the node, which differs from those of its siblings. A path of labels identifies the node
+                in every run of the tree: ``run["orders/check"]``. It may not contain a slash.
             run_when: the outcome of the parent for which the node runs: ``"success"``, ``"failure"`` or ``"always"``.
             allow_failure: whether the run, and gather nodes above the node, count as successful even if the node itself
                 fails. The nodes below it depend on their ``run_when`` as usual.
@@ -122,12 +129,12 @@ class NodeParent:
         Raises:
             TaskNotSupported: the task can't be a node; the message explains how to change it.
             UnknownTask: no task of this name is registered.
-            InvalidOption: an option does not exist, has an invalid value, or excludes another one; or a root node has
-                ``run_when="failure"``, although it has no parent that could fail.
+            InvalidOption: an option does not exist, has an invalid value, or excludes another one; a sibling has the
+                same label; or a root node has ``run_when="failure"``, although it has no parent that could fail.
             TypeError: the arguments do not match the signature of the task.
         """
         rules = _rules(run_when, False, allow_failure, on_failure, max_active)
-        return self._add(task, args, kwargs, rules, {**options})
+        return self._add(task, args, kwargs, label, rules, {**options})
 
     def gather(
         self,
@@ -135,6 +142,7 @@ class NodeParent:
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         *,
+        label: str | None = None,
         run_when: RunWhenOption = "success",
         allow_failure: bool = False,
         on_failure: OnFailureOption = "continue",
@@ -156,6 +164,7 @@ class NodeParent:
             task: see :meth:`add_task`.
             args: see :meth:`add_task`.
             kwargs: see :meth:`add_task`.
+            label: see :meth:`add_task`.
             run_when: when the node runs: ``"success"``: if neither this nor anything else below it failed;
                 ``"failure"``: if something failed; ``"always"``: in both cases.
             allow_failure: see :meth:`add_task`.
@@ -170,7 +179,7 @@ class NodeParent:
             TaskNotSupported, UnknownTask, InvalidOption, TypeError: see :meth:`add_task`.
         """
         rules = _rules(run_when, True, allow_failure, on_failure, max_active)
-        return self._add(task, args, kwargs, rules, {**options})
+        return self._add(task, args, kwargs, label, rules, {**options})
 
     def push(
         self,
@@ -211,16 +220,35 @@ class NodeParent:
         node.detach()
         return node
 
-    def _add(self, task: Any, args: Any, kwargs: Any, rules: "Rules", options: dict[str, Any]) -> "TaskTreeNode[Any]":
+    def _add(
+        self, task: Any, args: Any, kwargs: Any, label: str | None, rules: "Rules", options: dict[str, Any]
+    ) -> "TaskTreeNode[Any]":
         node: TaskTreeNode[Any] = TaskTreeNode(call(task, args, kwargs, options), rules)
+        if label is not None:
+            self._name(node, label)
         node.parent = self
         self.children.append(node)
         return node
+
+    def _name(self, node: "TaskTreeNode[Any]", label: str) -> None:
+        if self._labels is None:
+            self._labels = set()
+        if check_label(label) in self._labels:
+            raise InvalidOption(
+                f"label={label!r} is the label of another child of {self!r}: labels of siblings must differ"
+            )
+        self._labels.add(label)
+        node.label = label
 
 
 def children_of(parent: NodeParent) -> "Sequence[TaskTreeNode[Any]]":
     """Return the children of a tree or node, to be read only; unlike the attribute, this makes no empty list."""
     return parent._children or ()
+
+
+def labels_of(parent: NodeParent) -> Set[str]:
+    """Return the labels of the children of a tree or node, to be read only."""
+    return parent._labels or frozenset()
 
 
 def kwargs_of(node: "TaskTreeNode[Any]") -> Mapping[str, Any]:
@@ -283,6 +311,7 @@ class TaskTreeNode(NodeWithOutput[R_co], Generic[R_co]):
 
     Attributes:
         task: the registered name of the task.
+        label: its name among its siblings; None if it has none.
         args: positional arguments, as given.
         kwargs: keyword arguments, without ``callback``.
         options: options of the message.
@@ -292,7 +321,7 @@ class TaskTreeNode(NodeWithOutput[R_co], Generic[R_co]):
             twice.
     """
 
-    __slots__ = ("_kwargs", "_options", "args", "parent", "rules", "task")
+    __slots__ = ("_kwargs", "_options", "args", "label", "parent", "rules", "task")
 
     kwargs: "_MadeOnDemand[dict[str, Any]]" = _MadeOnDemand(dict)
     options: "_MadeOnDemand[dict[str, Any]]" = _MadeOnDemand(dict)
@@ -300,6 +329,7 @@ class TaskTreeNode(NodeWithOutput[R_co], Generic[R_co]):
     def __init__(self, described: Call, rules: Rules = Rules()) -> None:
         super().__init__()
         self.task = described.name
+        self.label: str | None = None
         self.args = described.args
         self._kwargs = described.kwargs or None
         self._options = described.options or None
@@ -312,12 +342,15 @@ class TaskTreeNode(NodeWithOutput[R_co], Generic[R_co]):
         """Remove the node from its parent."""
         if self.parent is not None:
             self.parent.children.remove(self)
+            if self.label is not None and self.parent._labels:
+                self.parent._labels.discard(self.label)
             self.parent = None
 
     def __repr__(self) -> str:
         when = "" if self.rules.run_when == RunWhen.SUCCESS else f" when {self.rules.run_when}"
         kind = "gather " if self.rules.is_gather else ""
-        return f"<{type(self).__name__} {kind}{self.task}{when}, children: {len(children_of(self))}>"
+        name = self.task if self.label is None else f"{self.label!r} ({self.task})"
+        return f"<{type(self).__name__} {kind}{name}{when}, children: {len(children_of(self))}>"
 
     def __str__(self) -> NoReturn:
         """Raise TypeError: a text that contains the node would be passed on instead of the node's result.

@@ -11,7 +11,7 @@ from django.utils.functional import Promise
 from django_tasktree.builder.atomicity import atomic_alias
 from django_tasktree.builder.keys import NodeKeys
 from django_tasktree.builder.lanes import Lanes
-from django_tasktree.builder.nodes import NodeParent, TaskTreeNode, children_of, kwargs_of, options_of
+from django_tasktree.builder.nodes import NodeParent, TaskTreeNode, children_of, kwargs_of, labels_of, options_of
 from django_tasktree.builder.order import Order
 from django_tasktree.builder.unstorable import explain
 from django_tasktree.encoding import serialization
@@ -23,6 +23,7 @@ from django_tasktree.encoding.text import LONG_NAME_LENGTH, check_storable
 from django_tasktree.engine.scopes import limit_scope_below, place_in_run, stop_scope
 from django_tasktree.engine.types import NodeSpec, Placement, RunSpec
 from django_tasktree.exceptions import InvalidOption, SerializationError, ValueTooLarge
+from django_tasktree.models import NodeRun
 from django_tasktree.states import OnFailure, RunWhen
 
 #: Types of values that are replaced: by the compiler below when they are stored, or by the worker before the node runs.
@@ -124,8 +125,10 @@ def plan_nodes(root: NodeParent, place: Placement) -> TreePlan:
         place: the run and the parent row, the position of the first node, and the stop and limit that apply there.
 
     Raises:
-        InvalidOption, ValueError: see :class:`TreePlan`. More errors are found when the plan is iterated.
+        InvalidOption: a child of the node has the label of a new one already; also see :class:`TreePlan`.
+        ValueError: see :class:`TreePlan`. More errors are found when the plan is iterated.
     """
+    _check_labels_are_free(root, place)
     return TreePlan(root, place)
 
 
@@ -137,6 +140,16 @@ def plan_run(tree: NodeParent, run_spec: RunSpec) -> TreePlan:
         run_spec: the row of the run, whose ``on_failure`` and ``max_active`` apply to all nodes.
     """
     return TreePlan(tree, place_in_run(run_spec.id, run_spec.on_failure, run_spec.max_active))
+
+
+def _check_labels_are_free(root: NodeParent, place: Placement) -> None:
+    labels = labels_of(root)
+    if not labels:
+        return
+    siblings = NodeRun.objects.under(place.run_id, place.parent_id)
+    taken = siblings.filter(label__in=labels).values_list("label", flat=True).first()
+    if taken is not None:
+        raise InvalidOption(f"a child of {root!r} has the label {taken!r} already: labels of siblings must differ")
 
 
 def _wrong_child(parent: NodeParent, child: Any) -> ValueError:
@@ -185,6 +198,7 @@ class _Compiler:
             stop_scope_id=stop_scope(key, rules.on_failure, under.stop_scope_id),
             limit_scope_id=under.limit_scope_id,
             lane=self._lanes.of(node, is_limited=under.limit_scope_id is not None),
+            label=node.label,
         )
 
     def _check_task(self, name: str) -> None:

@@ -64,10 +64,12 @@ class Tree(NodeParent):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}, root nodes: {len(self.children)}>"
 
-    def _add(self, task: Any, args: Any, kwargs: Any, rules: Rules, options: dict[str, Any]) -> TaskTreeNode[Any]:
+    def _add(
+        self, task: Any, args: Any, kwargs: Any, label: str | None, rules: Rules, options: dict[str, Any]
+    ) -> TaskTreeNode[Any]:
         if rules.run_when == RunWhen.FAILURE and not rules.is_gather:
             raise InvalidOption("run_when='failure' never fits a root node: nothing comes before it that could fail")
-        return super()._add(task, args, kwargs, rules, options)
+        return super()._add(task, args, kwargs, label, rules, options)
 
 
 def _names_of(nodes: list[TaskTreeNode[Any]]) -> str:

@@ -1,5 +1,6 @@
 """The handle of a node of a run, and of the nodes under one parent, in the manner of Celery's ``AsyncResult``."""
 
+import reprlib
 from collections.abc import Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, Literal, overload
@@ -18,6 +19,7 @@ from django_tasktree.encoding.references import Reference
 from django_tasktree.engine.types import Effect
 from django_tasktree.exceptions import RunNotFound
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.reporting.node_paths import node_at
 from django_tasktree.states import NODE_FAILED, NODE_FINAL, RUN_FINAL, NodeState
 from django_tasktree.types import R_co
 
@@ -235,6 +237,11 @@ class NodeResult(ControlMixin, Generic[R_co]):
         return self.node.task
 
     @property
+    def label(self) -> str | None:
+        """The name of the node among its siblings; None if it has none."""
+        return self.node.label
+
+    @property
     def task_id(self) -> str:
         """Celery's task ID of the last attempt."""
         return str(self.node.task_id)
@@ -269,6 +276,24 @@ class NodeResult(ControlMixin, Generic[R_co]):
     def children(self) -> list["NodeResult[Any]"]:
         """The handles of the children, in order."""
         return self.async_result.children
+
+    def __getitem__(self, path: str) -> "NodeResult[Any]":
+        """Return the handle of a node below this one.
+
+        Args:
+            path: its labels or positions, from a child of this node down, as in :class:`TreeResult`.
+
+        Raises:
+            NodeNotFound: there is no node at this path.
+            TypeError: it is not a text.
+            ValueError: it has an empty step.
+        """
+        if not isinstance(path, str):
+            raise TypeError(
+                f"the key of a NodeResult must be a path of labels, such as 'check', not {reprlib.repr(path)}: use "
+                ".children for a list of its children"
+            )
+        return NodeResult(node_at(path, self.node.run_id, self.id))
 
     def ready(self) -> bool:
         """Return whether the node has :term:`finished`: SUCCESS, FAILURE, REVOKED or SKIPPED."""

@@ -18,6 +18,7 @@ from django_tasktree.engine.types import Effect
 from django_tasktree.exceptions import RunNotFound
 from django_tasktree.models import HistoryEntry, TreeRun
 from django_tasktree.reporting.node_counts import Look
+from django_tasktree.reporting.node_paths import node_at
 from django_tasktree.reporting.progress import Progress, progress_of
 from django_tasktree.states import RUN_FINAL, RunState
 from django_tasktree.types import R
@@ -26,14 +27,17 @@ from django_tasktree.types import R
 class TreeResult(ControlMixin, NodeGroup):
     """The :term:`handle` of a :term:`run`. ``TreeResult(run_id)`` makes one in any process, at any time.
 
-    Indexed by a position, it returns the handle of that root node. Indexed by a node that was built, it returns the
-    handle of that node; this works only with the handle that the launch returned.
+    Indexed by the path of a node, labels with slashes between them, it returns the handle of that node; a node without
+    a label has its position among its siblings in the path. Indexed by a position, it returns the handle of that root
+    node. Indexed by a node that was built, it returns the handle of that node; this works only with the handle that the
+    launch returned.
 
     Example::
 
         run = tree.apply_async()
         run.wait(timeout=60)  # "SUCCESS"
         run[node].get()
+        TreeResult(run.id)["orders/check"].get()
         TreeResult(run.id).progress()
 
     Args:
@@ -55,24 +59,29 @@ class TreeResult(ControlMixin, NodeGroup):
     @overload
     def __getitem__(self, built: TaskTreeNode[R]) -> "NodeResult[R]": ...
     @overload
-    def __getitem__(self, built: int) -> "NodeResult[Any]": ...
-    def __getitem__(self, built: TaskTreeNode[Any] | int) -> "NodeResult[Any]":
+    def __getitem__(self, built: int | str) -> "NodeResult[Any]": ...
+    def __getitem__(self, built: TaskTreeNode[Any] | int | str) -> "NodeResult[Any]":
         """Return the handle of a node.
 
         Args:
-            built: a node of the tree that was launched, or the position of a root node.
+            built: a node of the tree that was launched, the path of a node, or the position of a root node.
 
         Raises:
+            NodeNotFound: there is no node at this path.
             KeyError: the node is not part of the tree from whose launch this handle was returned.
             IndexError: there is no root node at this position.
-            TypeError: it is neither a node nor a position.
+            TypeError: it is neither a node nor a path nor a position.
+            ValueError: the path has an empty step.
         """
+        if isinstance(built, str):
+            return NodeResult(node_at(built, self.id))
         if isinstance(built, int):
             return self.children[built]
         if not isinstance(built, TaskTreeNode):
             raise TypeError(
-                f"the key of a TreeResult must be a node, as add_task() returned it, or the position of a root node, "
-                f"not {reprlib.repr(built)}: use .children for a list of the root nodes, and NodeResult(id) for an ID"
+                "the key of a TreeResult must be a node, as add_task() returned it, the path of a node, such as "
+                f"'load/check', or the position of a root node, not {reprlib.repr(built)}: use .children for a list of "
+                "the root nodes, and NodeResult(id) for an ID"
             )
         if built not in self._keys:
             raise KeyError(f"{built!r} is no node of the tree that this handle was launched from")
@@ -124,7 +133,7 @@ class TreeResult(ControlMixin, NodeGroup):
 
         Args:
             from_node: run this node again instead, even if it succeeded, with everything that depends on it (see
-                :meth:`NodeResult.rerun`): a :class:`NodeResult`, or a node that was built.
+                :meth:`NodeResult.rerun`): a :class:`NodeResult`, the path of a node, or a node that was built.
             by: the user, or a text that names the program or person.
 
         Returns:
@@ -160,7 +169,7 @@ class TreeResult(ControlMixin, NodeGroup):
         """Return the handle of a node of this run.
 
         Args:
-            node: its handle, or the node that was built.
+            node: its handle, its path, or the node that was built.
 
         Raises:
             ValueError: it is the handle of a node of another run.

@@ -104,6 +104,7 @@ def _copied(row: NodeRun, keys: Mapping[UUID, UUID], children: int) -> NodeSpec:
         stop_scope_id=keys[row.stop_scope_id] if row.stop_scope_id else None,
         limit_scope_id=keys[row.limit_scope_id] if row.limit_scope_id else None,
         lane=row.lane,
+        label=row.label,
     )
 
 

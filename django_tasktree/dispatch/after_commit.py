@@ -93,7 +93,7 @@ def finish_together_and_propagate(ended: Sequence[tuple[NodeRef, Outcome]]) -> s
     parents: dict[UUID | None, UUID] = {}
     for node, outcome in ended:
         if node.id in written:
-            _send(node_finished, run_id=node.run_id, node_id=node.id, state=outcome.state)
+            _send(node_finished, run_id=node.run_id, node_id=node.id, label=node.label, state=outcome.state)
             parents[node.parent_id] = node.run_id
     for parent_id, run_id in parents.items():
         _process(run_id, _FollowUp(settles=True, settle_from=parent_id))
@@ -183,7 +183,7 @@ def _finish(node: NodeRef, outcome: Outcome, sources: Iterable[NodeState]) -> _F
 
 
 def _process_outcome(node: NodeRef, outcome: Outcome, follow_up: _FollowUp) -> None:
-    _send(node_finished, run_id=node.run_id, node_id=node.id, state=outcome.state)
+    _send(node_finished, run_id=node.run_id, node_id=node.id, label=node.label, state=outcome.state)
     if outcome.added:
         retry_transient(lambda: stop_late_children(node))
     _process(node.run_id, follow_up)
@@ -239,7 +239,7 @@ def _fail(dispatch: Dispatch, error: Exception) -> _FollowUp:
     try:
         return _finish(NodeRef.of(dispatch), Outcome(NodeState.FAILURE, error=describe(error)), [NodeState.QUEUED])
     except StaleAttempt:
-        logger.info("node %s is no longer queued: the message that could not be created is not needed", dispatch.id)
+        logger.info("node %s is no longer queued: the message that could not be created is not needed", dispatch)
         return _FollowUp()
 
 

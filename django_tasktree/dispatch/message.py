@@ -23,6 +23,7 @@ def header_of(dispatch: Dispatch) -> dict[str, Any]:
         "children": dispatch.child_count,
         "references": dispatch.has_references,
         **({"lane": dispatch.lane} if dispatch.lane else {}),
+        **({} if dispatch.label is None else {"label": dispatch.label}),
         **_scopes(dispatch),
     }
 
@@ -60,6 +61,7 @@ def read_header(headers: Any, task_id: str) -> NodeRef | None:
         limit_scope_id=_key(header.get("limit_scope_id")),
         max_active=header.get("max_active"),
         lane=header.get("lane", ""),
+        label=header.get("label"),
     )
 
 

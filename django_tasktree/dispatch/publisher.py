@@ -100,7 +100,7 @@ def send_retry(node: "RunningNode", signature: Any, *, is_eager: bool) -> None:
     try:
         _apply_async(signature.type, signature.args, signature.kwargs, options)
     except unreachable(app) as exc:
-        logger.warning("the broker can't be reached (%r): node %s of run %s stays in RETRY", exc, node.id, node.run_id)
+        logger.warning("the broker can't be reached (%r): node %s of run %s stays in RETRY", exc, node, node.run_id)
 
 
 def send_all(app: Any, first: Dispatch, rest: Iterable[Dispatch], report: Report) -> None:
@@ -148,7 +148,7 @@ def _send_or_refuse(app: Any, dispatch: Dispatch, producer: Any, report: Report)
     except unreachable(app):
         raise
     except Exception as exc:
-        logger.exception("the message of node %s (%s) could not be created", dispatch.id, dispatch.task)
+        logger.exception("the message of node %s (%s) could not be created", dispatch, dispatch.task)
         report.refused.append((dispatch, exc))
     report.seen += 1
 
@@ -217,7 +217,7 @@ def _calls(app: Any, dispatches: Iterable[Dispatch], report: Report) -> Iterator
         try:
             yield eager_call(app, dispatch)
         except Exception as exc:
-            logger.exception("node %s (%s) can't be called", dispatch.id, dispatch.task)
+            logger.exception("node %s (%s) can't be called", dispatch, dispatch.task)
             report.refused.append((dispatch, exc))
 
 

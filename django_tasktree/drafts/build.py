@@ -10,7 +10,7 @@ from django_tasktree.client.tree import TaskTree
 from django_tasktree.drafts.rows import InvalidDraft, NodeRow
 from django_tasktree.encoding.nested import find_all, replace
 from django_tasktree.encoding.references import Output, Reference
-from django_tasktree.exceptions import InvalidOption, TaskNotSupported, UnknownTask
+from django_tasktree.exceptions import InvalidOption, InvalidText, TaskNotSupported, UnknownTask
 
 #: The kinds of results that a row may take from another row.
 KINDS = ("output", "outputs", "outcomes", "subtree_outputs")
@@ -84,11 +84,12 @@ class _Builder:
         add = parent.gather if row.is_gather else parent.add_task
         try:
             rules: dict[str, Any] = {"run_when": row.run_when, "allow_failure": row.allow_failure}
+            rules["label"] = row.label or None
             self._nodes[row.name] = add(row.task, row.args, row.kwargs, **rules, **row.options)
         except (UnknownTask, TaskNotSupported) as error:
             self._errors[position]["task"] = str(error)
-        except InvalidOption as error:
-            self._errors[position]["run_when" if str(error).startswith("run_when=") else "options"] = str(error)
+        except (InvalidOption, InvalidText) as error:
+            self._errors[position][_field_of(error)] = str(error)
         except TypeError as error:
             self._errors[position]["args"] = str(error)
 
@@ -121,6 +122,12 @@ class _Builder:
     def _raise_any(self) -> None:
         if self._errors:
             raise InvalidDraft(dict(self._errors))
+
+
+def _field_of(error: Exception) -> str:
+    """Return the attribute of a row that an error is about."""
+    name = str(error).partition("=")[0]
+    return name if name in ("label", "run_when") else "options"
 
 
 def _marked(value: Any) -> Any:

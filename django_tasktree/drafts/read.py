@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.utils.text import slugify
 from django.utils.translation import gettext_noop as _
 
 from django_tasktree.drafts.rows import NodeRow
@@ -39,11 +40,11 @@ def read_rows(run_id: UUID) -> list[NodeRow]:
 
 
 def _names(nodes: list[Any]) -> dict[UUID, str]:
-    """Return a unique name for each node: the last part of its task's name, with a number if it is taken."""
+    """Return a unique name for each node: its label or its task's short name, with a number if it is taken."""
     names: dict[UUID, str] = {}
     taken: set[str] = set()
     for node in nodes:
-        base = name = short_name(node.task)
+        base = name = slugify(node.label or "") or short_name(node.task)
         number = 1
         while name in taken:
             number += 1
@@ -82,6 +83,7 @@ def _row(node: Any, names: dict[UUID, str]) -> NodeRow:
         is_gather=node.is_gather,
         allow_failure=node.allow_failure,
         options=options,
+        label=node.label or "",
     )
 
 

@@ -24,6 +24,7 @@ class NodeRow:
         is_gather: whether it is a gather node, which waits for its siblings and everything below them.
         allow_failure: whether its own failure does not make the run fail.
         options: further options of ``add_task``.
+        label: the label of the node; "" for none.
     """
 
     name: str
@@ -35,6 +36,7 @@ class NodeRow:
     is_gather: bool = False
     allow_failure: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+    label: str = ""
 
 
 class InvalidDraft(TaskTreeError, ValueError):

@@ -53,6 +53,7 @@ class NodeSpec:
     stop_scope_id: UUID | None = None
     limit_scope_id: UUID | None = None
     lane: str = ""
+    label: str | None = None
 
 
 @dataclass(slots=True)
@@ -102,6 +103,11 @@ class NodeRef:
     limit_scope_id: UUID | None = None
     max_active: int | None = None
     lane: str = ""
+    label: str | None = None
+
+    def __str__(self) -> str:
+        """Return the ID and the label, for logs."""
+        return str(self.id) if self.label is None else f"{self.id} ({self.label})"
 
     @staticmethod
     def of(row: Any) -> "NodeRef":

@@ -1,10 +1,13 @@
-"""Look up runs and nodes by the IDs, or the beginnings of IDs, that were typed."""
+"""Look up runs and nodes by the IDs, the beginnings of IDs, or the paths that were typed."""
 
 from typing import Any, TypeVar
 from uuid import UUID
 
+from django_tasktree.encoding.labels import SEPARATOR
+from django_tasktree.exceptions import NodeNotFound
 from django_tasktree.management.errors import usage_error
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.reporting.node_paths import node_at
 
 _LOWEST = "00000000000070008000000000000000"
 _HIGHEST = "ffffffffffff7fffbfffffffffffffff"
@@ -42,9 +45,40 @@ def find_run_or_node(typed: str) -> TreeRun | NodeRun:
     return _only(nodes, "nodes", typed)
 
 
+def is_path(typed: str) -> bool:
+    """Return whether a text is the path of a node and not an ID: it has other characters, or begins with a slash."""
+    return bool(typed) and not _is_hexadecimal(_digits(typed))
+
+
+def find_by_path(above: TreeRun | NodeRun, typed: str) -> NodeRun:
+    """Return the node at a path.
+
+    Args:
+        above: the run, or the node below which the path begins.
+        typed: the path.
+
+    Raises:
+        CommandError: there is no such node.
+    """
+    place = (above.id, None) if isinstance(above, TreeRun) else (above.run_id, above.id)
+    try:
+        found: NodeRun = NodeRun.objects.get(id=node_at(typed.removeprefix(SEPARATOR), *place))
+    except (NodeNotFound, ValueError) as exc:
+        raise usage_error(f"{exc}; `manage.py tasktree show {place[0]}` shows the nodes") from exc
+    return found
+
+
+def _digits(typed: str) -> str:
+    return typed.strip().lower().replace("-", "")
+
+
+def _is_hexadecimal(text: str) -> bool:
+    return not text.strip("0123456789abcdef")
+
+
 def _beginning_with(model: Any, typed: str) -> list[Any]:
-    digits = typed.strip().lower().replace("-", "")
-    if not digits or len(digits) > 32 or digits.strip("0123456789abcdef"):
+    digits = _digits(typed)
+    if not digits or len(digits) > 32 or not _is_hexadecimal(digits):
         raise usage_error(
             f"{typed!r} is not an ID or the beginning of one; `manage.py tasktree list` shows the IDs of runs"
         )

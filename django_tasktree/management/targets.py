@@ -12,7 +12,7 @@ from django_tasktree.client.tree_result import TreeResult
 from django_tasktree.encoding.text import check_storable
 from django_tasktree.management.display.labels import printable
 from django_tasktree.management.errors import usage_error, usage_errors
-from django_tasktree.management.lookup_by_id import find_run_or_node
+from django_tasktree.management.lookup_by_id import find_by_path, find_run_or_node, is_path
 from django_tasktree.management.run_states import run_state_argument
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import RunState
@@ -52,7 +52,10 @@ def add_target_arguments(parser: CommandParser, *, runs: bool, nodes: bool) -> N
         nodes: whether targets can be nodes.
     """
     what = " or ".join(name for name, may in (("a run's", runs), ("a node's", nodes)) if may)
-    parser.add_argument("id", nargs="*" if runs else "+", metavar="ID", help=f"{what} ID, or the beginning of it")
+    text = f"{what} ID, or the beginning of it"
+    if nodes:
+        text += "; after it, paths of nodes below, such as load/3, or /cafe if a label alone looks like an ID"
+    parser.add_argument("id", nargs="*" if runs else "+", metavar="ID", help=text)
     if runs:
         states = [state.lower() for state in RunState.values]
         parser.add_argument("--state", type=run_state_argument(states), help="instead of IDs: all runs in this state")
@@ -84,12 +87,29 @@ def chosen(options: dict[str, Any], *, runs: bool, nodes: bool) -> list[Target]:
 
 
 def _named(typed: list[str], *, runs: bool, nodes: bool) -> Iterator[Target]:
-    for text in dict.fromkeys(typed):
-        row = find_run_or_node(text)
+    found = {row.id: (text, row) for text, row in _rows(typed)}
+    for text, row in found.values():
         target = Target.of(row)
         if not (runs if target.is_run else nodes):
             raise usage_error(_WRONG_KIND[target.is_run].format(text))
         yield target
+
+
+def _rows(typed: list[str]) -> Iterator[tuple[str, TreeRun | NodeRun]]:
+    """Yield what each text names: an ID alone a run or a node; an ID with paths after it, the nodes at these paths."""
+    above: TreeRun | NodeRun | None = None
+    for number, text in enumerate(typed):
+        if is_path(text):
+            if above is None:
+                raise usage_error(
+                    f"{text!r} is not an ID or the beginning of one; if it is the path of a node, give its run's ID "
+                    "before it: `manage.py tasktree list` shows the IDs of runs"
+                )
+            yield text, find_by_path(above, text)
+            continue
+        above = find_run_or_node(text)
+        if not any(is_path(each) for each in typed[number + 1 : number + 2]):
+            yield text, above
 
 
 #: The error for an ID of the wrong kind, by whether it is that of a run.

@@ -109,6 +109,16 @@ class Migration(migrations.Migration):
                 ),
                 ("position", models.PositiveIntegerField(default=0, verbose_name="position")),
                 ("child_count", models.PositiveIntegerField(default=0, verbose_name="children")),
+                (
+                    "label",
+                    django_tasktree.models.fields.ExactCharField(
+                        blank=True,
+                        help_text="Its name among its siblings.",
+                        max_length=255,
+                        null=True,
+                        verbose_name="label",
+                    ),
+                ),
                 ("task", django_tasktree.models.fields.ExactCharField(max_length=255, verbose_name="task")),
                 ("args", models.TextField(default="[]", verbose_name="arguments")),
                 ("kwargs", models.TextField(default="{}", verbose_name="keyword arguments")),
@@ -647,6 +657,15 @@ class Migration(migrations.Migration):
                 fields=["parent", "run", "position"],
                 name="tasktree_node_gathers",
                 only=models.Q(("is_gather", True)),
+                otherwise=[],
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="noderun",
+            index=django_tasktree.models.indexes.PartialIndex(
+                fields=["parent", "run", "label"],
+                name="tasktree_node_labels",
+                only=models.Q(("label__isnull", False)),
                 otherwise=[],
             ),
         ),

@@ -9,6 +9,8 @@ from django.utils.translation import gettext_lazy as _
 
 from django_tasktree.encoding import times
 from django_tasktree.encoding.ids import new_id
+from django_tasktree.encoding.labels import LABEL_LENGTH
+from django_tasktree.encoding.text import short_name
 from django_tasktree.models.fields import ExactCharField, InstantField
 from django_tasktree.models.indexes import PartialIndex
 from django_tasktree.models.querysets import NodeRunManager
@@ -38,6 +40,9 @@ class NodeRun(models.Model):
     position = models.PositiveIntegerField(_("position"), default=0)
     child_count = models.PositiveIntegerField(_("children"), default=0)
 
+    label = ExactCharField(
+        _("label"), max_length=LABEL_LENGTH, null=True, blank=True, help_text=_("Its name among its siblings.")
+    )
     task = ExactCharField(_("task"), max_length=255)
     args = models.TextField(_("arguments"), default="[]")
     kwargs = models.TextField(_("keyword arguments"), default="{}")
@@ -128,6 +133,13 @@ class NodeRun(models.Model):
                 otherwise=[],
                 name="tasktree_node_gathers",
             ),
+            # A child by its label.
+            PartialIndex(
+                only=models.Q(label__isnull=False),
+                fields=["parent", "run", "label"],
+                otherwise=[],
+                name="tasktree_node_labels",
+            ),
             # Progress; the nodes of a run in a state; the nodes that are runnable or active under a limit; the queued
             # nodes of a lane.
             models.Index(
@@ -145,7 +157,12 @@ class NodeRun(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.task
+        return self.task if self.label is None else self.label
+
+    @property
+    def title(self) -> str:
+        """The name of the node for people: its label, or the last part of its task's name."""
+        return self.label or short_name(self.task)
 
     @property
     def is_over(self) -> bool:

@@ -30,7 +30,7 @@ def _recover(app: Any, orphan: Orphan, report: SweepReport) -> None:
     reason = f"worker {orphan.worker} {_end_of(orphan)}"
     is_requeued = requeue_or_fail(NodeRef.of(dispatch), app.tasks.get(dispatch.task), NodeError(_ERROR, reason))
     action = "queued again" if is_requeued else "failed"
-    logger.warning("node %s (%s) was %s: %s", dispatch.id, dispatch.task, action, reason)
+    logger.warning("node %s (%s) was %s: %s", dispatch, dispatch.task, action, reason)
     if is_requeued:
         report.requeued += 1
     else:

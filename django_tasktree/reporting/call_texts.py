@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -36,6 +37,36 @@ def call_text(task: str, args: str, kwargs: str, *, quotes: bool = True) -> str:
         for name, value in _parts(kwargs)
     ]
     return f"{short_name(task)}({', '.join([*positional, *named])})"
+
+
+def texts_of_siblings(calls: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Return a short text for each of some siblings: the task, and the arguments that differ from those of the others.
+
+    Args:
+        calls: the task, and the stored positional and keyword arguments or their beginnings, of each node.
+    """
+    arguments = [_arguments(args, kwargs) for _, args, kwargs in calls]
+    values: dict[tuple[str, int | str], set[str | None]] = defaultdict(set)
+    of_task: dict[str, list[dict[int | str, str]]] = defaultdict(list)
+    for (task, _, _), own in zip(calls, arguments, strict=True):
+        of_task[task].append(own)
+    for task, group in of_task.items():
+        for key in {key for own in group for key in own}:
+            values[task, key] = {own.get(key) for own in group}
+    return [
+        _short_call(task, [text for key, text in own.items() if len(values[task, key]) > 1])
+        for (task, _, _), own in zip(calls, arguments, strict=True)
+    ]
+
+
+def _arguments(args: str, kwargs: str) -> dict[int | str, str]:
+    """Return the texts of stored arguments, by position or name."""
+    positional = {number: _line(value) for number, (_, value) in enumerate(_parts(args))}
+    return positional | {name: f"{name}={_line(value)}" if name else _line(value) for name, value in _parts(kwargs)}
+
+
+def _short_call(task: str, arguments: list[str]) -> str:
+    return f"{short_name(task)}({', '.join(arguments)})" if arguments else short_name(task)
 
 
 def typed_text(kind: Any, content: Any) -> str:

@@ -7,7 +7,6 @@ from uuid import UUID
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 
-from django_tasktree.encoding.text import short_name
 from django_tasktree.exceptions import NotPossible, TaskTreeError
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.reporting.numbers import number_text
@@ -43,5 +42,5 @@ def _title(name: str, key: UUID) -> str:
     if name == "run":
         run = TreeRun.objects.filter(pk=key).first()
         return run_title(run) if run else str(key)
-    task = NodeRun.objects.filter(pk=key).values_list("task", flat=True).first()
-    return short_name(task) if task else str(key)
+    node = NodeRun.objects.filter(pk=key).only("label", "task").first()
+    return node.title if node else str(key)

@@ -164,7 +164,7 @@ def longest_waiting() -> list[Any]:
     # The IDs alone are read from the index. With other columns, PostgreSQL would rather read the primary key from the
     # oldest node of all on.
     ids = list(queued.order_by("id").values_list("id", flat=True)[:_OLDEST])
-    columns = ("task", "queued_at", "eta", "options", "run__name", "run__state")
+    columns = ("label", "task", "queued_at", "eta", "options", "run__name", "run__state")
     waiting = NodeRun.objects.filter(id__in=ids, state=NodeState.QUEUED, queued_at__isnull=False)
     oldest = waiting.order_by("id").select_related("run").only(*columns)
     now = times.instant_now()

@@ -11,8 +11,10 @@ from django.views.decorators.http import require_safe
 
 from django_tasktree.encoding import times
 from django_tasktree.encoding.ids import as_uuid
+from django_tasktree.exceptions import NodeNotFound
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.reporting.http_cache import with_etag
+from django_tasktree.reporting.node_paths import node_at
 from django_tasktree.reporting.numbers import whole_number
 from django_tasktree.states import NodeState
 from django_tasktree.views.access import visible_run
@@ -25,6 +27,7 @@ _COLUMNS = (
     "id",
     "parent_id",
     "position",
+    "label",
     "task",
     "state",
     "is_gather",
@@ -41,8 +44,8 @@ _ERROR = ("error_type", "error_message")
 def children(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """Return the children of a node as JSON.
 
-    Query parameters: ``parent``: ID of the node, by default the root nodes are returned; ``after``: only nodes whose
-    position is greater; ``limit``: number of nodes.
+    Query parameters: ``parent``: ID or path of the node, by default the root nodes are returned; ``after``: only nodes
+    whose position is greater; ``limit``: number of nodes.
     """
     run = visible_run(request, run_id)
     try:
@@ -84,10 +87,18 @@ def _parent(request: HttpRequest, run: TreeRun) -> NodeRun | None:
     text = request.GET.get("parent")
     if not text:
         return None
-    node: NodeRun | None = NodeRun.objects.filter(id=as_uuid(text), run_id=run.id).only("child_count").first()
+    node: NodeRun | None = NodeRun.objects.filter(id=_key_of(run, text), run_id=run.id).only("child_count").first()
     if node is None:
         raise Http404(_("Run %(run)s has no node %(node)s.") % {"run": run.id, "node": text})
     return node
+
+
+def _key_of(run: TreeRun, text: str) -> UUID | None:
+    """Return the ID of a node, given as ID or as path."""
+    try:
+        return as_uuid(text) or node_at(text, run.id)
+    except (NodeNotFound, ValueError):
+        return None
 
 
 def _whole(request: HttpRequest, name: str, default: int, least: int) -> int:

@@ -60,7 +60,7 @@ class AbandonedAttempts:
         try:
             is_requeued = requeue_or_fail(NodeRef.of(dispatch), self._app.tasks.get(dispatch.task), error)
         except StaleAttempt:
-            logger.debug("the attempt %s at node %s has already ended", dispatch.task_id, dispatch.id)
+            logger.debug("the attempt %s at node %s has already ended", dispatch.task_id, dispatch)
         else:
             action = "queued again" if is_requeued else "failed"
-            logger.warning("node %s (%s) was %s: %s", dispatch.id, dispatch.task, action, error.message)
+            logger.warning("node %s (%s) was %s: %s", dispatch, dispatch.task, action, error.message)

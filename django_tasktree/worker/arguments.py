@@ -26,7 +26,7 @@ _Results = dict[tuple[str, UUID], list[Any]]
 #: The columns that are read for every kind of reference.
 _COLUMNS = ("id", "task", "state", "result", "error_type", "error_message")
 #: The columns that only ``outcomes`` need.
-_CALL_COLUMNS = ("args", "kwargs")
+_CALL_COLUMNS = ("args", "kwargs", "label")
 #: The maximum number of primary keys in one query. SQLite accepts at most 32,766 parameters.
 MAX_KEYS = 10_000
 #: The maximum number of keys of a dict that an error message lists.
@@ -153,10 +153,12 @@ def _outcome(
     error_message: str,
     args: str,
     kwargs: str,
+    label: str | None,
 ) -> dict[str, Any]:
     has_error = state in NODE_FAILED or bool(error_type)
     return {
         "node": str(node),
+        "label": label,
         "task": task,
         "args": replace(_result(args), Reference, str),
         "kwargs": replace(_result(kwargs), Reference, str),

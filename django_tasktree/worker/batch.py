@@ -120,9 +120,9 @@ def _write_alone(node: NodeRef, outcome: Outcome) -> None:
         if may_go_away(exc):
             raise
         if outcome.companion is not None:
-            logger.exception("node %s: its TaskResult can't be stored, and is left out", node.id)
+            logger.exception("node %s: its TaskResult can't be stored, and is left out", node)
             _write_alone(node, replace(outcome, companion=None))
             return
-        logger.exception("node %s: the database refuses its outcome", node.id)
+        logger.exception("node %s: the database refuses its outcome", node)
         # The database's encoding may lack a character of the result, and so of the error.
         finish_and_propagate(node, Outcome(NodeState.FAILURE, error=describe(exc).in_ascii()))

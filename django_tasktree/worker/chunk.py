@@ -147,7 +147,7 @@ class Chunk:
             if len(self._taken) < most:
                 self._taken += take(taker, most - len(self._taken))
         except (DatabaseError, InterfaceError):
-            logger.exception("node %s runs in a chunk of its own: the others could not be claimed", node.id)
+            logger.exception("node %s runs in a chunk of its own: the others could not be claimed", node)
         self._taken.sort(key=lambda dispatch: dispatch.id)
         self._members = {str(dispatch.task_id): _member_of(dispatch) for dispatch in self._taken}
         referring = [self._members[str(dispatch.task_id)] for dispatch in self._taken if dispatch.has_references]

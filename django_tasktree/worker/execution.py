@@ -154,7 +154,7 @@ def _fail(ref: NodeRef, exc: BaseException) -> None:
     except _REFUSED as refusal:
         if may_go_away(refusal):
             raise
-        logger.exception("node %s: the database refuses its error, which is stored in ASCII instead", ref.id)
+        logger.exception("node %s: the database refuses its error, which is stored in ASCII instead", ref)
         _conclude(ref, Outcome(NodeState.FAILURE, error=error.in_ascii()))
 
 
@@ -187,9 +187,9 @@ def _claim(task: Any, ref: NodeRef) -> None:
     except (DatabaseError, InterfaceError) as exc:
         if task.request.is_eager:
             raise
-        logger.exception("task %s[%s] could not claim node %s, which stays queued", task.name, ref.task_id, ref.id)
+        logger.exception("task %s[%s] could not claim node %s, which stays queued", task.name, ref.task_id, ref)
         discard_connections()
-        text = f"node {ref.id} could not be claimed: {text_of(exc)}"
+        text = f"node {ref} could not be claimed: {text_of(exc)}"
         raise (Reject(text, requeue=True) if task.acks_late else Ignore(text)) from exc
 
 
@@ -217,7 +217,7 @@ def _start_over(task: Any, ref: NodeRef, exc: Exception) -> Ignore:
         logger.warning("%s", stale)
     else:
         action = "queued again" if is_requeued else "failed"
-        logger.warning("node %s was %s, because its transaction failed (%s)", ref.id, action, exc)
+        logger.warning("node %s was %s, because its transaction failed (%s)", ref, action, exc)
     return Ignore(str(exc))
 
 
@@ -318,7 +318,7 @@ def _succeed(task: Any, ref: NodeRef, outcome: Outcome, value: Any, alias: str |
     except _REFUSED as exc:
         if may_go_away(exc):
             raise
-        logger.exception("node %s: its TaskResult can't be stored with the outcome, and is left to Celery", ref.id)
+        logger.exception("node %s: its TaskResult can't be stored with the outcome, and is left to Celery", ref)
         write(ref, outcome)
         return
     # Keep Celery from storing the result a second time.

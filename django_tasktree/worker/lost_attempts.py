@@ -80,7 +80,7 @@ def _count_delivery(node: NodeRef, task: Any, exc: BaseException) -> None:
     deliveries, allowed = resend_count + 1, redelivery_policy_of(node, task).max_deliveries
     if deliveries < allowed:
         logger.error(
-            "node %s: Celery could not process its message (%s): the sweep sends it again", node.id, error.message
+            "node %s: Celery could not process its message (%s): the sweep sends it again", node, error.message
         )
         return
     text = f"Celery could not process the message (delivery {deliveries} of {allowed}): {error.message}"
@@ -239,6 +239,6 @@ def _for_node(headers: Any, task_id: str, act: Callable[[NodeRef], object]) -> N
         with parent_connections():
             act(node)
     except StaleAttempt:
-        logger.debug("the attempt %s at node %s had ended already", node.task_id, node.id)
+        logger.debug("the attempt %s at node %s had ended already", node.task_id, node)
     except Exception:
-        logger.exception("the end of attempt %s at node %s could not be stored", node.task_id, node.id)
+        logger.exception("the end of attempt %s at node %s could not be stored", node.task_id, node)

@@ -305,7 +305,7 @@ def run_taken(task: Any, dispatch: Dispatch, carrier_request: Mapping[str, Any])
     try:
         args, kwargs, request = _request_of(app, task, dispatch, carrier_request)
     except Exception as exc:
-        logger.exception("the message of node %s (%s) could not be created", dispatch.id, dispatch.task)
+        logger.exception("the message of node %s (%s) could not be created", dispatch, dispatch.task)
         for queued in give_back([dispatch]):
             failure = Outcome(NodeState.FAILURE, error=describe(exc))
             with suppress(StaleAttempt):

@@ -26,7 +26,7 @@ def scan(path: str, top: str, hidden: bool = False) -> dict[str, Any]:
     listing = read_directory(Path(top) / path, hidden=hidden)
     node = current_node()
     for name in listing.directories:
-        node.add_task(scan, [f"{path}/{name}", top, hidden])
+        node.add_task(scan, [f"{path}/{name}", top, hidden], label=name if name.isprintable() else None)
     if listing.directories and path != ".":
         node.gather(add_up, [path, node.output["listing"], node.subtree_outputs])
     contents = listing.as_dict()

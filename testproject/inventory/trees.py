@@ -16,7 +16,7 @@ def inventory(path: Path, manifest: Path | None = None, hidden: bool = False) ->
     """
     top = _existing_directory(path)
     tree = TaskTree()
-    first = tree.add_task(scan, [".", str(top), hidden])
+    first = tree.add_task(scan, [".", str(top), hidden], label=top.name or None)
     target = None if manifest is None else str(manifest.absolute())
     first.gather(write_manifest, [str(top), target, first.output["listing"], first.subtree_outputs])
     return tree

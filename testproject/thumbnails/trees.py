@@ -25,16 +25,16 @@ def thumbnails(album: str = "", samples: int = 6) -> TaskTree:
     name, uploaded = (album, _uploaded(album)) if album else (albums.new_name(), [])
     tree = TaskTree(f"thumbnails of {len(uploaded) or samples} pictures")
     for file in uploaded:
-        _add_picture(tree.add_task(open_picture, [name, file.name]), name)
+        _add_picture(tree.add_task(open_picture, [name, file.name], label=file.name), name)
     for number in range(0 if uploaded else samples):
-        _add_picture(tree.add_task(draw_sample, [name, number]), name)
+        _add_picture(tree.add_task(draw_sample, [name, number], label=f"sample {number + 1}"), name)
     tree.gather(contact_sheet, [name, tree.subtree_outputs], run_when="always")
     return tree
 
 
 def _add_picture(node: TaskTreeNode, name: str) -> None:
     for size in SIZES:
-        node.add_task(thumbnail, [name, node.output["file"], size])
+        node.add_task(thumbnail, [name, node.output["file"], size], label=f"{size} pixels")
     node.gather(pictures, [node.output["file"], node.outputs])
 
 

@@ -213,6 +213,12 @@ def grow(width, depth):
 
 
 @task_with_callbacks
+def grow_labelled(labels):
+    for label in labels:
+        current_node().add_task(echo, [label], label=label)
+
+
+@task_with_callbacks
 def sum_up(values):
     return 1 + sum(values)
 

@@ -59,10 +59,11 @@ def handles_return_the_result(tree: TaskTree) -> None:
     assert_type(result[node].parent, NodeResult[Any] | None)
     assert_type(result[node].async_result, NodeGroup)
     assert_type(result[0], NodeResult[Any])
+    assert_type(result["load/orders"], NodeResult[Any])
+    assert_type(result["load"]["orders"].label, str | None)
     assert_type(result.join(), list[Any])
     assert_type(NodeResult("1f0e").get(), Any)
     text: str = result[node].get()  # type: ignore[assignment]
-    result["node"]  # type: ignore[call-overload]
     result[fetch]  # type: ignore[call-overload]
     del text
 

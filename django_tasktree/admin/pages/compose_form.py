@@ -12,6 +12,7 @@ from django_tasktree.builder.calls import MAX_STORABLE
 from django_tasktree.client.tree import TaskTree
 from django_tasktree.control.json_field import JsonField
 from django_tasktree.drafts import MAX_NODES, InvalidDraft, NodeRow, build
+from django_tasktree.encoding.labels import LABEL_LENGTH
 from django_tasktree.encoding.strict_json import read_json
 from django_tasktree.encoding.text import readable_json
 from django_tasktree.models import TreeRun
@@ -102,6 +103,12 @@ class NodeForm(forms.Form):
             attrs={"list": "tasktree-names", "autocomplete": "off", "placeholder": _("nothing: a root node")}
         ),
     )
+    label = forms.CharField(
+        label=_("Label"),
+        required=False,
+        max_length=LABEL_LENGTH,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": _("optional, for paths")}),
+    )
     run_when = forms.ChoiceField(label=_("Run when"), choices=RunWhen.choices, initial=RunWhen.SUCCESS, required=False)
     is_gather = forms.BooleanField(label=_("Gather: waits for all else below the same node"), required=False)
     args = JsonText(list, "[…]", label=_("Arguments"))
@@ -111,7 +118,7 @@ class NodeForm(forms.Form):
 
     def row(self) -> NodeRow:
         """Return the values as a row; the form must be valid."""
-        names = ("name", "task", "args", "kwargs", "parent", "is_gather", "allow_failure", "options")
+        names = ("name", "task", "args", "kwargs", "parent", "is_gather", "allow_failure", "options", "label")
         values = {name: self.cleaned_data[name] for name in names}
         return NodeRow(**values, run_when=self.cleaned_data["run_when"] or RunWhen.SUCCESS)
 

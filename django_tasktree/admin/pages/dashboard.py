@@ -102,7 +102,7 @@ def _waiting(node: Any, text: bool) -> dict[str, Any]:
     since = statistics.waits_since(node)
     return {
         "node": node,
-        "name": short_name(node.task),
+        "name": node.title,
         "run": run_title(node.run),
         "since": moment(since),
         "waited": growing(since, times.elapsed(since), text=text),

@@ -7,7 +7,6 @@ from uuid import UUID
 from django.utils.safestring import SafeString
 
 from django_tasktree.admin import rendering
-from django_tasktree.encoding.text import short_name
 from django_tasktree.models import HistoryEntry, NodeRun, TreeRun
 
 #: The maximum number of entries, the latest ones.
@@ -33,8 +32,8 @@ class Line:
 
     @property
     def node_name(self) -> str:
-        """The last part of the name of the node's task; empty without a node."""
-        return "" if self.node is None else short_name(self.node.task)
+        """The title of the node; empty without a node."""
+        return "" if self.node is None else self.node.title
 
     @property
     def cause(self) -> UUID | None:
@@ -57,4 +56,16 @@ def history_of(run: TreeRun, node: NodeRun | None = None, *, shows_nodes: bool =
     return [Line(entry, shows_nodes) for entry in found[:MAX_ENTRIES]]
 
 
-_COLUMNS = ("run_id", "action", "actor", "at", "nodes", "note", "cause", "last_batch_at", "state_before", "node__task")
+_COLUMNS = (
+    "run_id",
+    "action",
+    "actor",
+    "at",
+    "nodes",
+    "note",
+    "cause",
+    "last_batch_at",
+    "state_before",
+    "node__task",
+    "node__label",
+)

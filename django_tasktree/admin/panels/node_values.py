@@ -6,7 +6,6 @@ from uuid import UUID
 from django.utils.translation import gettext_lazy as _
 
 from django_tasktree.admin.tree.values import StoredValue, referred_to
-from django_tasktree.encoding.text import short_name
 from django_tasktree.models import NodeRun
 
 #: The maximum number of nodes in references whose names are looked up.
@@ -28,5 +27,5 @@ def values_of(node: NodeRun) -> list[tuple[Any, StoredValue]]:
 def _names_of(node: NodeRun) -> dict[UUID, str]:
     """Return the names of the nodes to which a node's arguments refer, of at most ``_MAX_NAMES``, by ID."""
     keys = sorted(referred_to(node.args) | referred_to(node.kwargs))[:_MAX_NAMES]
-    tasks = NodeRun.objects.filter(id__in=keys).values_list("id", "task")
-    return {node.run_id: "run", **{key: short_name(task) for key, task in tasks}}
+    nodes = NodeRun.objects.filter(id__in=keys).only("label", "task")
+    return {node.run_id: "run", **{each.id: each.title for each in nodes}}

@@ -8,7 +8,6 @@ from django.utils.translation import gettext as _
 
 from django_tasktree.admin.addresses import page_address
 from django_tasktree.admin.rendering import moment
-from django_tasktree.encoding.text import short_name
 from django_tasktree.engine.rules import IS_FREE, MAY_START
 from django_tasktree.models import NodeRun
 from django_tasktree.states import NODE_FINAL, NOT_STARTED, Hold, NodeState, RunState
@@ -60,4 +59,4 @@ def _next(node: NodeRun, site: str) -> list[Any]:
 
 def _link(node: NodeRun, site: str) -> SafeString:
     page = page_address(site, "noderun_change", node.pk)
-    return format_html('<a href="{}">{}</a>', page, short_name(node.task))
+    return format_html('<a href="{}">{}</a>', page, node.title)

@@ -14,7 +14,7 @@ from django_tasktree.states import NodeState
 MAX_FAILURES = 10
 #: The maximum number of failed nodes that are compared: if there are more, an earlier one may be missing.
 MAX_COMPARED = 5_000
-_COLUMNS = ("run_id", "parent_id", "position", "task", "error_type", "finished_at")
+_COLUMNS = ("run_id", "parent_id", "position", "label", "task", "error_type", "finished_at")
 
 
 def first_failures(run: TreeRun, site: str) -> list[Any]:

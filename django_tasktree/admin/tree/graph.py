@@ -14,9 +14,9 @@ from django_tasktree.admin.addresses import page_address
 from django_tasktree.admin.tree.failures import keys_of_first_failures
 from django_tasktree.admin.tree.row import node_rows
 from django_tasktree.encoding.ids import as_uuid
-from django_tasktree.encoding.text import short_name
 from django_tasktree.engine.traversal import ancestors
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.reporting.call_texts import texts_of_siblings
 from django_tasktree.reporting.not_reached import is_not_reached
 from django_tasktree.reporting.numbers import whole_number
 
@@ -164,7 +164,7 @@ def _head(run: TreeRun, parent: Any, site: str) -> dict[str, Any]:
         return {"id": run.id.hex, "parent": None, "name": str(run)[:40], "state": run.state.lower(), "top": True}
     row = node_rows().get(id=parent.id)
     return {
-        **_described(row, run, site, set()),
+        **_described(row, row.title, run, site, set()),
         "parent": None,
         "top": True,
         "up": (row.parent_id and row.parent_id.hex) or "",
@@ -180,14 +180,21 @@ def _below(
     left_out = total - len(shown)
     usual = sum(not node.is_gather for node in shown)
     bundle = [{"parent": parent, "count": left_out, "shown": usual}] if left_out > 0 else []
-    return [*(_described(node, run, site, leads) for node in shown), *bundle]
+    named = zip(shown, _names(shown), strict=True)
+    return [*(_described(node, name, run, site, leads) for node, name in named), *bundle]
 
 
-def _described(node: Any, run: TreeRun, site: str, leads: set[UUID]) -> dict[str, Any]:
+def _names(siblings: list[Any]) -> list[str]:
+    """Return the label of each node, or a text that its siblings do not have."""
+    texts = texts_of_siblings([(node.task, node.head_of_args, node.head_of_kwargs) for node in siblings])
+    return [node.label or text for node, text in zip(siblings, texts, strict=True)]
+
+
+def _described(node: Any, name: str, run: TreeRun, site: str, leads: set[UUID]) -> dict[str, Any]:
     return {
         "id": node.id.hex,
         "parent": node.parent_id.hex if node.parent_id else run.id.hex,
-        "name": short_name(node.task),
+        "name": name,
         "state": "unreached" if is_not_reached(node.state, run.state) else node.state.lower(),
         "gather": node.is_gather,
         "children": node.child_count,

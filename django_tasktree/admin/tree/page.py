@@ -13,7 +13,6 @@ from uuid import UUID
 
 from django_tasktree.admin.addresses import page_address
 from django_tasktree.admin.tree.row import TreeRow, node_rows
-from django_tasktree.encoding.text import short_name
 from django_tasktree.models import NodeRun, TreeRun
 
 #: The number of children of the parent on a page.
@@ -66,7 +65,7 @@ class TreePage:
     def path(self) -> list[dict[str, Any]]:
         """The ancestors and the parent, from the top, for the breadcrumbs."""
         nodes = [*self.ancestors, self.parent] if self.parent else []
-        return [{"id": node.id, "task": node.task, "name": short_name(node.task)} for node in nodes]
+        return [{"id": node.id, "task": node.task, "name": node.title} for node in nodes]
 
     @property
     def skips_ancestors(self) -> bool:
@@ -132,7 +131,7 @@ def _siblings(run: TreeRun, parent: Any, number: int) -> tuple[list[Any], int, i
 
 def parent_of(run: TreeRun, node_id: UUID) -> Any:
     """Return a node of the run, with its nearest ancestors; None if the run has no such node."""
-    columns = [f"{prefix}{name}" for prefix in _ABOVE for name in ("task", "parent", "run", "child_count")]
+    columns = [f"{prefix}{name}" for prefix in _ABOVE for name in ("label", "task", "parent", "run", "child_count")]
     nodes = NodeRun.objects.filter(run_id=run.id, id=node_id).select_related(_ABOVE[-1].rstrip("_"))
     return nodes.only(*columns).first()
 

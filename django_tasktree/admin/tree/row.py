@@ -48,13 +48,14 @@ class TreeRow:
 
     @property
     def name(self) -> str:
-        """The last part of the task's name."""
-        return short_name(self.node.task)
+        """The label, or the last part of the task's name."""
+        return str(self.node.title)
 
     @property
     def call(self) -> str:
-        """The arguments of the node, written like those of a call."""
-        return call_text(self.node.task, self.node.head_of_args, self.node.head_of_kwargs)[len(self.name) :]
+        """The arguments of the node, written like those of a call; if it has a label, with the name of the task."""
+        text = call_text(self.node.task, self.node.head_of_args, self.node.head_of_kwargs)
+        return text[len(short_name(self.node.task)) :] if self.node.label is None else text
 
     @property
     def badge(self) -> SafeString:

@@ -1,4 +1,4 @@
-"""Search for nodes of a run by state and by text in the task's name, the error or the arguments."""
+"""Search for nodes of a run by state and by text in the label, the task's name, the error or the arguments."""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from django_tasktree.states import NODE_FINAL, NodeState
 #: A choice in addition to the states.
 NOT_REACHED = "UNREACHED"
 #: The columns that are searched: those with plain text, and those with JSON.
-_PLAIN, _JSON = ("task", "error_type", "error_message"), ("args", "kwargs")
+_PLAIN, _JSON = ("label", "task", "error_type", "error_message"), ("args", "kwargs")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class TreeSearch:
 
     Attributes:
         state: a state, or ``NOT_REACHED``; empty for any.
-        text: a part of a task's name, an error's type or message, or an argument; or the complete ID of a node or task.
+        text: a part of a label, a task's name, an error's type or message, or an argument; or the complete ID of a node
+            or task.
         parent_id: only nodes directly under this one.
         after: only nodes with greater IDs than this: the last ID of the previous page.
     """

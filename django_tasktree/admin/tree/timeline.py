@@ -11,7 +11,7 @@ from django_tasktree.reporting.query_cache import recent
 
 #: The number of bars on a page.
 PAGE = 300
-_COLUMNS = ("id", "task", "state", "worker", "started_at", "finished_at")
+_COLUMNS = ("id", "label", "task", "state", "worker", "started_at", "finished_at")
 
 
 def timeline_of(run: TreeRun, number: int, site: str) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def _bar(row: dict[str, Any], origin: datetime, end: datetime | None, site: str)
     ended = times.instant(row["finished_at"]) if row["finished_at"] else end
     return {
         "id": row["id"].hex,
-        "name": short_name(row["task"]),
+        "name": row["label"] or short_name(row["task"]),
         "state": row["state"].lower(),
         "worker": row["worker"],
         "start": round((start - origin).total_seconds(), 3),

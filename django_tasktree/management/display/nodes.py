@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from django_tasktree.encoding import times
-from django_tasktree.management.display.labels import call_label, error_label
+from django_tasktree.encoding.text import short_name
+from django_tasktree.management.display.labels import call_label, error_label, printable
 from django_tasktree.models import NodeRun
 from django_tasktree.reporting.node_columns import COLUMNS, with_heads
 from django_tasktree.states import NODE_FAILED
@@ -21,6 +22,7 @@ class NodeRow:
     position: int
     child_count: int
     is_gather: bool
+    label: str | None
     task: str
     state: str
     attempts: int
@@ -32,9 +34,19 @@ class NodeRow:
     kwargs: str
 
     @property
-    def label(self) -> str:
+    def call(self) -> str:
         """The node as a call."""
         return call_label(self.task, self.args, self.kwargs)
+
+    @property
+    def title(self) -> str:
+        """The label of the node, or the last part of its task's name."""
+        return printable(self.label or short_name(self.task))
+
+    @property
+    def text(self) -> str:
+        """The label of the node, if it has one, and the node as a call."""
+        return self.call if self.label is None else f"{self.title}: {self.call}"
 
     @property
     def error(self) -> str:

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from rich.text import Text
 
-from django_tasktree.encoding.text import short_name
 from django_tasktree.management.display.header import counts
 from django_tasktree.management.display.labels import counted, duration_label, printable
 from django_tasktree.management.display.nodes import NodeRow
@@ -54,13 +53,13 @@ def _more(summary: Summary, *, is_show: bool) -> str:
 
 def _error(node: NodeRow) -> Text:
     tries = f" after {node.attempts} attempts" if node.attempts > 1 else ""
-    return Text.assemble("  ", node_symbol(node.state), f" {node.label}{tries} ", (node.error, "red"))
+    return Text.assemble("  ", node_symbol(node.state), f" {node.text}{tries} ", (node.error, "red"))
 
 
 def _result(result: Result) -> Iterator[Text]:
     if result.value is None:
         return
-    name = short_name(result.node.task)
+    name = result.node.title
     if not isinstance(result.value, dict):
         yield Text.assemble((f"  {name}: ", _FAINT), _shown(result.value))
         return

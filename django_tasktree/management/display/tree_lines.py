@@ -58,7 +58,7 @@ def _inline(page: Page, row: NodeRow, compact: bool) -> bool:
 
 def _line(prefix: str, row: NodeRow, left_out: int) -> Text:
     style = node_style(row.state)
-    line = Text.assemble((prefix, _FAINT), node_symbol(row.state), (f" {row.label}", style if row.error else ""))
+    line = Text.assemble((prefix, _FAINT), node_symbol(row.state), (f" {row.text}", style if row.error else ""))
     if row.is_gather:
         line.append(" gather", _FAINT)
     if row.attempts > 1:

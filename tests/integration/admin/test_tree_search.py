@@ -35,6 +35,7 @@ def searched(world):
     top = tree.add_task(echo, ["top"])
     nodes = {
         "plain": top.add_task(echo, ["a plain text"]),
+        "named": top.add_task(echo, label="Größe"),
         "quoted": top.add_task(echo, ['say "hello" to all']),
         "foreign": top.add_task(echo, ["Grüße, 你好"]),
         "nested": top.add_task(echo, [{"customer": "Bertha"}]),
@@ -63,6 +64,7 @@ def searched(world):
         ("bertha", "nested"),
         ("CustomError", "failed"),
         ("BANK is", "failed"),
+        ("größ", "named"),
         ("tasks.fail", "failed"),
     ],
 )

@@ -46,7 +46,7 @@ def finished(result, state):
 
 def ended(result, node, state):
     """Return the expected entry for the end of a node."""
-    return "node_finished", {"run_id": result.id, "node_id": result[node].id, "state": state}
+    return "node_finished", {"run_id": result.id, "node_id": result[node].id, "label": None, "state": state}
 
 
 def test_the_signals_of_a_run_in_order(database, eager, received):

@@ -40,6 +40,7 @@ def test_the_nodes_below_each_parent(eager, staff):
         "id": str(root.id),
         "parent": None,
         "position": 0,
+        "label": None,
         "task": echo.name,
         "state": "SUCCESS",
         "state_label": "success",
@@ -118,3 +119,16 @@ def test_a_node_of_another_run_is_not_shown(eager, client):
     client.force_login(user)
     mine, other = wide(1, launched_by=user), wide(1)
     assert client.get(children_of(mine, parent=other.children[0].id)).status_code == 404
+
+
+def test_a_parent_by_its_path(eager, staff):
+    client = staff("view_treerun")
+    tree = TaskTree()
+    load = tree.add_task(echo, label="load")
+    load.add_task(echo, label="orders").add_task(echo, label="line")
+    result = tree.apply_async()
+    answer = client.get(children_of(result, parent="load/orders")).json()
+    assert answer["parent"] == str(result["load/orders"].id)
+    assert [node["label"] for node in answer["nodes"]] == ["line"]
+    for path in ["load/nothing", "load//orders"]:
+        assert client.get(children_of(result, parent=path)).status_code == 404

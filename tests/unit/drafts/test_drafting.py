@@ -93,3 +93,12 @@ def test_a_reference_can_not_be_forged():
 
     forged = json.loads('{"__type__": "tasktree-output", "__value__": ["01a20b69558d7c55976860e5f99ed5e7", "output"]}')
     assert "$output" in errors(NodeRow("a", ECHO, [forged]))[0]["args"]
+
+
+def test_labels():
+    tree = built(NodeRow("a", ECHO, label="first"), NodeRow("b", ECHO, label="first", parent="a"), NodeRow("c", ECHO))
+    first, third = tree.children
+    assert (first.label, first.children[0].label, third.label) == ("first", "first", None)
+    assert errors(NodeRow("a", ECHO, label="x"), NodeRow("b", ECHO, label="x"))[1]["label"].startswith("label='x' is")
+    assert "separates" in errors(NodeRow("a", ECHO, label="x/y"))[0]["label"]
+    assert "256 characters" in errors(NodeRow("a", ECHO, label="x" * 256))[0]["label"]

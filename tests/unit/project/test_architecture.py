@@ -167,7 +167,7 @@ def test_the_message_is_the_one_that_is_sent(app, monkeypatch):
     monkeypatch.setattr(Task, "apply_async", lambda task, args, kwargs, **options: sent.update(options))
     ids: dict[str, Any] = {one.name: new_id() for one in fields(Dispatch) if "UUID" in str(one.type)}
     call: dict[str, Any] = {"task": tasks.purge.name, "args": "[1]", "kwargs": "{}", "options": "{}"}
-    publish([Dispatch(**ids, **call, has_references=True, child_count=3, max_active=7, lane="x")])
+    publish([Dispatch(**ids, **call, has_references=True, child_count=3, max_active=7, lane="x", label="y")])
     assert {*sent["headers"][HEADER]} == {part.entry for part in rows.header()}
     own = {part.entry: part.column for part in rows.of_celery()}
     for entry in ("root_id", "parent_id"):

@@ -1,0 +1,53 @@
+"""Labels of nodes, and paths of labels, which name a node in its run."""
+
+import reprlib
+
+from django_tasktree.encoding.text import check_storable
+from django_tasktree.exceptions import InvalidOption
+
+#: The length of the column.
+LABEL_LENGTH = 255
+#: Separates the labels of a path.
+SEPARATOR = "/"
+
+
+def check_label(label: str | None) -> str | None:
+    """Return a label unchanged; None for a node without one.
+
+    Raises:
+        InvalidOption: it is not a text, is empty, or contains a slash.
+        InvalidText: it is too long, or contains a character that a supported database refuses.
+    """
+    if label is None:
+        return None
+    if not isinstance(label, str):
+        raise InvalidOption(f"label={label!r} is not a text: use str(…) of it, or None for no label")
+    if not label:
+        raise InvalidOption("label='' is empty: give a text, or None for no label")
+    if SEPARATOR in label:
+        raise InvalidOption(f"label={label!r} contains {SEPARATOR!r}, which separates the labels of a path")
+    return check_storable(f"label={reprlib.repr(label)}", label, LABEL_LENGTH)
+
+
+def steps_of(path: str) -> list[str]:
+    """Return the steps of a path, from the top down.
+
+    Args:
+        path: labels of nodes, or positions of nodes without a label, such as ``"load/3"``.
+
+    Raises:
+        ValueError: a step is empty.
+    """
+    steps = path.split(SEPARATOR)
+    if not all(steps):
+        raise ValueError(f"{path!r} is not a path: write labels or positions with {SEPARATOR!r} between them")
+    return steps
+
+
+def position_of(step: str) -> int | None:
+    """Return the position that a step of a path may mean; None if it can only be a label."""
+    return int(step) if step.isascii() and step.isdigit() and len(step) <= _MAX_DIGITS else None
+
+
+#: Longer numbers are not positions.
+_MAX_DIGITS = 9

@@ -1,0 +1,56 @@
+"""Look up nodes by their paths: labels, or positions of nodes without a label."""
+
+from typing import Any
+from uuid import UUID
+
+from django_tasktree.encoding.labels import SEPARATOR, position_of, steps_of
+from django_tasktree.exceptions import NodeNotFound
+from django_tasktree.models import NodeRun
+
+#: The maximum number of labels that an error lists.
+_MAX_LISTED = 10
+
+
+def node_at(path: str, run_id: UUID, parent_id: UUID | None = None) -> UUID:
+    """Return the ID of the node at a path; one or two queries for each step.
+
+    Args:
+        path: labels from the top down, such as ``"load/check"``. A node without a label has its position among its
+            siblings as its step, counted from 0.
+        run_id: the run.
+        parent_id: the node below which the path begins; None: the run.
+
+    Raises:
+        NodeNotFound: there is no such node; the message lists the labels where the path ends.
+        ValueError: it is not a path.
+    """
+    found = parent_id
+    for number, step in enumerate(steps := steps_of(path)):
+        above, found = found, _child(run_id, found, step)
+        if found is None:
+            raise NodeNotFound(_missing(path, steps[:number], step, run_id, above))
+    assert found is not None
+    return found
+
+
+def _child(run_id: UUID, parent_id: UUID | None, step: str) -> UUID | None:
+    siblings = NodeRun.objects.under(run_id, parent_id)
+    found: UUID | None = _first(siblings.filter(label=step))
+    position = position_of(step)
+    if found is None and position is not None:
+        found = _first(siblings.filter(position=position, label=None))
+    return found
+
+
+def _first(nodes: Any) -> UUID | None:
+    key: UUID | None = nodes.in_order().values_list("id", flat=True).first()
+    return key
+
+
+def _missing(path: str, before: list[str], step: str, run_id: UUID, parent_id: UUID | None) -> str:
+    where = f"{SEPARATOR.join(before)!r}" if before else f"node {parent_id}" if parent_id else f"run {run_id}"
+    labelled = NodeRun.objects.under(run_id, parent_id).filter(label__isnull=False)
+    labels = list(labelled.in_order().values_list("label", flat=True)[: _MAX_LISTED + 1])
+    listed = ", ".join(map(repr, labels[:_MAX_LISTED])) + (", …" if labels[_MAX_LISTED:] else "")
+    has = f"the labels there are {listed}" if labels else "no node there has a label"
+    return f"no node at {path!r}: there is no {step!r} below {where}; {has}"

@@ -1,0 +1,86 @@
+"""Nodes that are named by their paths on the command line."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from django_tasktree import TaskTree
+from django_tasktree.models import NodeRun
+from tests.sample.tasks import echo, fail
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def tasktree(*args):
+    """Run the command and return its output."""
+    out = StringIO()
+    call_command("tasktree", *map(str, args), stdout=out)
+    return out.getvalue()
+
+
+def attempts(result):
+    """Return the numbers of attempts of the nodes that were tried more than once."""
+    tried = NodeRun.objects.filter(run_id=result.id, attempts__gt=1)
+    return {node.title: node.attempts for node in tried}
+
+
+@pytest.fixture
+def result(eager):
+    """Launch a run with labels, of which two nodes fail."""
+    tree = TaskTree("shop")
+    load = tree.add_task(echo, ["load"], label="load")
+    load.add_task(fail, ["one"], label="orders")
+    load.add_task(echo, ["two"])
+    tree.add_task(fail, ["three"], label="cafe")
+    return tree.apply_async()
+
+
+def test_a_node_is_retried(result):
+    tasktree("retry", result.id, "load/orders", "--yes")
+    assert attempts(result) == {"orders": 2}
+
+
+def test_several_paths_of_several_ids(result):
+    node = result["load"].id
+    tasktree("rerun", result.id, "/load/1", "/cafe", node, "orders", "--yes")
+    assert attempts(result) == {"orders": 2, "cafe": 2, "echo": 2}
+
+
+def test_an_id_before_paths_is_not_a_target_itself(result):
+    with pytest.raises(CommandError, match="needs the ID of a node"):
+        tasktree("rerun", result.id, "load/1", result.id, "--yes")
+    tasktree("rerun", result.id, "load/1", "--yes")
+    assert attempts(result) == {"echo": 2}
+
+
+def test_a_path_without_a_run(result):
+    with pytest.raises(CommandError, match=r"'load/1' is not an ID .* give its run's ID before it"):
+        tasktree("retry", "load/1", "--yes")
+
+
+def test_a_path_that_does_not_exist(result):
+    with pytest.raises(CommandError, match=r"the labels there are 'load', 'cafe'; `manage.py tasktree show"):
+        tasktree("retry", result.id, "lod", "--yes")
+    with pytest.raises(CommandError, match="is not a path"):
+        tasktree("retry", result.id, "load//1", "--yes")
+
+
+def test_labels_are_shown(result):
+    text = tasktree("show", result.id, "--no-color")
+    assert "load: echo(load)" in text
+    assert "orders: fail(one)" in text
+    assert " echo(two)" in text
+
+
+def test_json_has_the_labels(result):
+    described = json.loads(tasktree("show", result.id, "--format", "json"))
+    assert {(node["label"], node["call"]) for node in described["nodes"]} == {
+        ("load", "echo(load)"),
+        ("orders", "fail(one)"),
+        (None, "echo(two)"),
+        ("cafe", "fail(three)"),
+    }
+    assert {error["label"] for error in described["errors"]} == {"orders", "cafe"}
