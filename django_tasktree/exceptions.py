@@ -135,6 +135,10 @@ class RunNotFound(TaskTreeError, LookupError):
         return cls(f"no node {node_id}: was its launch rolled back, or has its run been purged?")
 
 
+class NoResult(TaskTreeError):
+    """A run has no result: its tree was built without ``returns()``, or the run did not succeed."""
+
+
 class NodeNotFound(TaskTreeError, KeyError):
     """A run has no node at a path of labels. The message lists the labels that there are."""
 

@@ -54,9 +54,9 @@ class NodeRunAdmin(ReadOnlyAdmin):
         if request.resolver_match and request.resolver_match.url_name == "django_tasktree_noderun_changelist":
             if any(name.startswith("state") for name in request.GET):
                 # Without the join, databases would rather read all nodes by ID than find those in a state.
-                return nodes.select_related("run").defer(*_LONG, "run__params")
+                return nodes.select_related("run").defer(*_LONG, "run__params", "run__returns")
             # With the join, MariaDB would sort all nodes, and SQLite those of the run.
-            return nodes.defer(*_LONG).prefetch_related(Prefetch("run", TreeRun.objects.defer("params")))
+            return nodes.defer(*_LONG).prefetch_related(Prefetch("run", TreeRun.objects.defer("params", "returns")))
         return nodes.select_related("run", "parent")
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:

@@ -22,7 +22,7 @@ from django_tasktree.encoding.stand_ins import STAND_INS, STOOD_FOR
 from django_tasktree.encoding.text import LONG_NAME_LENGTH, check_storable
 from django_tasktree.engine.scopes import limit_scope_below, place_in_run, stop_scope
 from django_tasktree.engine.types import NodeSpec, Placement, RunSpec
-from django_tasktree.exceptions import InvalidOption, SerializationError, ValueTooLarge
+from django_tasktree.exceptions import BrokenReference, InvalidOption, SerializationError, ValueTooLarge
 from django_tasktree.models import NodeRun
 from django_tasktree.states import OnFailure, RunWhen
 
@@ -73,6 +73,31 @@ class TreePlan:
                 under = self._below(parent)
                 for position, node in enumerate(children, under.first_position):
                     yield compiler.spec(node, position, under)
+
+    def result_text(self, value: Any) -> str:
+        """Return the result of the tree in its stored form.
+
+        Args:
+            value: the result, with outputs of nodes.
+
+        Raises:
+            BrokenReference: it contains an output of a node outside the tree.
+            SerializationError: it can't be stored.
+        """
+        try:
+            _refuse_lazy(value)
+            return serialization.write(replace(value, Output, self._referred), "max_args_size")
+        except SerializationError as exc:
+            raise type(exc)(f"the result of the tree can't be stored: {exc}") from exc
+
+    def _referred(self, output: Output) -> Reference:
+        source, kind = target_of(output)
+        if source not in self.keys:
+            raise BrokenReference(
+                f"the result of the tree contains {kind} of {source!r}, which is not in the tree: take nodes that "
+                "add_task() or gather() returned and that are still there"
+            )
+        return bound(output, self.keys[source])
 
     def _assign(self) -> None:
         """Assign an ID to each node, level by level, so parents come before children."""

@@ -33,15 +33,32 @@ class Tree(NodeParent):
         self.max_active = max_active
         self.definition = ""
         self.params: dict[str, Any] = {}
+        #: What :meth:`returns` was called with: one value, or none.
+        self.returned: tuple[Any, ...] = ()
 
     @property
     def run_name(self) -> str:
         """The default name of its runs: its own name, or that of its definition, or those of its root nodes' tasks."""
         return self.name or self.definition or _names_of(self.children)
 
+    def returns(self, value: Any) -> None:
+        """Declare the result of the tree's runs, which :meth:`django_tasktree.TreeResult.value` returns.
+
+        Example::
+
+            orders = tree.add_task(fetch_orders, label="orders")
+            total = tree.gather(add_up, [tree.outputs])
+            tree.returns({"total": total.output, "first": orders.output[0]})
+
+        Args:
+            value: an output of a node, or any value that can be an argument of a node, with outputs inside. Calling
+                this again replaces the value.
+        """
+        self.returned = (value,)
+
     @classmethod
     def from_canvas(cls: type[T], signature: Any, name: str = "", **options: "Unpack[TreeOptions]") -> T:
-        """Return a new tree that does the same as a Celery canvas.
+        """Return a new tree that does the same as a Celery canvas, and has the same result.
 
         Example::
 
@@ -58,7 +75,7 @@ class Tree(NodeParent):
             TaskNotSupported, UnknownTask, TypeError: see :meth:`add_task`.
         """
         tree = cls(name, **options)
-        import_canvas(tree, signature)
+        tree.returns(import_canvas(tree, signature))
         return tree
 
     def __repr__(self) -> str:

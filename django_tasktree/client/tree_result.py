@@ -11,6 +11,7 @@ from django.db import router
 from django_tasktree.builder.nodes import TaskTreeNode
 from django_tasktree.client.control import ControlMixin
 from django_tasktree.client.node_result import NodeGroup, NodeResult
+from django_tasktree.client.run_value import run_value
 from django_tasktree.client.waiting import Awaited, await_for, wait_for
 from django_tasktree.control import operations
 from django_tasktree.definitions.relaunch import copy_run
@@ -275,6 +276,28 @@ class TreeResult(ControlMixin, NodeGroup):
     async def await_finished(self, timeout: float | None = None) -> str:
         """Like :meth:`wait`, without blocking the event loop."""
         return await await_for(self._end(), timeout)
+
+    def value(self, timeout: float | None = None) -> Any:
+        """Wait until the run has ended, and return its result: what the tree :meth:`returns <TaskTree.returns>`.
+
+        Args:
+            timeout: maximum waiting time in seconds; None waits without a limit.
+
+        Raises:
+            NoResult: the tree has no result, or the run was revoked or stopped.
+            BrokenReference: a node that the result refers to was not run, or its result has no such part.
+            WaitTimeout: the run had not ended in time. It continues.
+            RunNotFound: there is no such run.
+            RuntimeError: called inside a task, which Celery forbids (see ``celery.result.allow_join_result``).
+            Exception: the exception of the task that failed first.
+        """
+        self.wait(timeout)
+        return run_value(self.run)
+
+    async def avalue(self, timeout: float | None = None) -> Any:
+        """Like :meth:`value`, without blocking the event loop."""
+        await self.await_finished(timeout)
+        return await sync_to_async(lambda: run_value(self.run))()
 
     def get(self, timeout: float | None = None, propagate: bool = True) -> list[Any]:
         """Wait for the root nodes and return their results; the same as :meth:`join`."""

@@ -68,6 +68,7 @@ def _launch_nodes(run: TreeRun, by: Any, key: UUID) -> None:
     counts: dict[UUID | None, int] = {}
     for row in rows:
         counts[row.parent_id] = counts.get(row.parent_id, 0) + 1
+    spec.returns = None if run.returns is None else _rebound(run.returns, keys)
     launched = launch(spec, [_copied(row, keys, counts.get(row.id, 0)) for row in rows])
     publish_launch_after_commit(launched)
 
@@ -91,8 +92,8 @@ def _copied(row: NodeRun, keys: Mapping[UUID, UUID], children: int) -> NodeSpec:
         parent_id=keys[row.parent_id] if row.parent_id else None,
         position=row.position,
         task=row.task,
-        args=_rebound(row, row.args, keys),
-        kwargs=_rebound(row, row.kwargs, keys),
+        args=_rebound(row.args, keys) if row.has_references else row.args,
+        kwargs=_rebound(row.kwargs, keys) if row.has_references else row.kwargs,
         options=row.options,
         has_references=row.has_references,
         run_when=RunWhen(row.run_when),
@@ -108,10 +109,8 @@ def _copied(row: NodeRun, keys: Mapping[UUID, UUID], children: int) -> NodeSpec:
     )
 
 
-def _rebound(row: NodeRun, text: str, keys: Mapping[UUID, UUID]) -> str:
-    """Return stored arguments in which references point to the copied nodes."""
-    if not row.has_references:
-        return text
+def _rebound(text: str, keys: Mapping[UUID, UUID]) -> str:
+    """Return a stored value in which references point to the copied nodes."""
     value = replace(
         serialization.loads(text),
         Reference,

@@ -15,8 +15,8 @@ from celery import current_app
 from django.db import transaction
 
 from django_tasktree.builder.eligibility import registered_task
-from django_tasktree.builder.nodes import NodeParent
 from django_tasktree.builder.plan import plan_run
+from django_tasktree.builder.tree import Tree
 from django_tasktree.conf import settings
 from django_tasktree.dispatch.after_commit import publish_launch_after_commit
 from django_tasktree.dispatch.publisher import unreachable
@@ -28,7 +28,7 @@ from django_tasktree.engine.types import RunSpec
 logger = logging.getLogger(__name__)
 
 
-def launch_tree(tree: NodeParent, run_spec: RunSpec) -> tuple[UUID, Mapping[Hashable, UUID]]:
+def launch_tree(tree: Tree, run_spec: RunSpec) -> tuple[UUID, Mapping[Hashable, UUID]]:
     """Store a run of a tree; publish its root nodes and its timers when the current transaction commits.
 
     Args:
@@ -44,6 +44,8 @@ def launch_tree(tree: NodeParent, run_spec: RunSpec) -> tuple[UUID, Mapping[Hash
         SerializationError, BrokenReference, InvalidOption: see :meth:`TaskTree.apply_async`.
     """
     plan = plan_run(tree, run_spec)
+    for value in tree.returned:
+        run_spec.returns = plan.result_text(value)
     # Make the rows of a small tree before the transaction, which locks SQLite's database. A large tree's rows are made
     # while they are inserted, so that they need not be in memory all at once.
     launched = launch(run_spec, list(plan) if len(plan) <= settings.batch_size else plan)

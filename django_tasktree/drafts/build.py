@@ -20,17 +20,21 @@ class _Named(dict[str, Any]):
     """A dict that refers to a result, and is replaced by the reference."""
 
 
-def build(tree: TaskTree, rows: Sequence[NodeRow]) -> None:
+def build(tree: TaskTree, rows: Sequence[NodeRow], result: Any = None) -> None:
     """Add the nodes of rows to a tree.
 
     Args:
         tree: the tree; it is changed.
         rows: the rows.
+        result: the result of the tree, in the form of the rows' arguments; None for no result.
 
     Raises:
         InvalidDraft: if names, parents, tasks, arguments or options are invalid; it lists all errors.
     """
-    _Builder(tree, rows).build()
+    builder = _Builder(tree, rows)
+    builder.build()
+    if result is not None:
+        tree.returns(builder.bound_result(result))
 
 
 class _Builder:
@@ -49,6 +53,13 @@ class _Builder:
         for position, row in enumerate(self._rows):
             self._bind(position, row)
         self._raise_any()
+
+    def bound_result(self, result: Any) -> Any:
+        """Return the result of the tree, with outputs of the nodes that were added."""
+        try:
+            return replace(_marked(result), _Named, self._output)
+        except ValueError as error:
+            raise InvalidDraft({}, str(error)) from error
 
     def _check_names(self) -> None:
         first: dict[str, int] = {}

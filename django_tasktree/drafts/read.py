@@ -12,7 +12,7 @@ from django_tasktree.encoding.nested import replace
 from django_tasktree.encoding.references import Reference
 from django_tasktree.encoding.text import short_name
 from django_tasktree.exceptions import NotPossible
-from django_tasktree.models import NodeRun
+from django_tasktree.models import NodeRun, TreeRun
 
 #: The maximum number of nodes of a tree that can be edited by hand.
 MAX_NODES = 200
@@ -27,6 +27,12 @@ def read_rows(run_id: UUID) -> list[NodeRow]:
     Raises:
         NotPossible: if there are more than ``MAX_NODES`` nodes, or one has pickled arguments.
     """
+    nodes = _read_nodes(run_id)
+    names = _names_in(run_id, nodes)
+    return [_row(node, names) for node in nodes]
+
+
+def _read_nodes(run_id: UUID) -> list[Any]:
     nodes = list(NodeRun.objects.filter(run_id=run_id, added_at_runtime=False).order_by("id")[: MAX_NODES + 1])
     if len(nodes) > MAX_NODES:
         raise NotPossible(
@@ -34,9 +40,25 @@ def read_rows(run_id: UUID) -> list[NodeRow]:
             run=run_id,
             number=MAX_NODES,
         )
-    ordered = _in_order(nodes)
-    names = {run_id: ""} | _names(ordered)
-    return [_row(node, names) for node in ordered]
+    return _in_order(nodes)
+
+
+def read_result(run: TreeRun) -> Any:
+    """Return the result of a run in the form of the rows' arguments; None if it has none.
+
+    Raises:
+        NotPossible: see :func:`read_rows`; or it is pickled.
+    """
+    if run.returns is None:
+        return None
+    if serialization.is_pickled(run.returns):
+        raise NotPossible(_("run %(run)s has a pickled result, which can't be edited by hand"), run=run.id)
+    names = _names_in(run.id, _read_nodes(run.id))
+    return replace(serialization.loads(run.returns), Reference, lambda reference: _named(reference, names))
+
+
+def _names_in(run_id: UUID, nodes: list[Any]) -> dict[UUID, str]:
+    return {run_id: ""} | _names(nodes)
 
 
 def _names(nodes: list[Any]) -> dict[UUID, str]:

@@ -44,9 +44,12 @@ class InvalidDraft(TaskTreeError, ValueError):
 
     Attributes:
         errors: position of the row, from 0 -> name of the attribute, or "" -> error message.
+        result_error: the error message of the result of the run; "" if it is valid.
     """
 
-    def __init__(self, errors: Mapping[int, Mapping[str, str]]) -> None:
+    def __init__(self, errors: Mapping[int, Mapping[str, str]], result_error: str = "") -> None:
         self.errors = errors
+        self.result_error = result_error
         messages = [f"row {row + 1}: {reason}" for row, reasons in errors.items() for reason in reasons.values()]
+        messages += [f"result: {result_error}"] if result_error else []
         super().__init__("; ".join(messages))

@@ -62,6 +62,7 @@ class RunSpec:
 
     Attributes:
         draft: whether the run waits to be launched, by a user or at ``eta``.
+        returns: its result, with references to nodes, in the format of ``serialization``; None: it has none.
 
     Raises:
         InvalidText: if a text is too long or can't be stored.
@@ -79,6 +80,7 @@ class RunSpec:
     eta: datetime | None = None
     deadline: datetime | None = None
     copy_of_id: UUID | None = None
+    returns: str | None = None
 
     def __post_init__(self) -> None:
         """Check the texts, before anything is written, for what a supported database can't store."""

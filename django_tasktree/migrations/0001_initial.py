@@ -407,6 +407,15 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "returns",
+                    models.TextField(
+                        blank=True,
+                        help_text="The result of the run: a value with references to results.",
+                        null=True,
+                        verbose_name="result",
+                    ),
+                ),
+                (
                     "eta",
                     django_tasktree.models.fields.InstantField(
                         blank=True, help_text="When a draft is launched.", null=True, verbose_name="due"

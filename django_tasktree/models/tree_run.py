@@ -39,6 +39,9 @@ class TreeRun(models.Model):
     max_active = models.PositiveIntegerField(
         _("at most active"), null=True, blank=True, help_text=_("How many of its nodes may be queued or running.")
     )
+    returns = models.TextField(  # noqa: DJ001  NULL: it has no result
+        _("result"), null=True, blank=True, help_text=_("The result of the run: a value with references to results.")
+    )
     eta = InstantField(_("due"), null=True, blank=True, help_text=_("When a draft is launched."))
     deadline = InstantField(_("deadline"), null=True, blank=True)
     error_message = models.TextField(

@@ -23,6 +23,8 @@ from django_tasktree.states import NODE_FAILED, NodeState
 
 #: (kind of reference, node or run that it refers to) -> the results, in order.
 _Results = dict[tuple[str, UUID], list[Any]]
+#: Reads a stored value.
+Loader = Callable[[str], Any]
 #: The columns that are read for every kind of reference.
 _COLUMNS = ("id", "task", "state", "result", "error_type", "error_message")
 #: The columns that only ``outcomes`` need.
@@ -53,20 +55,30 @@ def fill_in(run_id: UUID, args: Any, kwargs: Any) -> tuple[Any, Any]:
         RowNotFound: if a row that is passed on does not exist.
         SerializationError: if a result can't be read, or an enumeration or one of its members is unknown here.
     """
-    args, kwargs = take_out([*_with_results(run_id, args, kwargs)])
+    args, kwargs = take_out(with_results(run_id, [args, kwargs]))
     return args, kwargs
 
 
-def _with_results(run_id: UUID, args: Any, kwargs: Any) -> tuple[Any, Any]:
-    references = list(find_all([args, kwargs], Reference))
+def with_results(run_id: UUID, value: Any, loads: Loader = serialization.loads) -> Any:
+    """Return a value with each reference replaced by its result or results; values that have stand-ins keep them.
+
+    Args:
+        run_id: the run.
+        value: the value; references may be anywhere in lists, tuples and dicts.
+        loads: reads a stored result.
+
+    Raises:
+        BrokenReference, SerializationError: see :func:`fill_in`.
+    """
+    references = list(find_all(value, Reference))
     if not references:
-        return args, kwargs
-    results = _read(run_id, references)
+        return value
+    results = _read(run_id, references, loads)
 
     def value_of(reference: Reference) -> Any:
         return _value(reference, results[reference.kind, reference.node])
 
-    return replace(args, Reference, value_of), replace(kwargs, Reference, value_of)
+    return replace(value, Reference, value_of)
 
 
 def _value(reference: Reference, results: list[Any]) -> Any:
@@ -106,7 +118,7 @@ def _described(value: Any) -> str:
     return "None" if value is None else f"of type {type(value).__name__}"
 
 
-def _read(run_id: UUID, references: Iterable[Reference]) -> _Results:
+def _read(run_id: UUID, references: Iterable[Reference], loads: Loader) -> _Results:
     wanted: dict[str, set[UUID]] = defaultdict(set)
     for reference in references:
         wanted[reference.kind].add(reference.node)
@@ -116,7 +128,7 @@ def _read(run_id: UUID, references: Iterable[Reference]) -> _Results:
         rows += parts[0].union(*parts[1:], all=True) if len(parts) > 1 else parts[0]
     results: _Results = defaultdict(list)
     for kind, node, _position, _second, *columns in sorted(rows, key=lambda row: row[2:4]):
-        results[kind, node].append(_READERS[kind](*columns))
+        results[kind, node].append(_READERS[kind](loads, *columns))
     return results
 
 
@@ -130,21 +142,22 @@ def _batches(wanted: dict[str, set[UUID]]) -> Iterator[dict[str, set[UUID]]]:
         yield batch
 
 
-def _only_result(node: UUID, task: str, state: str, result: str | None, *_rest: str) -> Any:
+def _only_result(loads: Loader, node: UUID, task: str, state: str, result: str | None, *_rest: str) -> Any:
     if state != NodeState.SUCCESS:
         return _NoResult(f"node {node} ({task}) has no result to pass on: its state is {state}")
-    return _result(result)
+    return _result(loads, result)
 
 
-def _result_of(_node: UUID, _task: str, _state: str, result: str | None, *_rest: str) -> Any:
-    return _result(result)
+def _result_of(loads: Loader, _node: UUID, _task: str, _state: str, result: str | None, *_rest: str) -> Any:
+    return _result(loads, result)
 
 
-def _result(text: str | None) -> Any:
-    return None if text is None else serialization.loads(text)
+def _result(loads: Loader, text: str | None) -> Any:
+    return None if text is None else loads(text)
 
 
 def _outcome(
+    loads: Loader,
     node: UUID,
     task: str,
     state: str,
@@ -160,10 +173,10 @@ def _outcome(
         "node": str(node),
         "label": label,
         "task": task,
-        "args": replace(_result(args), Reference, str),
-        "kwargs": replace(_result(kwargs), Reference, str),
+        "args": replace(loads(args), Reference, str),
+        "kwargs": replace(loads(kwargs), Reference, str),
         "state": state,
-        "result": _result(result),
+        "result": _result(loads, result),
         "error": {"type": error_type, "message": error_message} if has_error else None,
     }
 

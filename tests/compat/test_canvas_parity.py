@@ -61,6 +61,6 @@ def test_random_canvases_have_equal_results(stack, tmp_path_factory, seed):
         with allow_join_result():
             expected = their_result.get(timeout=PATIENCE)
         assert our_result.wait(PATIENCE) == "SUCCESS"
-        assert our_result[_named(tree)["end"]].get() == expected, seed
+        assert our_result.value(PATIENCE) == expected, seed
         _check_order(tree, logs / f"{seed}-celery", f"Celery, seed {seed}")
         _check_order(tree, logs / f"{seed}-ours", f"ours, seed {seed}")

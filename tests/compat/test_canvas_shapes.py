@@ -15,14 +15,6 @@ pytestmark = [
 ]
 
 
-def _last(tree, result):
-    """Return the result of the last task of the canvas."""
-    node = tree
-    while node.children:
-        node = node.children[-1]
-    return result[node].get(PATIENCE)
-
-
 def _run(canvas, state="SUCCESS"):
     """Run a canvas as a tree and check the state of the run; return both."""
     tree = TaskTree.from_canvas(canvas)
@@ -34,14 +26,14 @@ def _run(canvas, state="SUCCESS"):
 def test_a_chord_in_a_chain_in_a_group_in_a_chord(stack):
     inner = chord([add.si(1, 1), add.si(2, 2)], total.s())
     canvas = chord([group(chain(echo.si(0), inner, add.s(10)), add.s(3, 3)), add.s(4, 4)], total.s())
-    assert _last(*_run(canvas)) == 16 + 6 + 8
+    assert _run(canvas)[1].value() == 16 + 6 + 8
 
 
 def test_chords_nested_fifteen_deep_in_headers(stack):
     canvas = add.s(1, 0)
     for _ in range(15):
         canvas = chord([canvas, add.s(1, 0)], total.s())
-    assert _last(*_run(canvas)) == 16
+    assert _run(canvas)[1].value() == 16
 
 
 def test_a_failing_member_in_a_nested_chain_inside_a_chord(stack):
@@ -54,12 +46,12 @@ def test_a_failing_member_in_a_nested_chain_inside_a_chord(stack):
 def test_a_header_member_that_ends_in_a_group(stack):
     """Celery 5.7 hangs."""
     canvas = chord([chain(echo.si(0), group(echo.si(1), echo.si(2))), echo.si(3)], echo.s())
-    assert _last(*_run(canvas)) == [[1, 2], 3]
+    assert _run(canvas)[1].value() == [[1, 2], 3]
 
 
 def test_a_chord_body_that_is_a_group(stack):
     canvas = chain(chord([echo.si(1), echo.si(2)], group(echo.s(), echo.s())), echo.s())
-    assert _last(*_run(canvas)) == [[1, 2], [1, 2]]
+    assert _run(canvas)[1].value() == [[1, 2], [1, 2]]
 
 
 def test_a_chord_body_that_runs_after_a_failure(stack):
@@ -86,11 +78,11 @@ def test_a_chord_body_that_runs_after_a_failure(stack):
 )
 def test_empty_groups_anywhere(stack, canvas):
     """https://github.com/celery/celery/issues/9772."""
-    assert _last(*_run(canvas)) == 6
+    assert _run(canvas)[1].value() == 6
 
 
 def test_a_canvas_without_tasks_succeeds_immediately(stack):
-    assert _run(chain(group(), group()))[1].join() == []
+    assert _run(chain(group(), group()))[1].value() == []
 
 
 def test_chunks_and_maps_return_what_celery_returns(stack):
@@ -101,10 +93,8 @@ def test_chunks_and_maps_return_what_celery_returns(stack):
     ):
         with allow_join_result():
             expected = signature.apply_async().get(timeout=PATIENCE)
-        result = TaskTree.from_canvas(signature).apply_async()
-        joined = result.join(PATIENCE)
-        assert (joined if isinstance(signature, group) else joined[0]) == expected
-    assert _last(*_run(chain(add.chunks([(1, 2), (3, 4)], 1), echo.s()))) == [[3], [7]]
+        assert TaskTree.from_canvas(signature).apply_async().value(PATIENCE) == expected
+    assert _run(chain(add.chunks([(1, 2), (3, 4)], 1), echo.s()))[1].value() == [[3], [7]]
 
 
 def test_callbacks_and_errbacks(stack, tmp_path):

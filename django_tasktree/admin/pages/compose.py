@@ -20,7 +20,7 @@ from django_tasktree.admin.pages.submitted_once import launched_once, new_token,
 from django_tasktree.admin.rendering import run_title
 from django_tasktree.builder.eligibility import ACT_IN_BACKGROUND, eligible_tasks
 from django_tasktree.client.tree import TaskTree
-from django_tasktree.drafts import DraftChanged, NodeRow, read_rows, save_draft
+from django_tasktree.drafts import DraftChanged, NodeRow, read_result, read_rows, save_draft
 from django_tasktree.encoding.ids import as_uuid
 from django_tasktree.engine.transitions import write_alias
 from django_tasktree.exceptions import NotPossible, TaskTreeError
@@ -60,15 +60,16 @@ class ComposePage(AdminPage):
         source = self.source()
         try:
             rows = read_rows(source.pk) if source is not None else []
+            result = read_result(source) if source is not None else None
         except NotPossible as error:
             messages.error(request, refusal_text(error))
             return HttpResponseRedirect(self._page(source))
-        return self.render(self.get_context_data(*_forms(request, source, rows)))
+        return self.render(self.get_context_data(*_forms(request, source, rows, result)))
 
     def post(self, request: HttpRequest, **path: Any) -> HttpResponse:
         """Save the draft and redirect to its page, or show the forms with errors."""
         # The submitted form contains the nodes that were copied from another run, so that run is not needed.
-        form, formset = _forms(request, self.row, [])
+        form, formset = _forms(request, self.row, [], None)
         run = self.save(form, formset) if form.is_valid() and formset.is_valid() else None
         if run is None:
             return self.render(self.get_context_data(form, formset))
@@ -99,7 +100,7 @@ class ComposePage(AdminPage):
         """
         request, draft = self.request, self.row
         tree = form.tree()
-        if not formset.fill(tree):
+        if not formset.fill(tree, form):
             return None
         if not tree.children:
             form.add_error(None, _("A tree needs at least one node."))
@@ -208,9 +209,12 @@ def _revision_of(request: HttpRequest, form: RunForm, draft: TreeRun | None) -> 
     return request.POST.get(_REVISION, "") if form.is_bound and not has_conflict else str(draft.revision)
 
 
-def _forms(request: HttpRequest, source: TreeRun | None, rows: list[NodeRow]) -> tuple[RunForm, NodeFormSet]:
+def _forms(
+    request: HttpRequest, source: TreeRun | None, rows: list[NodeRow], result: Any
+) -> tuple[RunForm, NodeFormSet]:
     data = request.POST if request.method == "POST" else None
-    initial = {"name": source.name, "on_failure": source.on_failure, "max_active": source.max_active} if source else {}
+    rules = ("name", "on_failure", "max_active")
+    initial = {name: getattr(source, name) for name in rules} | {"returns": result} if source else {}
     formset = node_formset(0 if rows or data is not None else 3)
     nodes = [vars(row) for row in rows]
     return RunForm(data, initial=initial), formset(data, initial=nodes, prefix=_PREFIX)

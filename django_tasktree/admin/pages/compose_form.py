@@ -23,7 +23,7 @@ class JsonText(JsonField):
     """A JSON array or object, with the extra types of Celery's JSON serializer.
 
     Args:
-        kind: list or dict.
+        kind: list or dict; None: any value.
         example: the placeholder of the empty box.
         **options: options of the field.
     """
@@ -31,21 +31,21 @@ class JsonText(JsonField):
     #: Exceptions that Celery's decoders raise for invalid values of their types.
     unreadable = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
 
-    def __init__(self, kind: type, example: str, **options: Any) -> None:
+    def __init__(self, kind: type | None, example: str, **options: Any) -> None:
         attrs = {"rows": 2, "class": "tasktree-json", "spellcheck": "false", "placeholder": example}
         super().__init__(required=False, widget=forms.Textarea(attrs=attrs), **options)
         self.kind = kind
 
     def clean(self, value: Any) -> Any:
-        """Return the value; an empty list or dict for an empty text.
+        """Return the value; for an empty text an empty list or dict, or None if any value is accepted.
 
         Raises:
             ValidationError: the text is not valid JSON, or of another kind.
         """
         found = super().clean(value)
         if found is None and value in self.empty_values:
-            return self.kind()
-        if not isinstance(found, self.kind):
+            return None if self.kind is None else self.kind()
+        if self.kind is not None and not isinstance(found, self.kind):
             wanted = _("a JSON array: […]") if self.kind is list else _("a JSON object: {…}")
             raise forms.ValidationError(_("This must be %(wanted)s") % {"wanted": wanted})
         return found
@@ -79,6 +79,9 @@ class RunForm(forms.Form):
         required=False,
         widget=widgets.AdminIntegerFieldWidget,
         help_text=_("How many of its nodes may be queued or running."),
+    )
+    returns = JsonText(
+        None, '{"$output": "…"}', label=_("Result"), help_text=_("Of the run, made of results of nodes.")
     )
 
     def tree(self) -> TaskTree:
@@ -134,12 +137,19 @@ class NodeFormSet(forms.BaseFormSet):  # type: ignore[type-arg]
             if form.has_changed() and form not in self.deleted_forms
         ]
 
-    def fill(self, tree: TaskTree) -> bool:
-        """Add the nodes to a tree, and return whether they are valid; if not, the forms have the errors."""
+    def fill(self, tree: TaskTree, form: RunForm) -> bool:
+        """Add the nodes and the result to a tree; return whether they are valid; if not, the forms have the errors.
+
+        Args:
+            tree: the tree.
+            form: the form of the run.
+        """
         found = self.rows()
         try:
-            build(tree, [row for _position, row in found])
+            build(tree, [row for _position, row in found], form.cleaned_data["returns"])
         except InvalidDraft as error:
+            if error.result_error:
+                form.add_error("returns", error.result_error)
             for index, reasons in error.errors.items():
                 form = self.forms[found[index][0]]
                 for name, reason in reasons.items():

@@ -9,6 +9,7 @@ from django_tasktree.admin.pages.base import RowPage
 from django_tasktree.admin.pages.compose import compose_buttons
 from django_tasktree.admin.pages.control import ControlPage
 from django_tasktree.admin.panels.history import history_of
+from django_tasktree.admin.panels.node_values import result_of_run
 from django_tasktree.admin.panels.run_summary import run_summary
 from django_tasktree.admin.tree.failures import first_failures
 from django_tasktree.admin.tree.page import TreePage, parent_of, tree_page
@@ -57,6 +58,7 @@ class RunPage(RowPage):
             "history": history_of(run, shows_nodes=may_see_nodes),
             "may_see_nodes": may_see_nodes,
             "failures": first_failures(run, admin.admin_site.name) if may_see_nodes else [],
+            "value": result_of_run(run) if may_see_nodes else None,
         }
 
     def _tree(self) -> TreePage:

@@ -1,4 +1,4 @@
-"""The stored result, arguments and options of a node."""
+"""The stored result, arguments and options of a node, and the result of a run."""
 
 from typing import Any
 from uuid import UUID
@@ -6,7 +6,8 @@ from uuid import UUID
 from django.utils.translation import gettext_lazy as _
 
 from django_tasktree.admin.tree.values import StoredValue, referred_to
-from django_tasktree.models import NodeRun
+from django_tasktree.client.run_value import stored_run_value
+from django_tasktree.models import NodeRun, TreeRun
 
 #: The maximum number of nodes in references whose names are looked up.
 _MAX_NAMES = 100
@@ -20,12 +21,18 @@ def values_of(node: NodeRun) -> list[tuple[Any, StoredValue]]:
         (_("Keyword arguments"), node.kwargs),
         (_("Message options"), node.options),
     ]
-    names = _names_of(node) if node.has_references else {}
+    names = _names([node.args, node.kwargs], node.run_id) if node.has_references else {}
     return [(label, StoredValue.of(text, names)) for label, text in texts if text not in (None, "", "[]", "{}")]
 
 
-def _names_of(node: NodeRun) -> dict[UUID, str]:
-    """Return the names of the nodes to which a node's arguments refer, of at most ``_MAX_NAMES``, by ID."""
-    keys = sorted(referred_to(node.args) | referred_to(node.kwargs))[:_MAX_NAMES]
+def result_of_run(run: TreeRun) -> StoredValue | None:
+    """Return the result of a run; None if it has none yet."""
+    stored = stored_run_value(run)
+    return None if stored is None else StoredValue.of(stored, _names([run.returns or ""], run.id))
+
+
+def _names(texts: list[str], run_id: UUID) -> dict[UUID, str]:
+    """Return the names of the nodes to which stored texts refer, of at most ``_MAX_NAMES``, by ID."""
+    keys = sorted({key for text in texts for key in referred_to(text)})[:_MAX_NAMES]
     nodes = NodeRun.objects.filter(id__in=keys).only("label", "task")
-    return {node.run_id: "run", **{each.id: each.title for each in nodes}}
+    return {run_id: "run", **{each.id: each.title for each in nodes}}

@@ -84,18 +84,22 @@ class Tail:
 _Placing = Generator[Any, Any, Tail | None]
 
 
-def import_canvas(tree: NodeParent, signature: Any) -> None:
+def import_canvas(tree: NodeParent, signature: Any) -> Any:
     """Add the nodes for a canvas to a tree.
 
     Args:
         tree: the tree.
         signature: a signature of any kind, or a dict with its JSON representation.
 
+    Returns:
+        The result of the canvas, with outputs of nodes.
+
     Raises:
         UnsupportedCanvas: a part has no equivalent in a tree; the message names it.
         TaskNotSupported, UnknownTask, TypeError: see :meth:`django_tasktree.TaskTree.add_task`.
     """
-    run(_place(signature, Slot(tree), Inherited()))
+    end: Tail | None = run(_place(signature, Slot(tree), Inherited()))
+    return [] if end is None else end.value
 
 
 def _place(signature: Any, slot: Slot, incoming: Inherited) -> _Placing:

@@ -12,7 +12,7 @@ from django_tasktree.states import RunState
 
 
 def replace_draft_nodes(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> bool:
-    """Replace the nodes, name, ``on_failure`` and ``max_active`` of a draft; in the caller's transaction.
+    """Replace the nodes, name, rules and result of a draft; in the caller's transaction.
 
     The definition and its parameters are cleared, because the nodes are no longer those that the definition built.
 
@@ -31,6 +31,7 @@ def replace_draft_nodes(run_spec: RunSpec, specs: Sequence[NodeSpec]) -> bool:
         name=run_spec.name,
         on_failure=run_spec.on_failure,
         max_active=run_spec.max_active,
+        returns=run_spec.returns,
         definition="",
         params={},
         revision=F("revision") + 1,

@@ -93,6 +93,7 @@ def _insert(run_spec: RunSpec, specs: Iterable[NodeSpec]) -> Launched:
         eta=run_spec.eta,
         deadline=run_spec.deadline,
         copy_of_id=run_spec.copy_of_id,
+        returns=run_spec.returns,
         created_at=now,
         started_at=None if run_spec.draft else now,
     )

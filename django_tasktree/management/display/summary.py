@@ -1,4 +1,4 @@
-"""Read the summary of a run: counts, errors of failed nodes, and results of the topmost nodes."""
+"""Read the summary of a run: counts, errors of failed nodes, and results of the run and of its topmost nodes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db.models import Q
 from django.db.models.functions import Substr
 
+from django_tasktree.client.run_value import stored_run_value
 from django_tasktree.encoding import serialization
 from django_tasktree.exceptions import SerializationError
 from django_tasktree.management.display.nodes import NodeRow, nodes_of, read
@@ -36,12 +37,14 @@ class Summary:
         run: its row.
         progress: counts of its nodes.
         errors: the nodes that failed, or some of them.
+        value: the result of the run; None if it has none, or a long one.
         results: short results of root nodes, and of gather nodes directly under the run or a root node.
     """
 
     run: TreeRun
     progress: Progress
     errors: list[NodeRow]
+    value: Any
     results: list[Result]
 
     @property
@@ -64,7 +67,12 @@ def summary_of(run: TreeRun) -> Summary:
 def _read(run: TreeRun) -> Summary:
     # FAILURE sorts before REVOKED: nodes that were revoked because of a failure are less informative.
     failed = nodes_of(run.id).filter(state__in=NODE_FAILED).order_by("state", "id")
-    return Summary(run, progress_of(run), read(failed[:MAX_ERRORS]), _results(run.id))
+    return Summary(run, progress_of(run), read(failed[:MAX_ERRORS]), _value_of(run), _results(run.id))
+
+
+def _value_of(run: TreeRun) -> Any:
+    stored = stored_run_value(run)
+    return None if stored is None or len(stored) > MAX_RESULT_LENGTH else _value(stored)
 
 
 def _results(run_id: UUID) -> list[Result]:

@@ -9,7 +9,7 @@ from rich.text import Text
 from django_tasktree.management.display.header import counts
 from django_tasktree.management.display.labels import counted, duration_label, printable
 from django_tasktree.management.display.nodes import NodeRow
-from django_tasktree.management.display.summary import Result, Summary
+from django_tasktree.management.display.summary import Summary
 from django_tasktree.management.display.symbols import node_symbol, run_state
 
 _FAINT = "bright_black"
@@ -30,8 +30,11 @@ def summary_lines(summary: Summary, above: Collection[UUID] | None = None) -> It
             yield _error(node)
     if summary.errors_left_out > 0 or (summary.errors and above is None):
         yield Text(f"  {_more(summary, is_show=above is not None)}", _FAINT)
+    if summary.value is not None:
+        yield from _result("result", summary.value)
+        return
     for result in summary.results:
-        yield from _result(result)
+        yield from _result(result.node.title, result.value)
 
 
 def _first(summary: Summary) -> Text:
@@ -56,16 +59,15 @@ def _error(node: NodeRow) -> Text:
     return Text.assemble("  ", node_symbol(node.state), f" {node.text}{tries} ", (node.error, "red"))
 
 
-def _result(result: Result) -> Iterator[Text]:
-    if result.value is None:
+def _result(name: str, result: Any) -> Iterator[Text]:
+    if result is None:
         return
-    name = result.node.title
-    if not isinstance(result.value, dict):
-        yield Text.assemble((f"  {name}: ", _FAINT), _shown(result.value))
+    if not isinstance(result, dict):
+        yield Text.assemble((f"  {name}: ", _FAINT), _shown(result))
         return
     yield Text(f"  {name}", _FAINT)
-    width = max((len(printable(str(key))) for key in result.value), default=0)
-    for key, value in result.value.items():
+    width = max((len(printable(str(key))) for key in result), default=0)
+    for key, value in result.items():
         yield Text.assemble((f"    {printable(str(key)):{width}}  ", _FAINT), _shown(value))
 
 

@@ -9,7 +9,7 @@ from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.urls import reverse
 
 from django_tasktree import TaskTree
-from django_tasktree.drafts import DraftChanged, NodeRow, build, read, read_rows, save_draft
+from django_tasktree.drafts import DraftChanged, InvalidDraft, NodeRow, build, read, read_result, read_rows, save_draft
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.models import HistoryEntry, NodeRun, TreeRun
 from tests import celery_settings
@@ -96,6 +96,35 @@ class TestRows:
             row.options,
             row.has_references,
         )
+
+    def test_the_result_of_the_run_is_kept(self, eager):
+        tree = TaskTree("sum")
+        tree.returns({"first": [tree.add_task(add, [1, 2]).output, tree.outputs], "text": "x"})
+        result = tree.apply_async(draft=True)
+        named = read_result(result.run)
+        assert named == {"first": [{"$output": "add"}, {"$outputs": ""}], "text": "x"}
+        for _ in ["changed", "unchanged"]:
+            again = TaskTree("sum")
+            build(again, read_rows(result.id), named)
+            save_draft(again, result.id, revision=0)
+        assert result.run.revision == 1
+        result.launch()
+        assert result.value() == {"first": [3, [3]], "text": "x"}
+
+    def test_a_result_that_names_no_row(self):
+        with pytest.raises(InvalidDraft, match=r"result: \$output: no row has the name 'b'"):
+            build(TaskTree(), [NodeRow("a", echo.name)], {"$output": "b"})
+
+    def test_a_run_without_a_result(self):
+        assert read_result(self.tree().apply_async(draft=True).run) is None
+
+    def test_labels_are_kept(self):
+        tree = TaskTree()
+        first = tree.add_task(echo, label="größe 1")
+        first.add_task(echo, label="x")
+        tree.add_task(echo, label="x")
+        rows = read_rows(tree.apply_async(draft=True).id)
+        assert [(row.name, row.label) for row in rows] == [("groe-1", "größe 1"), ("x", "x"), ("x-2", "x")]
 
     def test_a_composed_draft_can_be_run(self, eager):
         tree = TaskTree()

@@ -5,6 +5,7 @@ import pytest
 from django_tasktree import TaskTree
 from django_tasktree.admin.tree import failures
 from django_tasktree.admin.tree.page import PAGE, tree_page
+from django_tasktree.client import run_value
 from django_tasktree.models import NodeRun, TreeRun
 from tests.integration.admin.pages import change_page, launch_roots, node_page, query_count, shown
 from tests.sample import tasks
@@ -120,3 +121,24 @@ def test_a_limited_number_of_failed_nodes_is_compared(monkeypatch, django_assert
         assert failures.keys_of_first_failures(run) == first
     monkeypatch.setattr(failures, "MAX_COMPARED", 2)
     assert len(failures.keys_of_first_failures(run)) == 2
+
+
+def test_the_result_of_a_run(admin_client):
+    tree = TaskTree()
+    node = tree.add_task(tasks.echo, [{"rows": 1_234}], label="count")
+    tree.returns([node.output["rows"], "and more"])
+    result = tree.apply_async()
+    assert "[1234, &quot;and more&quot;]" in shown(admin_client, change_page(result))
+    other = TaskTree()
+    other.add_task(tasks.echo)
+    assert 'id="result"' not in shown(admin_client, change_page(other.apply_async()))
+
+
+def test_many_results_are_named_only(admin_client, monkeypatch):
+    monkeypatch.setattr(run_value, "_MAX_SHOWN", 1)
+    tree = TaskTree()
+    top = tree.add_task(tasks.echo, label="top")
+    for number in range(2):
+        top.add_task(tasks.echo, [number])
+    tree.returns(top.outputs)
+    assert "&lt;outputs of top " in shown(admin_client, change_page(tree.apply_async()))

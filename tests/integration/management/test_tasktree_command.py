@@ -190,3 +190,21 @@ def test_a_mistyped_subcommand_is_a_usage_error(capsys):
     assert caught.value.code == 2
     assert "no subcommand 'shwo': did you mean 'show'?" in capsys.readouterr().err
     assert not TreeRun.objects.exists()
+
+
+def test_show_has_the_result_of_a_run(eager):
+    tree = TaskTree()
+    node = tree.add_task(tasks.echo, [{"rows": 7}])
+    tree.returns({"rows": node.output["rows"], "day": "Monday"})
+    result = tree.apply_async()
+    lines = command("show", str(result.id)).splitlines()
+    assert [line.split() for line in lines[lines.index("  result") + 1 :]] == [["rows", "7"], ["day", "Monday"]]
+    described = json.loads(command("show", str(result.id), "--format", "json"))
+    assert described["result"] == {"rows": 7, "day": "Monday"}
+
+
+def test_show_leaves_out_a_long_result(eager):
+    tree = TaskTree()
+    tree.returns(tree.add_task(tasks.echo, ["x" * 2_000]).output)
+    result = tree.apply_async()
+    assert json.loads(command("show", str(result.id), "--format", "json"))["result"] is None
