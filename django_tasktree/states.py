@@ -46,6 +46,11 @@ class OnFailure(models.TextChoices):
 
     CONTINUE = "continue", _("the rest continues")
     STOP = "stop", _("the rest is revoked")
+    TERMINATE = "terminate", _("the rest is revoked, and what is running is terminated")
+
+
+#: The values with which a failure revokes nodes.
+STOPPING = frozenset({OnFailure.STOP, OnFailure.TERMINATE})
 
 
 class OnWorkerLost(models.TextChoices):

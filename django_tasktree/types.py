@@ -27,7 +27,7 @@ else:
     R_co = TypeVar("R_co", covariant=True)
 
 RunWhenOption: TypeAlias = Literal["success", "failure", "always"] | RunWhen
-OnFailureOption: TypeAlias = Literal["continue", "stop"] | OnFailure
+OnFailureOption: TypeAlias = Literal["continue", "stop", "terminate"] | OnFailure
 OnWorkerLostOption: TypeAlias = Literal["retry", "fail"] | OnWorkerLost
 
 

@@ -35,7 +35,7 @@ class Model:
         if node.outcome == "STOP":
             for child in node.children:
                 child.state = "SKIPPED"
-        stops = [above for above in self.upwards(node) if above.on_failure == "stop"]
+        stops = [above for above in self.upwards(node) if above.on_failure in ("stop", "terminate")]
         if node.state in FAILED and not node.allow_failure and stops:
             for below in self.subtree(stops[-1]):
                 if below.state in ("PENDING", "QUEUED"):

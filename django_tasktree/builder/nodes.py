@@ -116,7 +116,8 @@ class NodeParent:
             allow_failure: whether the run, and gather nodes above the node, count as successful even if the node itself
                 fails. The nodes below it depend on their ``run_when`` as usual.
             on_failure: the effect of a failure of the node, or of any node below it, on the rest of its subtree:
-                ``"continue"``: none; ``"stop"``: nodes that have not started are revoked.
+                ``"continue"``: none; ``"stop"``: nodes that have not started are revoked; ``"terminate"``: running
+                tasks are terminated, too, as by ``revoke(terminate=True)``.
             max_active: maximum number of nodes below it that are queued, running or waiting for a retry at the same
                 time; None for no limit.
             **options: options of the message, see :class:`django_tasktree.types.MessageOptions`: those of Celery's

@@ -38,7 +38,8 @@ class TaskTree(Tree):
     Args:
         name: the name of its runs; by default see :attr:`run_name`.
         on_failure: the effect of a failure anywhere in a run on the rest of the run: ``"continue"``: none; ``"stop"``:
-            nodes that have not started are revoked, and the run ends with FAILURE immediately.
+            nodes that have not started are revoked, and the run ends with FAILURE immediately; ``"terminate"``: running
+            tasks are terminated, too, as by ``revoke(terminate=True)``.
         max_active: maximum number of nodes of a run that are queued, running or waiting for a retry at the same time;
             None for no limit.
 

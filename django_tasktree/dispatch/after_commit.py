@@ -18,6 +18,7 @@ from django.dispatch import Signal
 from django_tasktree.dispatch.open_transactions import rolled_back_after
 from django_tasktree.dispatch.publisher import publish
 from django_tasktree.dispatch.shared_messages import for_waiting_lanes, lane_to_continue, note_end, with_message
+from django_tasktree.dispatch.termination import terminate_below
 from django_tasktree.encoding.errors import describe
 from django_tasktree.engine.database_retries import retry_transient, retry_transient_flagged
 from django_tasktree.engine.lifecycle.advance import advance
@@ -49,6 +50,7 @@ class _FollowUp:
         settle_from: the lowest node to settle; None starts at the run.
         finished_but_unsettled: whether nodes anywhere in the run may be finished but unsettled, because an action or a
             failure revoked nodes in the middle of the tree.
+        terminates_below: the run, or the node with its subtree, whose running tasks a failure terminates.
         ended: the final state of the run, if ``run_finished`` must be sent.
     """
 
@@ -60,6 +62,7 @@ class _FollowUp:
     settles: bool = False
     settle_from: UUID | None = None
     finished_but_unsettled: bool = False
+    terminates_below: UUID | None = None
     ended: RunState | None = None
 
 
@@ -178,6 +181,7 @@ def _finish(node: NodeRef, outcome: Outcome, sources: Iterable[NodeState]) -> _F
         settles=released.taken is None,
         settle_from=node.parent_id if released.settled else node.id,
         finished_but_unsettled=released.stopped,
+        terminates_below=node.stop_scope_id if released.terminates else None,
         ended=released.ended,
     )
 
@@ -200,6 +204,8 @@ def _process(run_id: UUID, follow_up: _FollowUp) -> None:
         work = queue.popleft()
         # An iterator counts as true.
         published = _publish(work, queue) if work.dispatches else 0
+        if work.terminates_below is not None:
+            terminate_below(run_id, work.terminates_below)
         if work.settles and published == 0:
             queue.extend(_settle(run_id, work.settle_from))
         if work.finished_but_unsettled:

@@ -83,6 +83,12 @@ def lane_to_continue(node: NodeRef) -> CurrentLane | None:
     return current if current.may_take_child and current.taken_child is None else None
 
 
+def own_message() -> UUID | None:
+    """Return the task ID of the message in the course of which this thread takes nodes; None if it takes none."""
+    current: CurrentLane | None = getattr(_thread, "lane", None)
+    return None if current is None else current.taker.carried_by
+
+
 def note_end(run_id: UUID) -> None:
     """Note that a run has ended, so that this thread need not look for more nodes of it."""
     current: CurrentLane | None = getattr(_thread, "lane", None)

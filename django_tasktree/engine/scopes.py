@@ -1,14 +1,14 @@
 """Which run or subtree a failure stops, and towards which limit a node counts.
 
 Both are copied to each node, so that no query has to search its ancestors. A stop applies from the topmost node with
-``on_failure="stop"``, a limit from the nearest node with ``max_active``; the run is above all nodes.
+``on_failure="stop"`` or ``"terminate"``, a limit from the nearest node with ``max_active``; the run is above all nodes.
 """
 
 from typing import Protocol
 from uuid import UUID
 
 from django_tasktree.engine.types import Placement
-from django_tasktree.states import OnFailure
+from django_tasktree.states import STOPPING
 
 
 class Parent(Protocol):
@@ -37,7 +37,7 @@ def stop_scope(key: UUID, on_failure: str, above: UUID | None) -> UUID | None:
     Returns:
         The ID of the run or node; None if a failure stops nothing.
     """
-    return above or (key if on_failure == OnFailure.STOP else None)
+    return above or (key if on_failure in STOPPING else None)
 
 
 def limit_scope_below(key: UUID, max_active: int | None, own: UUID | None) -> UUID | None:

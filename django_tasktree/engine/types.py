@@ -267,6 +267,7 @@ class Released:
         runnable: whether other nodes became runnable, so that ``advance`` must be called after commit.
         settled: whether the node has settled already, because nothing below it will run.
         stopped: whether the node's failure has stopped the run or a subtree.
+        terminates: whether the tasks that run there are to be terminated after commit.
         ended: the final state of the run, if the node's failure has ended it.
         taken: the only child that may start, if the process that finished the node has claimed it.
     """
@@ -274,6 +275,7 @@ class Released:
     dispatches: Iterable[Dispatch] = ()
     runnable: bool = False
     stopped: bool = False
+    terminates: bool = False
     settled: bool = False
     ended: RunState | None = None
     taken: Dispatch | None = None

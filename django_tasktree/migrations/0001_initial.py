@@ -145,9 +145,13 @@ class Migration(migrations.Migration):
                 (
                     "on_failure",
                     django_tasktree.models.fields.ExactCharField(
-                        choices=[("continue", "the rest continues"), ("stop", "the rest is revoked")],
+                        choices=[
+                            ("continue", "the rest continues"),
+                            ("stop", "the rest is revoked"),
+                            ("terminate", "the rest is revoked, and what is running is terminated"),
+                        ],
                         default="continue",
-                        max_length=8,
+                        max_length=9,
                         verbose_name="on failure",
                     ),
                 ),
@@ -391,9 +395,13 @@ class Migration(migrations.Migration):
                 (
                     "on_failure",
                     django_tasktree.models.fields.ExactCharField(
-                        choices=[("continue", "the rest continues"), ("stop", "the rest is revoked")],
+                        choices=[
+                            ("continue", "the rest continues"),
+                            ("stop", "the rest is revoked"),
+                            ("terminate", "the rest is revoked, and what is running is terminated"),
+                        ],
                         default="continue",
-                        max_length=8,
+                        max_length=9,
                         verbose_name="on failure",
                     ),
                 ),

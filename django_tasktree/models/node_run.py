@@ -54,7 +54,7 @@ class NodeRun(models.Model):
     allow_failure = models.BooleanField(
         _("may fail"), default=False, help_text=_("Its own failure fails neither the run nor a gather node.")
     )
-    on_failure = ExactCharField(_("on failure"), max_length=8, choices=OnFailure.choices, default=OnFailure.CONTINUE)
+    on_failure = ExactCharField(_("on failure"), max_length=9, choices=OnFailure.choices, default=OnFailure.CONTINUE)
     max_active = models.PositiveIntegerField(
         _("at most active"), null=True, blank=True, help_text=_("How many nodes below it may be queued or running.")
     )

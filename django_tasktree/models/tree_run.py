@@ -35,7 +35,7 @@ class TreeRun(models.Model):
         help_text=_("Launching again with the same key returns this run."),
     )
     state = ExactCharField(_("state"), max_length=10, choices=RunState.choices, default=RunState.STARTED)
-    on_failure = ExactCharField(_("on failure"), max_length=8, choices=OnFailure.choices, default=OnFailure.CONTINUE)
+    on_failure = ExactCharField(_("on failure"), max_length=9, choices=OnFailure.choices, default=OnFailure.CONTINUE)
     max_active = models.PositiveIntegerField(
         _("at most active"), null=True, blank=True, help_text=_("How many of its nodes may be queued or running.")
     )

@@ -94,7 +94,11 @@ class Machine(RuleBasedStateMachine):
     # Callers
 
     @precondition(lambda self: len(self.results) < 3)
-    @rule(shapes=NODES, on_failure=st.sampled_from(["continue", "stop"]), max_active=st.sampled_from([None, 1, 2]))
+    @rule(
+        shapes=NODES,
+        on_failure=st.sampled_from(["continue", "stop", "terminate"]),
+        max_active=st.sampled_from([None, 1, 2]),
+    )
     def launch(self, shapes, on_failure, max_active):
         self.results.append(build(shapes, on_failure=on_failure, max_active=max_active).apply_async())
 

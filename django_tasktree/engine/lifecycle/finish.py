@@ -11,7 +11,7 @@ from django_tasktree.engine.backends.base import NO_ERROR
 from django_tasktree.engine.database_retries import retry_transient_flagged
 from django_tasktree.engine.lifecycle.insert import insert_nodes
 from django_tasktree.engine.lifecycle.release import queued_children, release_children
-from django_tasktree.engine.lifecycle.stop import lock_stopped, stop_on_failure
+from django_tasktree.engine.lifecycle.stop import lock_stopped, stop_on_failure, terminates_what_runs
 from django_tasktree.engine.rules import FAILURE_COUNTS
 from django_tasktree.engine.transitions import SqlMove, nodes, write_alias
 from django_tasktree.engine.types import NodeRef, Outcome, Released, Taker
@@ -71,7 +71,8 @@ def _already(node: NodeRef, outcome: Outcome, taker: Taker | None) -> Released |
     stopped = node.stop_scope_id is not None and outcome.state in NODE_FAILED
     queued = queued_children(node.run_id, node.id)
     taken = next(iter(backend().taken_at(taker, outcome.at)), None) if taker is not None else None
-    return Released(queued, runnable=True, stopped=stopped, settled=settled, taken=taken)
+    terminates = stopped and terminates_what_runs(node)
+    return Released(queued, runnable=True, stopped=stopped, terminates=terminates, settled=settled, taken=taken)
 
 
 def _try(node: NodeRef, outcome: Outcome, wanted: SqlMove, taker: Taker | None) -> Released:

@@ -13,7 +13,7 @@ from django_tasktree.engine.traversal import subtree
 from django_tasktree.engine.types import NodeRef, Released
 from django_tasktree.models.history_entry import Action
 from django_tasktree.models.querysets import NodeRunQuerySet
-from django_tasktree.states import NOT_STARTED, RUN_FINAL, RUN_STOPPABLE, Hold, NodeState, RunState
+from django_tasktree.states import NOT_STARTED, RUN_FINAL, RUN_STOPPABLE, Hold, NodeState, OnFailure, RunState
 
 #: The value of the column ``subtree_failed`` of a revoked node: whether its failure counts.
 COUNTS = FAILURE_COUNTS.given(state=NodeState.REVOKED).value()
@@ -100,23 +100,30 @@ def lock_stopped(node: NodeRef) -> None:
 
 
 def stop_on_failure(node: NodeRef) -> Released:
-    """Carry out ``on_failure="stop"`` in the transaction in which a node failed.
+    """Carry out ``on_failure="stop"`` or ``"terminate"`` in the transaction in which a node failed.
 
     Returns:
         Nothing to publish, because what follows the node is stopped too; and the run's final state if this ended it.
     """
     if node.stop_scope_id is None:
         return Released()
-    reason = f"node {node.id} failed, and on_failure is 'stop'"
+    terminates = terminates_what_runs(node)
+    reason = f"node {node.id} failed, and on_failure is {'terminate' if terminates else 'stop'!r}"
     if node.stop_scope_id == node.run_id:
         revoked = stop_run(node.run_id, RunState.FAILURE, reason)
         if revoked is not None:
             record(node.run_id, Action.STOP, node_id=node.id, nodes=revoked, note=reason)
-        return Released(stopped=True, ended=None if revoked is None else RunState.FAILURE)
+        return Released(stopped=True, terminates=terminates, ended=None if revoked is None else RunState.FAILURE)
     revoked = stop_subtree(AT_ONCE, node.run_id, node.stop_scope_id)
     if revoked:
         record(node.run_id, Action.STOP, node_id=node.stop_scope_id, nodes=revoked, note=reason)
-    return Released(stopped=True)
+    return Released(stopped=True, terminates=terminates)
+
+
+def terminates_what_runs(node: NodeRef) -> bool:
+    """Return whether a failure of a node terminates the tasks that run in the run or subtree that it stops."""
+    scope = runs() if node.stop_scope_id == node.run_id else nodes()
+    return bool(scope.filter(id=node.stop_scope_id, on_failure=OnFailure.TERMINATE).exists())
 
 
 def revoke(some: NodeRunQuerySet) -> int:

@@ -39,7 +39,7 @@ NODES = st.tuples(
     st.sampled_from([False, False, False, True]),
     st.sampled_from(["SUCCESS", "SUCCESS", "SUCCESS", "FAILURE", "STOP", "IGNORE", "REVOKED"]),
     st.sampled_from([False, False, True]),
-    st.sampled_from(["continue", "stop"]),
+    st.sampled_from(["continue", "stop", "terminate"]),
     st.integers(0, 1000),
 )
 TREES = st.lists(NODES, max_size=25).map(_assemble)

@@ -14,7 +14,7 @@ from tests.sample.tasks import echo
 
 pytestmark = pytest.mark.django_db
 
-STOPS = ("continue", "stop")
+STOPS = ("continue", "stop", "terminate")
 LIMITS = (None, 2)
 
 
@@ -32,9 +32,9 @@ def test_a_node_that_is_added_has_the_scopes_of_its_siblings(run_stop, run_limit
         below.stop_scope_id,
         below.limit_scope_id,
     )
-    assert below.stop_scope_id == (run.id if run_stop == "stop" else above.id if stop == "stop" else None)
+    assert below.stop_scope_id == (run.id if run_stop != "continue" else above.id if stop != "continue" else None)
     assert below.limit_scope_id == (above.id if limit else run.id if run_limit else None)
     place = place_in_run(run.id, run.on_failure, run.max_active, 1)
     assert place_in(run, None) == place
     assert above.limit_scope_id == place.limit_scope_id == (run.id if run_limit else None)
-    assert place.stop_scope_id == (run.id if run_stop == "stop" else None)
+    assert place.stop_scope_id == (run.id if run_stop != "continue" else None)
