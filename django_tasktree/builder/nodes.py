@@ -234,12 +234,13 @@ class NodeParent:
     def _name(self, node: "TaskTreeNode[Any]", label: str) -> None:
         if self._labels is None:
             self._labels = set()
-        if check_label(label) in self._labels:
+        label = check_label(label)
+        if label in self._labels:
             raise InvalidOption(
                 f"label={label!r} is the label of another child of {self!r}: labels of siblings must differ"
             )
         self._labels.add(label)
-        node.label = label
+        node._label = label
 
 
 def children_of(parent: NodeParent) -> "Sequence[TaskTreeNode[Any]]":
@@ -312,7 +313,6 @@ class TaskTreeNode(NodeWithOutput[R_co], Generic[R_co]):
 
     Attributes:
         task: the registered name of the task.
-        label: its name among its siblings; None if it has none.
         args: positional arguments, as given.
         kwargs: keyword arguments, without ``callback``.
         options: options of the message.
@@ -322,7 +322,7 @@ class TaskTreeNode(NodeWithOutput[R_co], Generic[R_co]):
             twice.
     """
 
-    __slots__ = ("_kwargs", "_options", "args", "label", "parent", "rules", "task")
+    __slots__ = ("_kwargs", "_label", "_options", "args", "parent", "rules", "task")
 
     kwargs: "_MadeOnDemand[dict[str, Any]]" = _MadeOnDemand(dict)
     options: "_MadeOnDemand[dict[str, Any]]" = _MadeOnDemand(dict)
@@ -330,7 +330,7 @@ class TaskTreeNode(NodeWithOutput[R_co], Generic[R_co]):
     def __init__(self, described: Call, rules: Rules = Rules()) -> None:
         super().__init__()
         self.task = described.name
-        self.label: str | None = None
+        self._label: str | None = None
         self.args = described.args
         self._kwargs = described.kwargs or None
         self._options = described.options or None
@@ -338,6 +338,11 @@ class TaskTreeNode(NodeWithOutput[R_co], Generic[R_co]):
         self.parent: NodeParent | None = None
         for callback in described.callbacks:
             self.add_task(callback)
+
+    @property
+    def label(self) -> str | None:
+        """Its name among its siblings; None if it has none."""
+        return self._label
 
     def detach(self) -> None:
         """Remove the node from its parent."""

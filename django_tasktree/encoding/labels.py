@@ -11,22 +11,24 @@ LABEL_LENGTH = 255
 SEPARATOR = "/"
 
 
-def check_label(label: str | None) -> str | None:
-    """Return a label unchanged; None for a node without one.
+def check_label(label: str) -> str:
+    """Return a label as plain text.
+
+    A member of an enumeration of texts becomes its value.
 
     Raises:
         InvalidOption: it is not a text, is empty, or contains a slash.
         InvalidText: it is too long, or contains a character that a supported database refuses.
     """
-    if label is None:
-        return None
     if not isinstance(label, str):
-        raise InvalidOption(f"label={label!r} is not a text: use str(…) of it, or None for no label")
+        raise InvalidOption(f"label={reprlib.repr(label)} is not a text: use str(…) of it, or None for no label")
+    label = str.__str__(label)
     if not label:
         raise InvalidOption("label='' is empty: give a text, or None for no label")
+    shown = reprlib.repr(label)
     if SEPARATOR in label:
-        raise InvalidOption(f"label={label!r} contains {SEPARATOR!r}, which separates the labels of a path")
-    return check_storable(f"label={reprlib.repr(label)}", label, LABEL_LENGTH)
+        raise InvalidOption(f"label={shown} contains {SEPARATOR!r}, which separates the labels of a path")
+    return check_storable(f"label={shown}", label, LABEL_LENGTH)
 
 
 def steps_of(path: str) -> list[str]:

@@ -109,7 +109,7 @@ class NodeRef:
 
     def __str__(self) -> str:
         """Return the ID and the label, for logs."""
-        return str(self.id) if self.label is None else f"{self.id} ({self.label})"
+        return str(self.id) if self.label is None else f"{self.id} ({self.label!r})"
 
     @staticmethod
     def of(row: Any) -> "NodeRef":

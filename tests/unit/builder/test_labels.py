@@ -5,6 +5,7 @@ import pytest
 from django_tasktree import TaskTree
 from django_tasktree.encoding.labels import LABEL_LENGTH, position_of, steps_of
 from django_tasktree.exceptions import InvalidOption, InvalidText
+from django_tasktree.states import NodeState
 from tests.sample.tasks import echo
 
 
@@ -27,6 +28,8 @@ def test_all_ways_to_add_a_node_take_a_label():
         ("", InvalidOption, "empty"),
         ("a/b", InvalidOption, "separates"),
         (3, InvalidOption, r"use str\("),
+        ([1], InvalidOption, r"use str\("),
+        ("a/" * 1_000, InvalidOption, r".{,40} contains '/'"),
         ("x" * (LABEL_LENGTH + 1), InvalidText, "256 characters"),
         ("a\0b", InvalidText, "NUL"),
     ],
@@ -58,6 +61,18 @@ def test_labels_may_contain_anything_else():
     tree = TaskTree()
     for label in ["3", "a b", "São Paulo", "a.b:c", " a ", "a\n", "x" * LABEL_LENGTH, "A", "a"]:
         assert tree.add_task(echo, label=label).label == label
+
+
+def test_the_label_of_a_node_can_not_be_changed():
+    tree = TaskTree()
+    tree.add_task(echo, label="a")
+    with pytest.raises(AttributeError):
+        tree.add_task(echo).label = "a"
+
+
+def test_a_member_of_an_enumeration_becomes_its_value():
+    label = TaskTree().add_task(echo, label=NodeState.SUCCESS).label
+    assert (type(label), label) == (str, "SUCCESS")
 
 
 @pytest.mark.parametrize("path", ["", "/", "a//b", "a/"])
