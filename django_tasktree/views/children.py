@@ -87,16 +87,17 @@ def _parent(request: HttpRequest, run: TreeRun) -> NodeRun | None:
     text = request.GET.get("parent")
     if not text:
         return None
-    node: NodeRun | None = NodeRun.objects.filter(id=_key_of(run, text), run_id=run.id).only("child_count").first()
+    nodes = NodeRun.objects.filter(run_id=run.id).only("child_count")
+    # A label may look like an ID, too.
+    node: NodeRun | None = nodes.filter(id=as_uuid(text)).first() or nodes.filter(id=_key_at(run, text)).first()
     if node is None:
         raise Http404(_("Run %(run)s has no node %(node)s.") % {"run": run.id, "node": text})
     return node
 
 
-def _key_of(run: TreeRun, text: str) -> UUID | None:
-    """Return the ID of a node, given as ID or as path."""
+def _key_at(run: TreeRun, path: str) -> UUID | None:
     try:
-        return as_uuid(text) or node_at(text, run.id)
+        return node_at(path, run.id)
     except (NodeNotFound, ValueError):
         return None
 

@@ -132,3 +132,11 @@ def test_a_parent_by_its_path(eager, staff):
     assert [node["label"] for node in answer["nodes"]] == ["line"]
     for path in ["load/nothing", "load//orders"]:
         assert client.get(children_of(result, parent=path)).status_code == 404
+
+
+def test_a_label_that_looks_like_an_id(eager, staff):
+    tree = TaskTree()
+    label = "0191e7a6-0000-7000-8000-000000000001"
+    tree.add_task(echo, label=label).add_task(echo, label="below")
+    answer = staff("view_treerun").get(children_of(tree.apply_async(), parent=label)).json()
+    assert [node["label"] for node in answer["nodes"]] == ["below"]
