@@ -27,8 +27,12 @@ def find_run(typed: str) -> TreeRun:
     return _only(runs, "runs", typed)
 
 
-def find_run_or_node(typed: str) -> TreeRun | NodeRun:
+def find_run_or_node(typed: str, *, may_be_path: bool = False) -> TreeRun | NodeRun:
     """Return the run whose ID is, or begins with, the typed text; if there is none, the node.
+
+    Args:
+        typed: the text.
+        may_be_path: whether the text comes after an ID, so that it may be meant as a path.
 
     Raises:
         CommandError: neither a run nor a node has such an ID, or several have.
@@ -41,6 +45,7 @@ def find_run_or_node(typed: str) -> TreeRun | NodeRun:
         raise usage_error(
             f"no run or node has an ID that begins with {typed!r}; `manage.py tasktree list` shows the newest runs, "
             "and `manage.py tasktree show RUN --ids` the nodes of one"
+            + (f"; if it is a label or a position, write /{typed}" if may_be_path else "")
         )
     return _only(nodes, "nodes", typed)
 

@@ -107,7 +107,7 @@ def _rows(typed: list[str]) -> Iterator[tuple[str, TreeRun | NodeRun]]:
                 )
             yield text, find_by_path(above, text)
             continue
-        above = find_run_or_node(text)
+        above = find_run_or_node(text, may_be_path=above is not None)
         if not any(is_path(each) for each in typed[number + 1 : number + 2]):
             yield text, above
 

@@ -62,10 +62,17 @@ def test_a_path_without_a_run(result):
 
 
 def test_a_path_that_does_not_exist(result):
-    with pytest.raises(CommandError, match=r"the labels there are 'load', 'cafe'; `manage.py tasktree show"):
+    with pytest.raises(CommandError, match=r"the labels there are 'cafe', 'load'; `manage.py tasktree show"):
         tasktree("retry", result.id, "lod", "--yes")
     with pytest.raises(CommandError, match="is not a path"):
         tasktree("retry", result.id, "load//1", "--yes")
+
+
+def test_a_label_that_looks_like_an_id(result):
+    with pytest.raises(CommandError, match=r"begins with '2026-01-31'; .* a label or a position, write /2026-01-31$"):
+        tasktree("retry", result.id, "2026-01-31", "--yes")
+    with pytest.raises(CommandError, match=r"the nodes of one$"):
+        tasktree("retry", "2026-01-31", "--yes")
 
 
 def test_labels_are_shown(result):
