@@ -14,6 +14,7 @@ from django_tasktree.builder.lanes import Lanes
 from django_tasktree.builder.nodes import NodeParent, TaskTreeNode, children_of, kwargs_of, labels_of, options_of
 from django_tasktree.builder.order import Order
 from django_tasktree.builder.unstorable import explain
+from django_tasktree.conf import settings
 from django_tasktree.encoding import serialization
 from django_tasktree.encoding.ids import new_id
 from django_tasktree.encoding.nested import holds, replace
@@ -21,6 +22,7 @@ from django_tasktree.encoding.references import Output, Reference, bound, target
 from django_tasktree.encoding.stand_ins import STAND_INS, STOOD_FOR
 from django_tasktree.encoding.text import LONG_NAME_LENGTH, check_storable
 from django_tasktree.engine.scopes import limit_scope_below, place_in_run, stop_scope
+from django_tasktree.engine.traversal import in_chunks
 from django_tasktree.engine.types import NodeSpec, Placement, RunSpec
 from django_tasktree.exceptions import BrokenReference, InvalidOption, SerializationError, ValueTooLarge
 from django_tasktree.models import NodeRun
@@ -172,9 +174,10 @@ def _check_labels_are_free(root: NodeParent, place: Placement) -> None:
     if not labels:
         return
     siblings = NodeRun.objects.under(place.run_id, place.parent_id)
-    taken = siblings.filter(label__in=labels).values_list("label", flat=True).first()
-    if taken is not None:
-        raise InvalidOption(f"a child of {root!r} has the label {taken!r} already: labels of siblings must differ")
+    for batch in in_chunks(list(labels), settings.batch_size):
+        # Without an order, which would keep databases from using the index of labels.
+        for taken in siblings.filter(label__in=batch).order_by().values_list("label", flat=True)[:1]:
+            raise InvalidOption(f"a child of {root!r} has the label {taken!r} already: labels of siblings must differ")
 
 
 def _wrong_child(parent: NodeParent, child: Any) -> ValueError:

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
+from typing import TypeVar
 from uuid import UUID
 
 from django_tasktree.conf import settings
 from django_tasktree.engine.backends import backend
 from django_tasktree.engine.backends.base import as_uuid
+
+T = TypeVar("T")
 
 #: Levels per recursive query; MariaDB ends a recursive query after 1,000 levels without an error.
 LEVELS = 500
@@ -115,7 +118,7 @@ def in_batches(keys: Iterator[UUID]) -> Iterator[list[UUID]]:
         yield batch
 
 
-def in_chunks(keys: list[UUID], size: int) -> Iterator[list[UUID]]:
-    """Yield the IDs in lists of a given size, for one statement each."""
+def in_chunks(keys: list[T], size: int) -> Iterator[list[T]]:
+    """Yield IDs or labels in lists of a given size, for one statement each."""
     for start in range(0, len(keys), size):
         yield keys[start : start + size]

@@ -35,7 +35,7 @@ def node_at(path: str, run_id: UUID, parent_id: UUID | None = None) -> UUID:
 
 def _child(run_id: UUID, parent_id: UUID | None, step: str) -> UUID | None:
     siblings = NodeRun.objects.under(run_id, parent_id)
-    found: UUID | None = _first(siblings.filter(label=step))
+    found = _first(siblings.filter(label=step))
     position = position_of(step)
     if found is None and position is not None:
         found = _first(siblings.filter(position=position, label=None))
@@ -43,14 +43,15 @@ def _child(run_id: UUID, parent_id: UUID | None, step: str) -> UUID | None:
 
 
 def _first(nodes: Any) -> UUID | None:
-    key: UUID | None = nodes.in_order().values_list("id", flat=True).first()
-    return key
+    # Without an order: with one, SQLite would read all siblings in that order instead of the index of labels.
+    found: list[tuple[int, UUID]] = list(nodes.order_by().values_list("position", "id"))
+    return min(found)[1] if found else None
 
 
 def _missing(path: str, before: list[str], step: str, run_id: UUID, parent_id: UUID | None) -> str:
     where = f"{SEPARATOR.join(before)!r}" if before else f"node {parent_id}" if parent_id else f"run {run_id}"
     labelled = NodeRun.objects.under(run_id, parent_id).filter(label__isnull=False)
-    labels = list(labelled.in_order().values_list("label", flat=True)[: _MAX_LISTED + 1])
+    labels = list(labelled.order_by("label").values_list("label", flat=True)[: _MAX_LISTED + 1])
     listed = ", ".join(map(repr, labels[:_MAX_LISTED])) + (", …" if labels[_MAX_LISTED:] else "")
     has = f"the labels there are {listed}" if labels else "no node there has a label"
     return f"no node at {path!r}: there is no {step!r} below {where}; {has}"

@@ -3,6 +3,8 @@
 from uuid import uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from django_tasktree import TaskTree, TreeResult
 from django_tasktree.exceptions import InvalidOption, NodeNotFound
@@ -89,11 +91,11 @@ def test_a_path_that_does_not_exist():
         result["fetch"][0]
 
 
-def test_an_error_lists_the_first_labels():
+def test_an_error_lists_the_first_labels_in_alphabetical_order():
     tree = TaskTree()
     for number in range(12):
         tree.add_task(echo, label=f"part {number}")
-    with pytest.raises(NodeNotFound, match=r"'part 9', …$"):
+    with pytest.raises(NodeNotFound, match=r"'part 7', …$"):
         tree.apply_async()["part 12"]
 
 
@@ -153,6 +155,19 @@ def test_nodes_that_are_added_to_a_run():
     with pytest.raises(InvalidOption, match="has the label 'fetch' already"):
         result.add_task(echo, label="fetch")
     assert NodeRun.objects.filter(run_id=result.id, label="late").count() == 1
+
+
+def test_a_label_is_found_in_the_index_of_labels():
+    result = workflow().apply_async()
+    with CaptureQueriesContext(connection) as queries:
+        result["fetch"]
+        with pytest.raises(NodeNotFound):
+            result["nothing"]
+        with pytest.raises(InvalidOption):
+            result.add_task(echo, label="fetch")
+    looked_up = [query["sql"] for query in queries if '"label" IN' in query["sql"] or '"label" =' in query["sql"]]
+    assert len(looked_up) == 3
+    assert not any("ORDER BY" in sql for sql in looked_up)
 
 
 def test_the_signal_has_the_label():
