@@ -9,7 +9,9 @@ from django.db.models.functions import Substr
 
 from django_tasktree.client.run_value import stored_run_value
 from django_tasktree.encoding import serialization
-from django_tasktree.exceptions import SerializationError
+from django_tasktree.encoding.nested import replace
+from django_tasktree.encoding.references import Reference
+from django_tasktree.encoding.text import text_of
 from django_tasktree.management.display.nodes import NodeRow, nodes_of, read
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.reporting.progress import Progress, progress_of
@@ -72,7 +74,9 @@ def _read(run: TreeRun) -> Summary:
 
 def _value_of(run: TreeRun) -> Any:
     stored = stored_run_value(run)
-    return None if stored is None or len(stored) > MAX_RESULT_LENGTH else _value(stored)
+    if stored is None or len(stored) > MAX_RESULT_LENGTH:
+        return None
+    return replace(_value(stored), Reference, lambda reference: f"<{reference} of {reference.node}>")
 
 
 def _results(run_id: UUID) -> list[Result]:
@@ -96,5 +100,6 @@ def _value(text: str) -> Any:
     """Return a stored result; if it can't be loaded in this process, the error message in angle brackets."""
     try:
         return serialization.loads(text)
-    except SerializationError as exc:
-        return f"<{exc}>"
+    except (ValueError, RecursionError) as exc:
+        # Types that the project has registered may be unknown to this process.
+        return f"<{text_of(exc)}>"

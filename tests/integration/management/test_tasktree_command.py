@@ -203,6 +203,24 @@ def test_show_has_the_result_of_a_run(eager):
     assert described["result"] == {"rows": 7, "day": "Monday"}
 
 
+def test_show_has_a_result_of_which_a_part_is_missing(eager):
+    tree = TaskTree()
+    missing = tree.add_task(tasks.echo).add_task(tasks.echo, run_when="failure")
+    tree.returns({"x": missing.output["y"]})
+    result = tree.apply_async()
+    described = json.loads(command("show", str(result.id), "--format", "json"))
+    assert described["result"] == {"x": f"<output['y'] of {result[missing].id}>"}
+
+
+def test_show_has_a_result_of_a_type_that_is_unknown_here(eager):
+    tree = TaskTree()
+    node = tree.add_task(tasks.echo)
+    tree.returns(node.output)
+    result = tree.apply_async()
+    NodeRun.objects.filter(run_id=result.id).update(result='{"__type__": "shop.price", "__value__": 3}')
+    assert "Unsupported type" in json.loads(command("show", str(result.id), "--format", "json"))["result"]
+
+
 def test_show_leaves_out_a_long_result(eager):
     tree = TaskTree()
     tree.returns(tree.add_task(tasks.echo, ["x" * 2_000]).output)
