@@ -13,6 +13,7 @@ from django_tasktree.encoding.references import Reference
 from django_tasktree.encoding.stand_ins import take_out
 from django_tasktree.exceptions import BrokenReference, NoResult
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.reporting.call_texts import is_reference
 from django_tasktree.states import NodeState, RunState
 from django_tasktree.worker.arguments import with_results
 
@@ -29,6 +30,7 @@ def run_value(run: TreeRun) -> Any:
     Raises:
         NoResult: the tree has no result, or the run was revoked or stopped.
         BrokenReference: a node that the result refers to was not run, or its result has no such part.
+        RowNotFound: a row of a model in the result does not exist any more.
         Exception: the exception of the task that failed first.
     """
     if run.state != RunState.SUCCESS:
@@ -55,24 +57,34 @@ def stored_run_value(run: TreeRun) -> str | None:
         run: the row of the run.
 
     Returns:
-        None if it has none, or if it contains pickled values. References take the place of results that are missing, or
-        of more than ``_MAX_SHOWN`` results.
+        None if it has none, or if it contains values that are pickled or can't be read. References take the place of
+        results that are missing, or of more than ``_MAX_SHOWN`` results.
     """
     if run.returns is None or run.state != RunState.SUCCESS or serialization.is_pickled(run.returns):
         return None
-    value = serialization.loads(run.returns)
-    if _is_large(run, value):
-        return run.returns
     try:
-        return str(kombu_json.dumps(with_results(run.id, value, json.loads)))
+        # Not with the decoders of types that the project has registered: this process may lack them.
+        value = json.loads(run.returns, object_hook=_reference)
+        if _is_large(run, value):
+            return run.returns
+        return json.dumps(with_results(run.id, value, json.loads))
     except BrokenReference:
         return run.returns
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
+def _reference(value: dict[str, Any]) -> Any:
+    if value.keys() == {"__type__", "__value__"} and is_reference(value["__type__"], value["__value__"]):
+        return kombu_json.object_hook(value)
+    return value
+
+
 def _is_large(run: TreeRun, value: Any) -> bool:
-    parents = {reference.node for reference in find_all(value, Reference) if reference.kind != "output"}
+    references = list(find_all(value, Reference))
+    if len(references) > _MAX_SHOWN:
+        return True
+    parents = {reference.node for reference in references if reference.kind != "output"}
     if run.id in parents and NodeRun.objects.root_count(run.id) > _MAX_SHOWN:
         return True
     most = NodeRun.objects.filter(id__in=parents).aggregate(most=Max("child_count"))["most"]

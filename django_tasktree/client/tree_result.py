@@ -286,6 +286,7 @@ class TreeResult(ControlMixin, NodeGroup):
         Raises:
             NoResult: the tree has no result, or the run was revoked or stopped.
             BrokenReference: a node that the result refers to was not run, or its result has no such part.
+            RowNotFound: a row of a model in the result does not exist any more.
             WaitTimeout: the run had not ended in time. It continues.
             RunNotFound: there is no such run.
             RuntimeError: called inside a task, which Celery forbids (see ``celery.result.allow_join_result``).

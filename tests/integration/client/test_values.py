@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import date
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from django_tasktree.client.run_value import stored_run_value
 from django_tasktree.control.operations import enforce_deadline
 from django_tasktree.encoding import times
 from django_tasktree.exceptions import BrokenReference, NoResult, SerializationError, WaitTimeout
-from django_tasktree.models import NodeRun
+from django_tasktree.models import NodeRun, TreeRun
 from tests.sample.tasks import CustomError, add, echo, fail, grow, total
 
 pytestmark = [pytest.mark.usefixtures("eager"), pytest.mark.django_db(transaction=True)]
@@ -167,11 +168,18 @@ def test_copies_have_their_own_results():
     assert NodeRun.objects.count() == 2
 
 
-def test_a_rerun_changes_the_result(monkeypatch):
+def test_a_rerun_changes_the_result():
+    numbers = count()
+
+    @task_with_callbacks(name="tests.next_number")
+    def next_number():
+        return next(numbers)
+
     tree = TaskTree()
-    node = tree.add_task(echo, [1])
+    node = tree.add_task(next_number)
     tree.returns(node.output)
     result = tree.apply_async()
+    assert result.value() == 0
     result[node].rerun()
     assert result.value() == 1
 
@@ -211,6 +219,34 @@ def test_the_stored_form_creates_no_objects(database):
     stored = stored_run_value(tree.apply_async().run)
     assert "2026-01-31" in stored
     assert "tasktree-path" in stored
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        ('{"__type__": "shop.price", "__value__": 3}', '{"__type__": "shop.price", "__value__": 3}'),
+        ("[" * 100_000 + "]" * 100_000, None),
+        ("pickle:gASVBQ", None),
+    ],
+    ids=["unknown type", "nested too deep", "pickled"],
+)
+def test_results_that_this_process_can_not_read(stored, shown):
+    tree = TaskTree()
+    tree.returns(tree.add_task(echo).output)
+    result = tree.apply_async()
+    NodeRun.objects.filter(run_id=result.id).update(result=stored)
+    assert stored_run_value(result.run) == shown
+    TreeRun.objects.filter(id=result.id).update(returns=stored)
+    assert stored_run_value(result.run) == shown
+
+
+def test_many_single_results_are_not_read(django_assert_num_queries, monkeypatch):
+    monkeypatch.setattr("django_tasktree.client.run_value._MAX_SHOWN", 3)
+    tree = TaskTree()
+    tree.returns([tree.add_task(echo, [number]).output for number in range(4)])
+    run = tree.apply_async().run
+    with django_assert_num_queries(0):
+        assert stored_run_value(run) == run.returns
 
 
 def test_many_results_are_not_read(django_assert_num_queries, monkeypatch):
