@@ -8,12 +8,14 @@ from django_tasktree.builder.eligibility import BACKGROUND_TASKS
 from django_tasktree.builder.nodes import NodeParent
 from django_tasktree.client.tree import TaskTree
 from django_tasktree.drafts.rows import InvalidDraft, NodeRow
-from django_tasktree.encoding.nested import find_all, replace
+from django_tasktree.encoding.nested import holds, replace
 from django_tasktree.encoding.references import Output, Reference
 from django_tasktree.exceptions import InvalidOption, InvalidText, TaskNotSupported, UnknownTask
 
 #: The kinds of results that a row may take from another row.
 KINDS = ("output", "outputs", "outcomes", "subtree_outputs")
+
+_FORGED = 'to use the result of another row, write {"$output": "name of the row"}'
 
 
 class _Named(dict[str, Any]):
@@ -56,6 +58,8 @@ class _Builder:
 
     def bound_result(self, result: Any) -> Any:
         """Return the result of the tree, with outputs of the nodes that were added."""
+        if holds(result, Reference):
+            raise InvalidDraft({}, _FORGED)
         try:
             return replace(_marked(result), _Named, self._output)
         except ValueError as error:
@@ -108,8 +112,8 @@ class _Builder:
         node: Any = self._nodes[row.name]
         for name in ("args", "kwargs"):
             value = getattr(node, name)
-            if next(find_all(value, Reference), None) is not None:
-                self._errors[position][name] = 'to use the result of another row, write {"$output": "name of the row"}'
+            if holds(value, Reference):
+                self._errors[position][name] = _FORGED
                 continue
             try:
                 setattr(node, name, replace(_marked(value), _Named, self._output))
