@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from django_tasktree.admin.pages.base import AdminPage
 from django_tasktree.admin.pages.buttons import Button
-from django_tasktree.admin.pages.compose_form import NodeFormSet, RunForm, node_formset, summary
+from django_tasktree.admin.pages.compose_form import NodeFormSet, RunForm, json_text, node_formset, summary
 from django_tasktree.admin.pages.submitted_once import launched_once, new_token, run_id_of, warn_submitted_before
 from django_tasktree.admin.rendering import run_title
 from django_tasktree.builder.eligibility import ACT_IN_BACKGROUND, eligible_tasks
@@ -214,7 +214,7 @@ def _forms(
 ) -> tuple[RunForm, NodeFormSet]:
     data = request.POST if request.method == "POST" else None
     rules = ("name", "on_failure", "max_active")
-    initial = {name: getattr(source, name) for name in rules} | {"returns": result} if source else {}
+    initial = {name: getattr(source, name) for name in rules} | {"returns": json_text(result)} if source else {}
     formset = node_formset(0 if rows or data is not None else 3)
     nodes = [vars(row) for row in rows]
     return RunForm(data, initial=initial), formset(data, initial=nodes, prefix=_PREFIX)

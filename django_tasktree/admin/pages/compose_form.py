@@ -58,8 +58,13 @@ class JsonText(JsonField):
         """Return the text of a value; text that the user typed stays as it is."""
         if value is None or isinstance(value, str):
             return value
-        # Encode the extra types as Celery does, then format the JSON for people.
-        return readable_json(json.loads(kombu_json.dumps(value))) if value else ""
+        return json_text(value) if value else ""
+
+
+def json_text(value: Any) -> str:
+    """Return a value as the text of a :class:`JsonText`; empty for None."""
+    # Encode the extra types as Celery does, then format the JSON for people.
+    return "" if value is None else readable_json(json.loads(kombu_json.dumps(value)))
 
 
 class RunForm(forms.Form):

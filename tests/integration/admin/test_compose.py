@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 
 import pytest
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
@@ -208,6 +208,16 @@ class TestPages:
         link = f"{NEW}?from={result.id}"
         assert link in admin_client.get(page).content.decode()
         assert "[&quot;a&quot;]" in admin_client.get(link).content.decode()
+
+    @pytest.mark.parametrize("value", ["done", 0, False, [], {}, [date(2026, 1, 31)]], ids=repr)
+    def test_a_result_of_any_type_is_kept(self, admin_client, value):
+        tree = TaskTree()
+        tree.add_task(echo)
+        tree.returns(value)
+        result = tree.apply_async(draft=True)
+        shown = admin_client.get(edit_page(result)).context["form"]["returns"].value()
+        admin_client.post(edit_page(result), form(node("changed"), initial=1, returns=shown))
+        assert (result.run.revision, read_result(result.run)) == (1, value)
 
     def test_errors_are_reported_at_their_fields(self, admin_client):
         nodes = [
