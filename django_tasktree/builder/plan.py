@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from celery import current_app
@@ -27,6 +27,9 @@ from django_tasktree.engine.types import NodeSpec, Placement, RunSpec
 from django_tasktree.exceptions import BrokenReference, InvalidOption, SerializationError, ValueTooLarge
 from django_tasktree.models import NodeRun
 from django_tasktree.states import OnFailure, RunWhen
+
+if TYPE_CHECKING:
+    from django_tasktree.builder.tree import Tree
 
 #: Types of values that are replaced: by the compiler below when they are stored, or by the worker before the node runs.
 _REPLACED = (Output, Reference, Promise, *STOOD_FOR, *STAND_INS)
@@ -76,20 +79,25 @@ class TreePlan:
                 for position, node in enumerate(children, under.first_position):
                     yield compiler.spec(node, position, under)
 
-    def result_text(self, value: Any) -> str:
-        """Return the result of the tree in its stored form.
+    def result_of(self, tree: "Tree") -> str | None:
+        """Return the result of the tree in its stored form; None if it has none.
 
         Args:
-            value: the result, with outputs of nodes.
+            tree: the tree.
 
         Raises:
-            BrokenReference: it contains an output of a node outside the tree.
+            BrokenReference: the result contains an output of a node outside the tree.
             SerializationError: it can't be stored.
         """
+        if not tree.returned:
+            return None
+        (value,) = tree.returned
         try:
             _refuse_lazy(value)
             return serialization.write(replace(value, Output, self._referred), "max_args_size")
         except SerializationError as exc:
+            if tree.returns_canvas and isinstance(exc, ValueTooLarge):
+                return None
             raise type(exc)(f"the result of the tree can't be stored: {exc}") from exc
 
     def _referred(self, output: Output) -> Reference:

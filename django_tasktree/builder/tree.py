@@ -35,6 +35,8 @@ class Tree(NodeParent):
         self.params: dict[str, Any] = {}
         #: What :meth:`returns` was called with: one value, or none.
         self.returned: tuple[Any, ...] = ()
+        #: Whether the result is that of a canvas, which is left out if it is too large to be stored.
+        self.returns_canvas = False
 
     @property
     def run_name(self) -> str:
@@ -54,11 +56,14 @@ class Tree(NodeParent):
             value: an output of a node, or any value that can be an argument of a node, with outputs inside. Calling
                 this again replaces the value.
         """
-        self.returned = (value,)
+        self.returned, self.returns_canvas = (value,), False
 
     @classmethod
     def from_canvas(cls: type[T], signature: Any, name: str = "", **options: "Unpack[TreeOptions]") -> T:
         """Return a new tree that does the same as a Celery canvas, and has the same result.
+
+        The runs have no result if it contains so many outputs that it exceeds the setting ``MAX_ARGS_SIZE``: a group of
+        more than about 10,000 chains, for example.
 
         Example::
 
@@ -76,6 +81,7 @@ class Tree(NodeParent):
         """
         tree = cls(name, **options)
         tree.returns(import_canvas(tree, signature))
+        tree.returns_canvas = True
         return tree
 
     def __repr__(self) -> str:

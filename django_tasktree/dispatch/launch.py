@@ -44,8 +44,7 @@ def launch_tree(tree: Tree, run_spec: RunSpec) -> tuple[UUID, Mapping[Hashable, 
         SerializationError, BrokenReference, InvalidOption: see :meth:`TaskTree.apply_async`.
     """
     plan = plan_run(tree, run_spec)
-    for value in tree.returned:
-        run_spec.returns = plan.result_text(value)
+    run_spec.returns = plan.result_of(tree)
     # Make the rows of a small tree before the transaction, which locks SQLite's database. A large tree's rows are made
     # while they are inserted, so that they need not be in memory all at once.
     launched = launch(run_spec, list(plan) if len(plan) <= settings.batch_size else plan)

@@ -49,8 +49,7 @@ def save_draft(
         return tree.apply_async(draft=True, launched_by=by, run_id=new_id)
     spec = RunSpec(id=run_id, name=tree.run_name, on_failure=OnFailure(tree.on_failure), max_active=tree.max_active)
     plan = plan_run(tree, spec)
-    for value in tree.returned:
-        spec.returns = plan.result_text(value)
+    spec.returns = plan.result_of(tree)
     specs = list(plan)
     with transaction.atomic(using=write_alias()):
         if _was_changed(run_id, revision):

@@ -13,7 +13,7 @@ from django_tasktree import TaskTree, TreeResult, task_with_callbacks
 from django_tasktree.client.run_value import stored_run_value
 from django_tasktree.control.operations import enforce_deadline
 from django_tasktree.encoding import times
-from django_tasktree.exceptions import BrokenReference, NoResult, SerializationError, WaitTimeout
+from django_tasktree.exceptions import BrokenReference, NoResult, SerializationError, ValueTooLarge, WaitTimeout
 from django_tasktree.models import NodeRun, TreeRun
 from tests.sample.tasks import CustomError, add, echo, fail, grow, total
 
@@ -207,6 +207,16 @@ def test_a_canvas_has_the_result_that_it_has_in_celery(canvas):
     value = TaskTree.from_canvas(canvas).apply_async().value()
     with allow_join_result():
         assert canvas.apply_async().get() == value
+
+
+def test_a_canvas_whose_result_is_too_large_has_none(settings):
+    settings.TASKTREE = {"MAX_ARGS_SIZE": 150}
+    tree = TaskTree.from_canvas(group(chain(echo.s(1), echo.s()), echo.s(2)))
+    with pytest.raises(NoResult):
+        tree.apply_async().value()
+    tree.returns("x" * 150)
+    with pytest.raises(ValueTooLarge, match="the result of the tree"):
+        tree.apply_async()
 
 
 # Where people see it
