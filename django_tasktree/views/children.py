@@ -1,5 +1,6 @@
 """The nodes of a run as JSON: the children of one node, in pages."""
 
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -89,10 +90,12 @@ def _parent(request: HttpRequest, run: TreeRun) -> NodeRun | None:
         return None
     nodes = NodeRun.objects.filter(run_id=run.id).only("child_count")
     # A label may look like an ID, too.
-    node: NodeRun | None = nodes.filter(id=as_uuid(text)).first() or nodes.filter(id=_key_at(run, text)).first()
-    if node is None:
-        raise Http404(_("Run %(run)s has no node %(node)s.") % {"run": run.id, "node": text})
-    return node
+    for find in (as_uuid, partial(_key_at, run)):
+        key = find(text)
+        node: NodeRun | None = nodes.filter(id=key).first() if key is not None else None
+        if node is not None:
+            return node
+    raise Http404(_("Run %(run)s has no node %(node)s.") % {"run": run.id, "node": text})
 
 
 def _key_at(run: TreeRun, path: str) -> UUID | None:
