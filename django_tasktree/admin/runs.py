@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db import connections
-from django.db.models import Q, prefetch_related_objects
+from django.db.models import Q, QuerySet, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -50,6 +50,10 @@ class RunList(CheckedList):
             run.listed_progress = progress[run.id]
         # The templates only iterate over it, so a list is enough.
         self.result_list = runs
+
+
+#: The names of the list and of its updates.
+_LISTS = ("django_tasktree_treerun_changelist", "django_tasktree_treerun_list_live")
 
 
 def _look(request: HttpRequest) -> Look:
@@ -115,6 +119,12 @@ class TreeRunAdmin(ReadOnlyAdmin):
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """Redirect to the confirmation page of this app."""
         return HttpResponseRedirect(self.address("control", self.key_of(object_id), ACTIONS["delete"].name))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TreeRun]:
+        """Return the runs, for the list without their results, which may be long."""
+        runs: QuerySet[TreeRun] = super().get_queryset(request)
+        match = request.resolver_match
+        return runs.defer("returns") if match and match.url_name in _LISTS else runs
 
     def title_of(self, row: Any) -> str:
         """Return the title of a run."""

@@ -50,7 +50,7 @@ def visible_run(request: HttpRequest, run_id: UUID) -> TreeRun:
     Raises:
         Http404: the run does not exist or is not visible (not distinguished, to avoid disclosure).
     """
-    run: TreeRun | None = TreeRun.objects.filter(id=run_id).first()
+    run: TreeRun | None = TreeRun.objects.filter(id=run_id).defer("returns").first()
     if run is None or not may_see(request, run):
         raise Http404(_("There is no run %(run)s, or you may not see it.") % {"run": run_id})
     return run

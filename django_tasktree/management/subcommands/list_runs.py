@@ -49,7 +49,7 @@ def add_arguments(parser: CommandParser) -> None:
 def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     """Print the runs; the number of queries does not depend on their number."""
     runs = TreeRun.objects.all() if options["state"] is None else TreeRun.objects.filter(state=options["state"])
-    newest = list(runs[: options["limit"]])
+    newest = list(runs.defer("returns")[: options["limit"]])
     progress = progress_of_all(newest)
     console = console_of(command, options)
     if options["format"] == "json":

@@ -1,6 +1,9 @@
 """The page of a run."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from django_tasktree import TaskTree
 from django_tasktree.admin.tree import failures
@@ -142,3 +145,14 @@ def test_many_results_are_named_only(admin_client, monkeypatch):
         top.add_task(tasks.echo, [number])
     tree.returns(top.outputs)
     assert "&lt;outputs of top " in shown(admin_client, change_page(tree.apply_async()))
+
+
+def test_lists_do_not_read_the_results_of_runs(admin_client):
+    tree = TaskTree()
+    tree.add_task(tasks.echo)
+    tree.returns("x")
+    tree.apply_async()
+    for name in ["changelist", "list_live"]:
+        with CaptureQueriesContext(connection) as queries:
+            assert admin_client.get(reverse(f"admin:django_tasktree_treerun_{name}")).status_code == 200
+        assert not [query for query in queries if '"returns"' in query["sql"]]
