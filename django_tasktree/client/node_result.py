@@ -12,6 +12,7 @@ from django.db.models import Exists
 import django_tasktree
 from django_tasktree.client.control import ControlMixin
 from django_tasktree.client.handle_id import handle_id
+from django_tasktree.client.paths import checked_path
 from django_tasktree.client.stored_value import stored_value
 from django_tasktree.client.waiting import Awaited, await_for, wait_for
 from django_tasktree.control import operations
@@ -293,7 +294,7 @@ class NodeResult(ControlMixin, Generic[R_co]):
                 f"the key of a NodeResult must be a path of labels, such as 'check', not {reprlib.repr(path)}: use "
                 ".children for a list of its children"
             )
-        return NodeResult(node_at(path, self.node.run_id, self.id))
+        return NodeResult(node_at(checked_path(self, path), self.node.run_id, self.id))
 
     def ready(self) -> bool:
         """Return whether the node has :term:`finished`: SUCCESS, FAILURE, REVOKED or SKIPPED."""

@@ -11,6 +11,7 @@ from django.db import router
 from django_tasktree.builder.nodes import TaskTreeNode
 from django_tasktree.client.control import ControlMixin
 from django_tasktree.client.node_result import NodeGroup, NodeResult
+from django_tasktree.client.paths import checked_path
 from django_tasktree.client.run_value import run_value
 from django_tasktree.client.waiting import Awaited, await_for, wait_for
 from django_tasktree.control import operations
@@ -75,7 +76,7 @@ class TreeResult(ControlMixin, NodeGroup):
             ValueError: the path has an empty step.
         """
         if isinstance(built, str):
-            return NodeResult(node_at(built, self.id))
+            return NodeResult(node_at(checked_path(self, built), self.id))
         if isinstance(built, int):
             return self.children[built]
         if not isinstance(built, TaskTreeNode):

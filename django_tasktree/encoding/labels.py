@@ -35,12 +35,12 @@ def steps_of(path: str) -> list[str]:
     """Return the steps of a path, from the top down.
 
     Args:
-        path: labels of nodes, or positions of nodes without a label, such as ``"load/3"``.
+        path: labels of nodes, or positions of nodes without a label, such as ``"load/3"``; it may begin with a slash.
 
     Raises:
         ValueError: a step is empty.
     """
-    steps = path.split(SEPARATOR)
+    steps = path.removeprefix(SEPARATOR).split(SEPARATOR)
     if not all(steps):
         raise ValueError(f"{path!r} is not a path: write labels or positions with {SEPARATOR!r} between them")
     return steps

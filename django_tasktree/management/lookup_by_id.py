@@ -3,7 +3,6 @@
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django_tasktree.encoding.labels import SEPARATOR
 from django_tasktree.exceptions import NodeNotFound
 from django_tasktree.management.errors import usage_error
 from django_tasktree.models import NodeRun, TreeRun
@@ -12,6 +11,8 @@ from django_tasktree.reporting.node_paths import node_at
 _LOWEST = "00000000000070008000000000000000"
 _HIGHEST = "ffffffffffff7fffbfffffffffffffff"
 _MAX_SHOWN = 5
+#: The number of digits from which on a text after an ID is the beginning of another one.
+_SHORTEST_ID = 4
 _Row = TypeVar("_Row", TreeRun, NodeRun)
 
 
@@ -50,9 +51,16 @@ def find_run_or_node(typed: str, *, may_be_path: bool = False) -> TreeRun | Node
     return _only(nodes, "nodes", typed)
 
 
-def is_path(typed: str) -> bool:
-    """Return whether a text is the path of a node and not an ID: it has other characters, or begins with a slash."""
-    return bool(typed) and not _is_hexadecimal(_digits(typed))
+def is_path(typed: str, *, after_id: bool = False) -> bool:
+    """Return whether a text is the path of a node and not an ID: it has other characters, or begins with a slash.
+
+    Args:
+        typed: the text.
+        after_id: whether an ID comes before it. Then a few digits are a position: as the beginning of an ID, they would
+            hardly ever be unique.
+    """
+    digits = _digits(typed)
+    return bool(typed) and (not _is_hexadecimal(digits) or (after_id and len(digits) < _SHORTEST_ID))
 
 
 def find_by_path(above: TreeRun | NodeRun, typed: str) -> NodeRun:
@@ -67,7 +75,7 @@ def find_by_path(above: TreeRun | NodeRun, typed: str) -> NodeRun:
     """
     place = (above.id, None) if isinstance(above, TreeRun) else (above.run_id, above.id)
     try:
-        found: NodeRun = NodeRun.objects.get(id=node_at(typed.removeprefix(SEPARATOR), *place))
+        found: NodeRun = NodeRun.objects.get(id=node_at(typed, *place))
     except (NodeNotFound, ValueError) as exc:
         raise usage_error(f"{exc}; `manage.py tasktree show {place[0]}` shows the nodes") from exc
     return found

@@ -99,7 +99,7 @@ def _rows(typed: list[str]) -> Iterator[tuple[str, TreeRun | NodeRun]]:
     """Yield what each text names: an ID alone a run or a node; an ID with paths after it, the nodes at these paths."""
     above: TreeRun | NodeRun | None = None
     for number, text in enumerate(typed):
-        if is_path(text):
+        if is_path(text, after_id=above is not None):
             if above is None:
                 raise usage_error(
                     f"{text!r} is not an ID or the beginning of one; if it is the path of a node, give its run's ID "
@@ -108,7 +108,7 @@ def _rows(typed: list[str]) -> Iterator[tuple[str, TreeRun | NodeRun]]:
             yield text, find_by_path(above, text)
             continue
         above = find_run_or_node(text, may_be_path=above is not None)
-        if not any(is_path(each) for each in typed[number + 1 : number + 2]):
+        if not any(is_path(each, after_id=True) for each in typed[number + 1 : number + 2]):
             yield text, above
 
 

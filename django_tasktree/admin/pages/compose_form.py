@@ -86,7 +86,7 @@ class RunForm(forms.Form):
         help_text=_("How many of its nodes may be queued or running."),
     )
     returns = JsonText(
-        None, '{"$output": "…"}', label=_("Result"), help_text=_("Of the run, made of results of nodes.")
+        None, '{"$output": "…"}', label=_("Result"), help_text=_("The result of the run: JSON with results of nodes.")
     )
 
     def tree(self) -> TaskTree:
@@ -114,6 +114,7 @@ class NodeForm(forms.Form):
     label = forms.CharField(
         label=_("Label"),
         required=False,
+        strip=False,
         max_length=LABEL_LENGTH,
         widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": _("optional, for paths")}),
     )

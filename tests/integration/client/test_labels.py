@@ -4,6 +4,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection
+from django.template import Context, Engine
 from django.test.utils import CaptureQueriesContext
 
 from django_tasktree import TaskTree, TreeResult
@@ -89,6 +90,20 @@ def test_a_path_that_does_not_exist():
         result[""]
     with pytest.raises(TypeError, match="must be a path of labels"):
         result["fetch"][0]
+
+
+def test_attributes_come_first_in_templates(django_assert_num_queries, database):
+    tree = TaskTree()
+    tree.add_task(echo, ["a"], label="state").add_task(echo, ["b"], label="children")
+    result = tree.apply_async()
+    template = Engine().from_string("{{ run.state }} {{ run.id }} {{ node.state }} {{ node.name }} {{ run.load }}")
+    node = result["/state"]
+    assert template.render(Context({"run": result, "node": node})) == f"SUCCESS {result.id} SUCCESS {echo.name} "
+    with django_assert_num_queries(0, using=database):
+        for handle, name in [(result, "state"), (result, "id"), (node, "children"), (node, "parent")]:
+            with pytest.raises(NodeNotFound, match=f"for a node with this label write '/{name}'"):
+                handle[name]
+    assert (node.get(), result["/state/children"].get(), node["/children"].get()) == ("a", "b", "b")
 
 
 def test_an_error_lists_the_first_labels_in_alphabetical_order():

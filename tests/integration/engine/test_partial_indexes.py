@@ -120,5 +120,6 @@ def test_postgresql_writes_a_settled_node_to_four_indexes():
         "tasktree_node_sweep": "(NOT settled)",
         "tasktree_node_unsettled": "(NOT settled)",
         "tasktree_node_gathers": "is_gather",
+        "tasktree_node_labels": "(label IS NOT NULL)",
         "tasktree_node_task_id": "",
     }

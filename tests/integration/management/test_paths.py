@@ -56,6 +56,11 @@ def test_an_id_before_paths_is_not_a_target_itself(result):
     assert attempts(result) == {"echo": 2}
 
 
+def test_a_position_after_an_id(result):
+    tasktree("rerun", result["load"].id, "1", "--yes")
+    assert attempts(result) == {"echo": 2}
+
+
 def test_a_path_without_a_run(result):
     with pytest.raises(CommandError, match=r"'load/1' is not an ID .* give its run's ID before it"):
         tasktree("retry", "load/1", "--yes")
