@@ -15,8 +15,8 @@ STACKS = [("postgresql", services.REDIS), ("mariadb", services.RABBITMQ)]
 @pytest.mark.parametrize("share_message", [True, False])
 @pytest.mark.parametrize(("alias", "broker"), STACKS, ids=["postgresql-redis", "mariadb-rabbitmq"])
 def test_siblings_are_terminated(app, tmp_path, alias, broker, share_message):
-    with crowd(app, alias, broker, "siblings", concurrency=2) as workers:
-        workers.start(2)
+    with crowd(app, alias, broker, "siblings", concurrency=5) as workers:
+        workers.start()
         tree = TaskTree()
         part = tree.add_task(echo, label="part", on_failure="terminate")
         options = {"share_message": share_message}

@@ -122,8 +122,10 @@ def stop_on_failure(node: NodeRef) -> Released:
 
 def terminates_what_runs(node: NodeRef) -> bool:
     """Return whether a failure of a node terminates the tasks that run in the run or subtree that it stops."""
-    scope = runs() if node.stop_scope_id == node.run_id else nodes()
-    return bool(scope.filter(id=node.stop_scope_id, on_failure=OnFailure.TERMINATE).exists())
+    terminates = {"id": node.stop_scope_id, "on_failure": OnFailure.TERMINATE}
+    if node.stop_scope_id == node.run_id:
+        return bool(runs().filter(**terminates).exists())
+    return bool(nodes().filter(**terminates).exists())
 
 
 def revoke(some: NodeRunQuerySet) -> int:

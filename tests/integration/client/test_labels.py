@@ -1,5 +1,6 @@
 """Nodes that are looked up by the path of their labels, and what keeps the labels."""
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -100,7 +101,8 @@ def test_attributes_come_first_in_templates(django_assert_num_queries, database)
     node = result["/state"]
     assert template.render(Context({"run": result, "node": node})) == f"SUCCESS {result.id} SUCCESS {echo.name} "
     with django_assert_num_queries(0, using=database):
-        for handle, name in [(result, "state"), (result, "id"), (node, "children"), (node, "parent")]:
+        handles: list[tuple[Any, str]] = [(result, "state"), (result, "id"), (node, "children"), (node, "parent")]
+        for handle, name in handles:
             with pytest.raises(NodeNotFound, match=f"for a node with this label write '/{name}'"):
                 handle[name]
     assert (node.get(), result["/state/children"].get(), node["/children"].get()) == ("a", "b", "b")

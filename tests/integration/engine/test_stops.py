@@ -43,15 +43,16 @@ def test_what_a_failure_terminates(database, monkeypatch, on_tree):
     tree = TaskTree(on_failure="terminate" if on_tree else "continue")
     top = tree.add_task(echo, on_failure="continue" if on_tree else "terminate")
     outside = tree.add_task(echo)
-    broken, beside, below = top.add_task(echo), top.add_task(echo), top.add_task(echo).add_task(echo)
+    broken, beside, above = (top.add_task(echo) for _ in range(3))
+    below = above.add_task(echo)
     waiting = top.add_task(echo)
     launched, keys = insert_run(tree)
     for node in (top, outside):
         claim(ref(keys[node]), "w")
     finish_and_propagate(ref(keys[top]), SUCCESS)
-    for node in (broken, beside, below.parent):
+    for node in (broken, beside, above):
         claim(ref(keys[node]), "w")
-    finish_and_propagate(ref(keys[below.parent]), SUCCESS)
+    finish_and_propagate(ref(keys[above]), SUCCESS)
     claim(ref(keys[below]), "w")
     taker = Taker(launched.run_id, "", ref(keys[beside]).task_id, "w", None)
     with shared_messages.taking(taker, 0):

@@ -67,7 +67,7 @@ def test_the_label_of_a_node_can_not_be_changed():
     tree = TaskTree()
     tree.add_task(echo, label="a")
     with pytest.raises(AttributeError):
-        tree.add_task(echo).label = "a"
+        tree.add_task(echo).label = "a"  # type: ignore[misc]
 
 
 def test_a_member_of_an_enumeration_becomes_its_value():
