@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from django_tasktree.builder.nodes import MapNode as MapNode
     from django_tasktree.builder.nodes import TaskTreeNode as TaskTreeNode
     from django_tasktree.client.bulk import bulk as bulk
     from django_tasktree.client.decorators import run_with_callbacks as run_with_callbacks
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from django_tasktree.client.tree_result import TreeResult as TreeResult
     from django_tasktree.client.tree_result import join_tree as join_tree
     from django_tasktree.definitions.registry import register_tree as register_tree
+    from django_tasktree.encoding.items import ITEM as ITEM
     from django_tasktree.exceptions import StopPropagation as StopPropagation
     from django_tasktree.worker.context import current_node as current_node
 
@@ -25,6 +27,8 @@ __version__ = "0.1.0.dev0"
 _HOME = {
     "bulk": "django_tasktree.client.bulk",
     "CallbackTask": "django_tasktree.client.task",
+    "ITEM": "django_tasktree.encoding.items",
+    "MapNode": "django_tasktree.builder.nodes",
     "NodeResult": "django_tasktree.client.node_result",
     "StopPropagation": "django_tasktree.exceptions",
     "TaskTree": "django_tasktree.client.tree",

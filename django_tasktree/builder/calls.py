@@ -66,7 +66,14 @@ class Call:
     callbacks: list[Signature[Any]] = field(default_factory=list)
 
 
-def call(task: Any, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Call:
+def call(
+    task: Any,
+    args: Sequence[Any] | None,
+    kwargs: Mapping[str, Any] | None,
+    options: Mapping[str, Any],
+    *,
+    is_complete: bool = True,
+) -> Call:
     """Return the description of a call, checked as far as possible before it runs.
 
     Example: ``call("shop.tasks.load", [3], {"full": True}, {"queue": "slow"})``.
@@ -76,6 +83,7 @@ def call(task: Any, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None
         args: positional arguments; they follow those of a signature.
         kwargs: keyword arguments; they override those of a signature.
         options: see :data:`OPTIONS`; they override those of a signature.
+        is_complete: whether these are all arguments, which must fit the task's signature.
 
     Raises:
         TaskNotSupported: the task can't be a node, or the signature is a canvas of several tasks.
@@ -102,7 +110,8 @@ def call(task: Any, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None
     kwargs, callbacks = split_callbacks(kwargs)
     _check_options_are_not_arguments(instance, options)
     result = Call(str(instance.name), tuple(args or ()), kwargs, valid_options(options), callbacks)
-    _check_arguments(instance, result)
+    if is_complete:
+        _check_arguments(instance, result)
     return result
 
 

@@ -13,7 +13,6 @@ from celery.app.routes import MapRoute
 
 from django_tasktree.builder.atomicity import atomic_alias
 from django_tasktree.builder.chunks import MARK, chunk_lane, chunk_size
-from django_tasktree.builder.nodes import TaskTreeNode, options_of
 from django_tasktree.builder.routes import leaves_sending_to_celery, target_of
 from django_tasktree.conf import settings
 from django_tasktree.states import OnWorkerLost
@@ -105,12 +104,11 @@ class Lanes:
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], str] = {}
 
-    def of(self, node: TaskTreeNode[Any], *, is_limited: bool) -> str:
+    def of(self, task: str, options: Mapping[str, Any], *, is_limited: bool) -> str:
         """Return the lane of a node; see :func:`lane_of`."""
-        options = options_of(node)
-        key = (node.task, is_limited, *sorted((name, repr(value)) for name, value in options.items()))
+        key = (task, is_limited, *sorted((name, repr(value)) for name, value in options.items()))
         if key not in self._known:
-            self._known[key] = lane_of(node.task, options, is_limited=is_limited)
+            self._known[key] = lane_of(task, options, is_limited=is_limited)
         return self._known[key]
 
 

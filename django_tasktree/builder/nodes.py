@@ -1,14 +1,21 @@
 """The nodes of a tree that is being built: plain Python objects, without a database."""
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
+from django.db.models import QuerySet
+
 from django_tasktree.builder.calls import Call, call, check_choice, check_limit
+from django_tasktree.builder.eligibility import registered_task
+from django_tasktree.builder.tolerance import check_tolerance
+from django_tasktree.encoding.items import ITEM, Item, items_of
 from django_tasktree.encoding.labels import check_label
+from django_tasktree.encoding.nested import holds
 from django_tasktree.encoding.references import Output
+from django_tasktree.encoding.text import short_name
 from django_tasktree.exceptions import InvalidOption
 from django_tasktree.states import OnFailure, RunWhen
 from django_tasktree.types import MessageOptions, NodeOptions, OnFailureOption, R, R_co, RunWhenOption, TaskLike
@@ -18,6 +25,9 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+
+#: The task of map nodes.
+MAP = "django_tasktree.map"
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -182,6 +192,62 @@ class NodeParent:
         rules = _rules(run_when, True, allow_failure, on_failure, max_active)
         return self._add(task, args, kwargs, label, rules, {**options})
 
+    def map(
+        self,
+        task: TaskLike[R],
+        *,
+        over: Any,
+        args: Sequence[Any] | Item | None = None,
+        kwargs: Mapping[str, Any] | Item | None = None,
+        batch: int | None = None,
+        tolerate: int | str | None = None,
+        label: str | None = None,
+        run_when: RunWhenOption = "success",
+        on_failure: OnFailureOption = "continue",
+        max_active: int | None = None,
+        **options: "Unpack[MessageOptions]",
+    ) -> "MapNode[R]":
+        """Add a :term:`map node`: it makes a child for each item of a list that may be known only at run time (fan-out).
+
+        Example::
+
+            index = tree.add_task(fetch_index, [day])
+            pages = index.map(load, over=index.output["pages"], args=[ITEM, day], max_active=20, tolerate="2%")
+            pages.gather(report, [pages.outputs])
+
+        Args:
+            task: the task of the children; see :meth:`add_task`.
+            over: the items: the output of a node, or a part of one; or a list, tuple, set, range, dict or QuerySet that
+                is known already. The items of a dict are pairs of a key and a value. A QuerySet is read when the tree
+                is launched; the tasks get its rows.
+            args: positional arguments of each child, with :data:`ITEM <django_tasktree.ITEM>` or parts of it, such as
+                ``ITEM["url"]``, where the item belongs. ``args=ITEM``: the item is the list of the arguments. By default
+                the item is the only argument.
+            kwargs: keyword arguments of each child, likewise; ``kwargs=ITEM``: the item is a dict of them.
+            batch: how many items a child gets, as a list; by default one item, not in a list.
+            tolerate: how many children, with everything below them, may fail: a number, or a share such as ``"2%"``,
+                which is rounded down. Up to this, the map succeeds; if more fail, the map fails and the children that
+                have not started are revoked. By default, the map fails if one child fails, and the others continue.
+            label: see :meth:`add_task`.
+            run_when: see :meth:`add_task`.
+            on_failure: see :meth:`add_task`. ``"terminate"`` with ``tolerate``: running children are terminated, too, if
+                more fail than are tolerated.
+            max_active: see :meth:`add_task`.
+            **options: options of the messages of the children; see :meth:`add_task`.
+
+        Returns:
+            The map node. Its attribute ``each`` is the node of one item, to which nodes can be added that run for each
+            item. With ``gather()``, nodes are added to the map that run after all children.
+
+        Raises:
+            TaskNotSupported, UnknownTask, InvalidOption, TypeError: see :meth:`add_task`.
+        """
+        rules = _rules(run_when, False, False, on_failure, max_active)
+        each: TaskTreeNode[R] = TaskTreeNode(_call_with_item(task, args, kwargs, {**options}))
+        node = MapNode(each, over, rules, batch=batch, tolerate=tolerate)
+        self._attach(node, label)
+        return node
+
     def push(
         self,
         task: TaskLike[R],
@@ -225,11 +291,15 @@ class NodeParent:
         self, task: Any, args: Any, kwargs: Any, label: str | None, rules: "Rules", options: dict[str, Any]
     ) -> "TaskTreeNode[Any]":
         node: TaskTreeNode[Any] = TaskTreeNode(call(task, args, kwargs, options), rules)
+        self._attach(node, label)
+        return node
+
+    def _attach(self, node: "TaskTreeNode[Any]", label: str | None) -> None:
+        """Append a new node to the children."""
         if label is not None:
             self._name(node, label)
         node.parent = self
         self.children.append(node)
-        return node
 
     def _name(self, node: "TaskTreeNode[Any]", label: str) -> None:
         if self._labels is None:
@@ -376,3 +446,76 @@ class TaskTreeNode(NodeWithOutput[R_co], Generic[R_co]):
             TypeError: always.
         """
         self.__str__()
+
+
+class MapNode(TaskTreeNode[int], Generic[R]):
+    """A :term:`map node` in a tree that is being built. Its result is the number of its children.
+
+    Attributes:
+        each: the node of one item. Nodes that are added to it run for each item.
+        over: the items, or the output that contains them.
+        batch: how many items a child gets; None: one, not in a list.
+        tolerate: how many children may fail, or which share of them; None: none, and the others continue.
+    """
+
+    __slots__ = ("batch", "each", "over", "tolerate")
+
+    def __init__(
+        self,
+        each: TaskTreeNode[R],
+        over: Any,
+        rules: Rules,
+        *,
+        batch: int | None = None,
+        tolerate: int | str | None = None,
+    ) -> None:
+        super().__init__(Call(MAP, (each.task,)), rules)
+        # In a process that is not a worker, it may not have been imported yet.
+        registered_task(MAP)
+        _check_batch(batch)
+        check_tolerance(tolerate)
+        self.each = each
+        self.over = over if isinstance(over, (Output, Item, QuerySet)) else items_of(over)
+        self.batch = batch
+        self.tolerate = tolerate
+        each.parent = self
+
+    def _attach(self, node: TaskTreeNode[Any], label: str | None) -> None:
+        if not node.rules.is_gather:
+            raise InvalidOption(
+                f"{self!r} makes its children itself: add what follows each of them to its attribute 'each', as in "
+                f"pages.each.add_task({short_name(node.task)}), and what follows all of them with gather()"
+            )
+        super()._attach(node, label)
+
+
+def each_of(node: NodeParent) -> "TaskTreeNode[Any] | None":
+    """Return the node of one item of a map; None if the node is not a map node."""
+    return node.each if isinstance(node, MapNode) else None
+
+
+def _check_batch(batch: int | None) -> None:
+    if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int) or batch < 1):
+        raise InvalidOption(f"batch={batch!r} is not valid: give a whole number of at least 1, or None for no lists")
+
+
+def _call_with_item(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> Call:
+    """Return the call of a map's task, whose arguments contain the placeholder for the item."""
+    if args is None and kwargs is None:
+        args = (ITEM,)
+    if not holds([args, kwargs], Item):
+        raise InvalidOption(
+            "the arguments of a map's task do not contain ITEM, so that all its children would do the same: put "
+            "django_tasktree.ITEM, or a part of it such as ITEM['url'], where the item belongs"
+        )
+    unpacked = {
+        name: value for name, value in (("args", args), ("kwargs", kwargs)) if isinstance(value, Item)
+    }
+    given = call(
+        task,
+        None if "args" in unpacked else args,
+        None if "kwargs" in unpacked else kwargs,
+        options,
+        is_complete=not unpacked,
+    )
+    return replace(given, **unpacked) if unpacked else given

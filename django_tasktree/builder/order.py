@@ -5,10 +5,11 @@ gather node's parent, except sibling gather nodes and what is below these. Nothi
 """
 
 from array import array
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from itertools import chain
 from typing import cast
 
-from django_tasktree.builder.nodes import NodeParent, TaskTreeNode, children_of
+from django_tasktree.builder.nodes import NodeParent, TaskTreeNode, children_of, each_of
 from django_tasktree.encoding.references import Output, target_of
 from django_tasktree.exceptions import BrokenReference
 
@@ -37,11 +38,13 @@ class Order:
         self._jumps = array("l")
         self._depths = array("l")
         self._last = array("l")
+        # The number of the nearest node of one item of a map that is the node itself or above it; 0: there is none.
+        self._each = array("l")
         self._walk(root)
 
     def _walk(self, root: NodeParent) -> None:
         self._enter(root, 0)
-        open_parents = [(0, iter(children_of(root)))]
+        open_parents = [(0, _below(root))]
         while open_parents:
             parent, rest = open_parents[-1]
             node = next(rest, None)
@@ -49,8 +52,8 @@ class Order:
                 open_parents.pop()
                 continue
             self._enter(node, parent)
-            if children_of(node):
-                open_parents.append((self._numbers[node], iter(children_of(node))))
+            if children_of(node) or each_of(node) is not None:
+                open_parents.append((self._numbers[node], _below(node)))
         # Children have higher numbers than their parents, so each is complete before its parent is updated.
         for number in range(len(self._nodes) - 1, 0, -1):
             parent = self._parents[number]
@@ -59,6 +62,8 @@ class Order:
     def _enter(self, node: NodeParent, parent: int) -> None:
         number = self._numbers[node] = len(self._nodes)
         self._nodes.append(node)
+        is_each = number > 0 and each_of(self._nodes[parent]) is node
+        self._each.append(number if is_each else self._each[parent] if number else 0)
         self._parents.append(parent)
         self._last.append(number)
         if number == 0:
@@ -84,6 +89,11 @@ class Order:
         source, kind = target_of(output)
         if source not in self._numbers:
             raise BrokenReference(f"{self._name(node)} refers to the {kind} of {source!r}, which is not in its tree")
+        if self._is_one_of_many(self._numbers[node], self._numbers[source]):
+            raise BrokenReference(
+                f"{self._name(node)} refers to the {kind} of {self._name(source)}, which runs for each item of a map: use "
+                "the outputs of the map, the list of all results"
+            )
         if not self._has_finished(self._numbers[node], self._numbers[source], kind):
             raise BrokenReference(
                 f"{self._name(node)} refers to the {kind} of {self._name(source)}, "
@@ -97,6 +107,10 @@ class Order:
             # The source itself is above the node. The other kinds refer to the children of the source.
             return kind == "output" or self._is_gather(self._branch(node, source))
         return self._is_gather(self._branch(node, source)) and not self._is_gather(self._branch(source, node))
+
+    def _is_one_of_many(self, node: int, source: int) -> bool:
+        """Return whether the source runs for each item of a map, and the node does not run for the same item."""
+        return not self._is_within(node, self._each[source])
 
     def _branch(self, node: int, other: int) -> int:
         """Return the topmost of the node and its ancestors that is neither the other node nor above it."""
@@ -117,9 +131,7 @@ class Order:
         number = self._numbers[node]
         while number:
             parent = self._parents[number]
-            siblings = children_of(self._nodes[parent])
-            position = next(i for i, child in enumerate(siblings) if child is self._nodes[number])
-            steps.append(f".children[{position}]")
+            steps.append(self._step(number, parent))
             number = parent
         if not steps:
             return "the tree"
@@ -128,3 +140,16 @@ class Order:
             half = _MAX_STEPS // 2
             steps[half:-half] = [f"… {len(steps) - 2 * half} levels …"]
         return f"node tree{''.join(steps)} ({getattr(node, 'task', '')})"
+
+    def _step(self, number: int, parent: int) -> str:
+        node, above = self._nodes[number], self._nodes[parent]
+        if each_of(above) is node:
+            return ".each"
+        position = next(i for i, child in enumerate(children_of(above)) if child is node)
+        return f".children[{position}]"
+
+
+def _below(node: NodeParent) -> Iterator[TaskTreeNode]:
+    """Return the children of a node; of a map node, the node of one item comes first."""
+    each = each_of(node)
+    return iter(children_of(node)) if each is None else chain([each], children_of(node))

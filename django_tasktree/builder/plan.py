@@ -1,7 +1,8 @@
 """Compile a tree into the rows that the engine inserts."""
 
+import dataclasses
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -11,12 +12,24 @@ from django.utils.functional import Promise
 from django_tasktree.builder.atomicity import atomic_alias
 from django_tasktree.builder.keys import NodeKeys
 from django_tasktree.builder.lanes import Lanes
-from django_tasktree.builder.nodes import NodeParent, TaskTreeNode, children_of, kwargs_of, labels_of, options_of
+from django_tasktree.builder.maps import AFTER_ITEMS, known_items, message_options, tolerates
+from django_tasktree.builder.nodes import (
+    MapNode,
+    NodeParent,
+    TaskTreeNode,
+    children_of,
+    kwargs_of,
+    labels_of,
+    options_of,
+)
 from django_tasktree.builder.order import Order
+from django_tasktree.builder.template import Copies, Template, children, number_of_children
+from django_tasktree.builder.tolerance import tolerated
 from django_tasktree.builder.unstorable import explain
 from django_tasktree.conf import settings
 from django_tasktree.encoding import serialization
 from django_tasktree.encoding.ids import new_id
+from django_tasktree.encoding.items import Item
 from django_tasktree.encoding.nested import holds, replace
 from django_tasktree.encoding.references import Output, Reference, bound, target_of
 from django_tasktree.encoding.stand_ins import STAND_INS, STOOD_FOR
@@ -33,6 +46,7 @@ if TYPE_CHECKING:
 
 #: Types of values that are replaced: by the compiler below when they are stored, or by the worker before the node runs.
 _REPLACED = (Output, Reference, Promise, *STOOD_FOR, *STAND_INS)
+_REPLACED_OR_ITEM = (*_REPLACED, Item)
 #: The stop scope and the limit scope that apply to the children of a node.
 _Scopes = tuple[UUID | None, UUID | None]
 
@@ -55,12 +69,14 @@ class TreePlan:
         self._place = place
         #: Node with children -> the placement of these, if other scopes apply there than below the root.
         self._scopes: dict[NodeParent, _Scopes] = {}
+        #: Map node -> the items of each of its children, for maps whose items are known.
+        self._items: dict[TaskTreeNode, list[Any]] = {}
         # Assign all IDs first: a reference may point to a node that comes later.
         self.keys = NodeKeys(root, place.parent_id or place.run_id)
         self._assign()
 
     def __len__(self) -> int:
-        return len(self.keys) - 1
+        return len(self.keys) - 1 + sum(map(len, self._items.values()))
 
     def __iter__(self) -> Iterator[NodeSpec]:
         """Yield the row of each node.
@@ -71,13 +87,15 @@ class TreePlan:
                 the node starts.
             ImproperlyConfigured: a task is atomic on another database than that of the nodes.
         """
-        compiler = _Compiler(self._root, self.keys)
+        compiler = _Compiler(self._root, self.keys, self._items)
         for parent in cast("Iterable[NodeParent]", self.keys):
-            children = children_of(parent)
-            if children:
+            nodes = children_of(parent)
+            if nodes:
                 under = self._below(parent)
-                for position, node in enumerate(children, under.first_position):
+                for position, node in enumerate(nodes, under.first_position):
                     yield compiler.spec(node, position, under)
+        for node in self._items:
+            yield from compiler.copies(node, self._below(node))
 
     def result_of(self, tree: "Tree") -> str | None:
         """Return the result of the tree in its stored form; None if it has none.
@@ -120,25 +138,21 @@ class TreePlan:
                     raise _wrong_child(parent, node)
                 key = new_id()
                 self.keys.add(node, key)
-                if children_of(node):
+                if isinstance(node, MapNode):
+                    self._take_items(node)
+                if children_of(node) or isinstance(node, MapNode):
                     parents.append(node)
-                    self._set_scopes(node, key, above)
+                    self._scopes_of(node, key, above)
 
-    def _set_scopes(self, node: TaskTreeNode, key: UUID, above: _Scopes) -> None:
-        """Remember which scopes apply to a node's children, if they are not those of most nodes.
+    def _take_items(self, node: MapNode[Any]) -> None:
+        items = known_items(node)
+        if items is not None:
+            _refuse_lazy(items)
+            self._items[node] = list(children(items, node.batch))
 
-        Of several ancestors with ``on_failure="stop"`` the topmost one applies; of several limits the nearest, that is,
-        the node's instead of the run's.
-        """
-        stop_scope_id, limit_scope_id = above
-        if node.rules.max_active is not None and limit_scope_id not in (None, self._place.run_id):
-            raise InvalidOption(
-                f"node {node!r} has max_active, and so has a node above it: remove one, as only one limit can apply"
-            )
-        below = (
-            stop_scope(key, node.rules.on_failure, stop_scope_id),
-            limit_scope_below(key, node.rules.max_active, limit_scope_id),
-        )
+    def _scopes_of(self, node: TaskTreeNode, key: UUID, above: _Scopes) -> None:
+        """Remember which scopes apply to a node's children, if they are not those of most nodes."""
+        below = scopes_below(node, key, above, self._place.run_id)
         if below != self._scopes_below(self._root):
             self._scopes[node] = above if below == above else below
 
@@ -149,7 +163,42 @@ class TreePlan:
         """Return the placement of a node's children."""
         if parent is self._root:
             return self._place
-        return Placement(self._place.run_id, self.keys[parent], 0, *self._scopes_below(parent))
+        return Placement(self._place.run_id, self.keys[parent], _first_position(parent), *self._scopes_below(parent))
+
+
+def scopes_below(node: TaskTreeNode, key: UUID, above: _Scopes, run_id: UUID) -> _Scopes:
+    """Return the scopes that apply to a node's children.
+
+    Of several ancestors with ``on_failure="stop"`` the topmost one applies; of several limits the nearest, that is,
+    the node's instead of the run's.
+
+    Args:
+        node: the node.
+        key: its ID.
+        above: the scopes that apply to the node itself.
+        run_id: the run.
+
+    Raises:
+        InvalidOption: a node with ``max_active`` is below another one.
+    """
+    stop_scope_id, limit_scope_id = above
+    if node.rules.max_active is not None and limit_scope_id not in (None, run_id):
+        raise InvalidOption(
+            f"node {node!r} has max_active, and so has a node above it: remove one, as only one limit can apply"
+        )
+    return (
+        stop_scope(key, _on_failure(node), stop_scope_id),
+        limit_scope_below(key, node.rules.max_active, limit_scope_id),
+    )
+
+
+def _on_failure(node: TaskTreeNode) -> str:
+    """Return the effect of one failure below a node on the rest: none if the node tolerates failures."""
+    return OnFailure.CONTINUE if tolerates(node) else node.rules.on_failure
+
+
+def _first_position(parent: NodeParent) -> int:
+    return AFTER_ITEMS if isinstance(parent, MapNode) else 0
 
 
 def plan_nodes(root: NodeParent, place: Placement) -> TreePlan:
@@ -199,9 +248,12 @@ def _wrong_child(parent: NodeParent, child: Any) -> ValueError:
 class _Compiler:
     """Make the rows of nodes. The order of nodes is computed only if there are references."""
 
-    def __init__(self, root: NodeParent, keys: NodeKeys) -> None:
+    def __init__(self, root: NodeParent, keys: NodeKeys, items: Mapping[TaskTreeNode, list[Any]]) -> None:
         self._root = root
         self._keys = keys
+        self._items = items
+        #: Nodes of the templates of maps -> their IDs there.
+        self._template_keys: dict[TaskTreeNode, UUID] = {}
         self._order: Order | None = None
         self._checked: set[str] = set()
         self._serializer = current_app.conf.task_serializer
@@ -211,19 +263,22 @@ class _Compiler:
         """Return the row of one node, which is a child of the parent whose placement of children is given."""
         self._check_task(node.task)
         rules = node.rules
-        key = self._keys[node]
+        key = self._key(node)
         args, kwargs = node.args, kwargs_of(node)
-        has_references = holds((args, kwargs), _REPLACED)
-        if has_references:
+        is_replaced = has_references = holds((args, kwargs), _REPLACED_OR_ITEM)
+        if is_replaced:
+            self._check_item(node, (args, kwargs))
+            has_references = holds((args, kwargs), _REPLACED)
             args, kwargs = replace((args, kwargs), Output, lambda output: self._bind(node, output))
-        return NodeSpec(
+        options = message_options(node) if isinstance(node, MapNode) else options_of(node)
+        spec = NodeSpec(
             id=key,
             parent_id=under.parent_id,
             position=position,
             task=node.task,
-            args=self._arguments(node, "args", args, has_references=has_references),
-            kwargs=self._arguments(node, "kwargs", kwargs, has_references=has_references),
-            options=serialization.dumps(options_of(node)) if options_of(node) else "{}",
+            args=self._arguments(node, "args", args, is_replaced=is_replaced),
+            kwargs=self._arguments(node, "kwargs", kwargs, is_replaced=is_replaced),
+            options=serialization.dumps(options) if options else "{}",
             has_references=has_references,
             run_when=RunWhen(rules.run_when),
             is_gather=rules.is_gather,
@@ -231,11 +286,78 @@ class _Compiler:
             allow_failure=rules.allow_failure,
             on_failure=OnFailure(rules.on_failure),
             max_active=rules.max_active,
-            stop_scope_id=stop_scope(key, rules.on_failure, under.stop_scope_id),
+            stop_scope_id=stop_scope(key, _on_failure(node), under.stop_scope_id),
             limit_scope_id=under.limit_scope_id,
-            lane=self._lanes.of(node, is_limited=under.limit_scope_id is not None),
+            lane=self._lanes.of(node.task, options, is_limited=under.limit_scope_id is not None),
             label=node.label,
         )
+        if isinstance(node, MapNode):
+            self._complete(spec, node, under)
+        return spec
+
+    def copies(self, node: TaskTreeNode, below: Placement) -> Iterator[NodeSpec]:
+        """Yield the rows of the children of a map whose items are known, and of what is below them.
+
+        Args:
+            node: the map node.
+            below: the placement of its children.
+        """
+        copies = Copies(self._template_nodes(cast("MapNode[Any]", node), below), self._keys[node])
+        for number, item in enumerate(self._items[node]):
+            yield from copies.of(item, number)
+
+    def _complete(self, spec: NodeSpec, node: MapNode[Any], under: Placement) -> None:
+        """Add to the row of a map node how many children it has, or the template of its children."""
+        items = self._items.get(node)
+        if items is not None:
+            spec.child_count += len(items)
+            spec.tolerated = tolerated(node.tolerate, len(items))
+            return
+        # Until the number of children is known.
+        spec.tolerated = tolerated(node.tolerate, 0)
+        below = scopes_below(node, spec.id, (under.stop_scope_id, under.limit_scope_id), under.run_id)
+        nodes = self._template_nodes(node, Placement(under.run_id, spec.id, 0, *below))
+        spec.template = Template(self._over(node), node.batch, node.tolerate, nodes).text()
+
+    def _over(self, node: MapNode[Any]) -> str:
+        over = known_items(node, at_once=False)
+        self._check_item(node, over)
+        _refuse_lazy(over)
+        try:
+            bound_over = replace(over, Output, lambda output: self._bind(node, output))
+            return serialization.write(bound_over, "max_args_size")
+        except SerializationError as exc:
+            raise type(exc)(f"the items of {node!r} can't be stored: {exc}") from exc
+
+    def _template_nodes(self, node: MapNode[Any], below: Placement) -> tuple[NodeSpec, ...]:
+        """Return the rows of the nodes of one item of a map."""
+        if tolerates(node):
+            # One failure stops nothing.
+            below = dataclasses.replace(below, stop_scope_id=None)
+        ordered: list[TaskTreeNode] = [node.each]
+        for other in ordered:
+            if not isinstance(other, TaskTreeNode) or other in self._template_keys:
+                raise _wrong_child(node, other)
+            self._template_keys[other] = new_id()
+            ordered += children_of(other)
+        placements = {node.each: below}
+        specs = [self.spec(node.each, 0, below)]
+        for parent in ordered:
+            above = placements[parent]
+            key = self._template_keys[parent]
+            scopes = scopes_below(parent, key, (above.stop_scope_id, above.limit_scope_id), above.run_id)
+            under = Placement(above.run_id, key, _first_position(parent), *scopes)
+            for position, child in enumerate(children_of(parent), under.first_position):
+                placements[child] = under
+                specs.append(self.spec(child, position, under))
+        return tuple(specs)
+
+    def _key(self, node: Any) -> UUID:
+        return self._template_keys[node] if node in self._template_keys else self._keys[node]
+
+    def _check_item(self, node: TaskTreeNode, value: Any) -> None:
+        if node not in self._template_keys and holds(value, Item):
+            raise InvalidOption(f"the arguments of {node!r} contain ITEM, but it is not below the attribute 'each' of a map")
 
     def _check_task(self, name: str) -> None:
         """Check now what would otherwise fail at insertion or in the worker."""
@@ -249,15 +371,15 @@ class _Compiler:
             self._order = Order(self._root)
         self._order.check(node, output)
         source, _kind = target_of(output)
-        return bound(output, self._keys[source])
+        return bound(output, self._key(source))
 
-    def _arguments(self, node: TaskTreeNode, what: str, value: Any, *, has_references: bool) -> str:
-        if not value:
+    def _arguments(self, node: TaskTreeNode, what: str, value: Any, *, is_replaced: bool) -> str:
+        if not isinstance(value, Item) and not value:
             return "[]" if what == "args" else "{}"
         serializer = options_of(node).get("serializer") or self._serializer
         prefer = "pickle" if serializer == "pickle" else "json"
         try:
-            if not has_references:
+            if not is_replaced:
                 # No value is replaced, so a single pass is enough.
                 return serialization.check_size(serialization.dumps(value, prefer=prefer), "max_args_size")
             _refuse_lazy(value)

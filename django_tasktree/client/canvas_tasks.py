@@ -20,7 +20,7 @@ def fork() -> None:
     """Do nothing: the node is only the parent of the members of a group."""
 
 
-@task_with_callbacks(name="django_tasktree.map")
+@task_with_callbacks(name="django_tasktree.xmap")
 def each(task: str, items: list[Any]) -> list[Any]:
     """Call a task with each item, one after another in this process, as ``celery.map`` does.
 
@@ -35,7 +35,7 @@ def each(task: str, items: list[Any]) -> list[Any]:
     return [function(item) for item in items]
 
 
-@task_with_callbacks(name="django_tasktree.starmap")
+@task_with_callbacks(name="django_tasktree.xstarmap")
 def each_starred(task: str, items: list[Any]) -> list[Any]:
     """Call a task with the positional arguments in each item, one after another, as ``celery.starmap`` does.
 

@@ -7,12 +7,10 @@ from uuid import UUID
 from django.db import transaction
 from django.utils.translation import gettext_noop as _
 
+from django_tasktree.builder.template import Template, rebound
 from django_tasktree.definitions.launch import prepare
 from django_tasktree.dispatch.after_commit import publish_launch_after_commit
-from django_tasktree.encoding import serialization
 from django_tasktree.encoding.ids import new_id
-from django_tasktree.encoding.nested import replace
-from django_tasktree.encoding.references import Reference
 from django_tasktree.engine.history import record, user_of
 from django_tasktree.engine.lifecycle.launch import launch
 from django_tasktree.engine.transitions import nodes, write_alias
@@ -68,7 +66,7 @@ def _launch_nodes(run: TreeRun, by: Any, key: UUID) -> None:
     counts: dict[UUID | None, int] = {}
     for row in rows:
         counts[row.parent_id] = counts.get(row.parent_id, 0) + 1
-    spec.returns = None if run.returns is None else _rebound(run.returns, keys)
+    spec.returns = None if run.returns is None else rebound(run.returns, keys)
     launched = launch(spec, [_copied(row, keys, counts.get(row.id, 0)) for row in rows])
     publish_launch_after_commit(launched)
 
@@ -92,8 +90,8 @@ def _copied(row: NodeRun, keys: Mapping[UUID, UUID], children: int) -> NodeSpec:
         parent_id=keys[row.parent_id] if row.parent_id else None,
         position=row.position,
         task=row.task,
-        args=_rebound(row.args, keys) if row.has_references else row.args,
-        kwargs=_rebound(row.kwargs, keys) if row.has_references else row.kwargs,
+        args=rebound(row.args, keys) if row.has_references else row.args,
+        kwargs=rebound(row.kwargs, keys) if row.has_references else row.kwargs,
         options=row.options,
         has_references=row.has_references,
         run_when=RunWhen(row.run_when),
@@ -106,14 +104,7 @@ def _copied(row: NodeRun, keys: Mapping[UUID, UUID], children: int) -> NodeSpec:
         limit_scope_id=keys[row.limit_scope_id] if row.limit_scope_id else None,
         lane=row.lane,
         label=row.label,
+        template=None if row.template is None else Template.read(row.template).with_keys(keys).text(),
+        tolerated=row.tolerated,
     )
 
-
-def _rebound(text: str, keys: Mapping[UUID, UUID]) -> str:
-    """Return a stored value in which references point to the copied nodes."""
-    value = replace(
-        serialization.loads(text),
-        Reference,
-        lambda reference: Reference(keys[reference.node], reference.kind, reference.path),
-    )
-    return serialization.dumps(value)

@@ -30,7 +30,7 @@ from django_tasktree.engine.transitions import write_alias
 from django_tasktree.engine.types import Dispatch, Launched, NodeRef, Outcome
 from django_tasktree.exceptions import StaleAttempt
 from django_tasktree.signals import node_finished, run_finished, run_started
-from django_tasktree.states import NodeState, RunState
+from django_tasktree.states import NODE_FAILED, NodeState, RunState
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ class _FollowUp:
             :func:`django_tasktree.engine.lifecycle.advance.advance`.
         settles: whether to settle if there was nothing to publish.
         settle_from: the lowest node to settle; None starts at the run.
+        failed: whether a child of that node has just failed.
         finished_but_unsettled: whether nodes anywhere in the run may be finished but unsettled, because an action or a
             failure revoked nodes in the middle of the tree.
         terminates_below: the run, or the node with its subtree, whose running tasks a failure terminates.
@@ -61,6 +62,7 @@ class _FollowUp:
     limit_scope_id: UUID | None = None
     settles: bool = False
     settle_from: UUID | None = None
+    failed: bool = False
     finished_but_unsettled: bool = False
     terminates_below: UUID | None = None
     ended: RunState | None = None
@@ -180,6 +182,7 @@ def _finish(node: NodeRef, outcome: Outcome, sources: Iterable[NodeState]) -> _F
         limit_scope_id=None if released.runnable else node.limit_scope_id,
         settles=released.taken is None,
         settle_from=node.parent_id if released.settled else node.id,
+        failed=released.settled and outcome.state in NODE_FAILED,
         finished_but_unsettled=released.stopped,
         terminates_below=node.stop_scope_id if released.terminates else None,
         ended=released.ended,
@@ -207,7 +210,7 @@ def _process(run_id: UUID, follow_up: _FollowUp) -> None:
         if work.terminates_below is not None:
             terminate_below(run_id, work.terminates_below)
         if work.settles and published == 0:
-            queue.extend(_settle(run_id, work.settle_from))
+            queue.extend(_settle(run_id, work.settle_from, failed=work.failed))
         if work.finished_but_unsettled:
             for node_id in retry_transient(lambda: finished_but_unsettled(run_id)):
                 queue.extend(_settle(run_id, node_id))
@@ -234,10 +237,16 @@ def _publish(work: _FollowUp, queue: deque[_FollowUp]) -> int:
     return next(numbers)
 
 
-def _settle(run_id: UUID, node_id: UUID | None) -> Iterator[_FollowUp]:
-    settled = retry_transient_flagged(lambda again: settle(run_id, node_id, again=again))
-    if settled.dispatches or settled.runnable or settled.ended is not None:
-        yield _FollowUp(settled.dispatches, advances=settled.runnable, ended=settled.ended)
+def _settle(run_id: UUID, node_id: UUID | None, *, failed: bool = False) -> Iterator[_FollowUp]:
+    settled = retry_transient_flagged(lambda again: settle(run_id, node_id, again=again, failed=failed))
+    if settled.dispatches or settled.runnable or settled.stopped or settled.ended is not None:
+        yield _FollowUp(
+            settled.dispatches,
+            advances=settled.runnable,
+            finished_but_unsettled=settled.stopped,
+            terminates_below=settled.terminates_below,
+            ended=settled.ended,
+        )
 
 
 def _fail(dispatch: Dispatch, error: Exception) -> _FollowUp:

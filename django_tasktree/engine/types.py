@@ -34,7 +34,13 @@ class Placement:
 
 @dataclass(slots=True)
 class NodeSpec:
-    """A node to insert; texts are in the format of ``serialization``."""
+    """A node to insert; texts are in the format of ``serialization``.
+
+    Attributes:
+        template: for a map node that makes its children at run time, the nodes of one item; see
+            :class:`django_tasktree.builder.template.Template`.
+        tolerated: how many children may fail; None: a failure of one child counts.
+    """
 
     id: UUID
     parent_id: UUID | None
@@ -54,6 +60,8 @@ class NodeSpec:
     limit_scope_id: UUID | None = None
     lane: str = ""
     label: str | None = None
+    template: str | None = None
+    tolerated: int | None = None
 
 
 @dataclass(slots=True)
@@ -289,8 +297,12 @@ class Settled:
         dispatches: gather nodes to publish.
         runnable: whether gather nodes became runnable, so that ``advance`` must be called.
         ended: the final state of the run, if it has ended.
+        stopped: whether nodes were revoked because more failed than are tolerated; settle the others then.
+        terminates_below: the run, or the node with its subtree, whose running tasks are to be terminated then.
     """
 
     dispatches: tuple[Dispatch, ...] = ()
     runnable: bool = False
     ended: RunState | None = None
+    stopped: bool = False
+    terminates_below: UUID | None = None

@@ -134,6 +134,17 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("is_gather", models.BooleanField(default=False, verbose_name="gather")),
+                ("template", models.TextField(blank=True, editable=False, null=True)),
+                (
+                    "tolerated",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="How many of its children may fail.",
+                        null=True,
+                        verbose_name="tolerated failures",
+                    ),
+                ),
+                ("failures", models.PositiveIntegerField(default=0, editable=False)),
                 (
                     "allow_failure",
                     models.BooleanField(

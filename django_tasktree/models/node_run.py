@@ -51,6 +51,13 @@ class NodeRun(models.Model):
     run_when = ExactCharField(_("run when"), max_length=7, choices=RunWhen.choices, default=RunWhen.SUCCESS)
     is_gather = models.BooleanField(_("gather"), default=False)
 
+    #: The nodes from which a map node makes those of each item at run time; see ``builder.template``.
+    template = models.TextField(null=True, blank=True, editable=False)  # noqa: DJ001  NULL: it makes none
+    tolerated = models.PositiveIntegerField(
+        _("tolerated failures"), null=True, blank=True, help_text=_("How many of its children may fail.")
+    )
+    #: How often a child has failed since the launch; counted only under a node that tolerates failures.
+    failures = models.PositiveIntegerField(default=0, editable=False)
     allow_failure = models.BooleanField(
         _("may fail"), default=False, help_text=_("Its own failure fails neither the run nor a gather node.")
     )

@@ -110,7 +110,8 @@ def _attempt(task: Any, ref: NodeRef, run_task_function: Callable[[RunningNode],
         if not committed:
             _fail(ref, exc)
         raise
-    _succeed_or_fail(task, ref, outcome, value)
+    # The task of a map node has inserted children by now.
+    _succeed_or_fail(task, node.ref, outcome, value)
     return value
 
 

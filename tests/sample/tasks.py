@@ -20,6 +20,7 @@ from tests.sample import (  # noqa: F401  workers import this module alone
     classes,
     counted_tasks,
     leaks,
+    map_tasks,
     outcomes,
     stand_in_tasks,
     storm_tasks,

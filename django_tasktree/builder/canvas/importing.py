@@ -26,7 +26,7 @@ from django_tasktree.builder.canvas.trampoline import run
 from django_tasktree.builder.nodes import NodeParent
 from django_tasktree.exceptions import UnsupportedCanvas
 
-_FORK, _EACH, _EACH_STARRED = "django_tasktree.fork", "django_tasktree.map", "django_tasktree.starmap"
+_FORK, _EACH, _EACH_STARRED = "django_tasktree.fork", "django_tasktree.xmap", "django_tasktree.xstarmap"
 
 
 @dataclass(frozen=True)

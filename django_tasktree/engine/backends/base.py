@@ -62,7 +62,7 @@ _FIRST_UNSETTLED = f"""
 _UNDER_NODE = _FIRST_UNSETTLED.format(under="child.parent_id = %s", order="child.run_id,")
 LOOK_AT_NODE = f"""
     SELECT parent.parent_id, parent.state, parent.settled, parent.child_count, parent.revision, parent.allow_failure,
-        ({_UNDER_NODE})
+        parent.tolerated, ({_UNDER_NODE})
     FROM {{node}} parent WHERE parent.id = %s
 """  # noqa: S608  put together from the constants above
 _UNDER_RUN = "child.parent_id IS NULL AND child.run_id = %s"
@@ -70,15 +70,16 @@ _UNDER_RUN = "child.parent_id IS NULL AND child.run_id = %s"
 # SKIPPED is left out: nodes not reached below a skipped node stay unsettled, which only single steps take into account.
 _IN_LINE = f"state IN ({literals(NODE_FINAL - {NodeState.SKIPPED})})"
 _LINE_UP = f"""
-    WITH RECURSIVE line (id, parent_id, state, child_count, revision, allow_failure, step) AS (
-        SELECT id, parent_id, state, child_count, revision, allow_failure, 0 FROM {{table}}
+    WITH RECURSIVE line (id, parent_id, state, child_count, revision, allow_failure, tolerated, step) AS (
+        SELECT id, parent_id, state, child_count, revision, allow_failure, tolerated, 0 FROM {{table}}
         WHERE id = %s AND NOT settled AND {_IN_LINE}
         UNION ALL
-        SELECT node.id, node.parent_id, node.state, node.child_count, node.revision, node.allow_failure, line.step + 1
+        SELECT node.id, node.parent_id, node.state, node.child_count, node.revision, node.allow_failure, node.tolerated,
+            line.step + 1
         FROM {{table}} node JOIN line ON node.id = line.parent_id
         WHERE line.step < %s AND NOT node.settled AND node.{_IN_LINE}
     )
-    SELECT id, parent_id, state, child_count, revision, allow_failure FROM line ORDER BY step
+    SELECT id, parent_id, state, child_count, revision, allow_failure, tolerated FROM line ORDER BY step
 """  # noqa: S608  put together from constants
 
 
@@ -331,7 +332,8 @@ class Backend(ABC):
         """Read a node and what is left to settle under it.
 
         Returns:
-            The node's parent, state, ``settled``, ``child_count``, ``revision`` and ``allow_failure``; and whether only
+            The node's parent, state, ``settled``, ``child_count``, ``revision``, ``allow_failure`` and ``tolerated``; and
+            whether only
             gather nodes are left to settle under it, or None if nothing is left. None if the node does not exist.
         """
         found = self.rows(LOOK_AT_NODE, node_id, node_id)

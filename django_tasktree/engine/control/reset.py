@@ -114,6 +114,7 @@ def _reset(ids: list[UUID]) -> int:
         NodeState.PENDING,
         settled=False,
         subtree_failed=False,
+        failures=0,
         retries=0,
         revision=F("revision") + 1,
         worker="",

@@ -98,7 +98,7 @@ def _finish(node: NodeRef, outcome: Outcome, wanted: SqlMove, taker: Taker | Non
         if not backend().write_outcome(node, outcome, wanted):
             raise StaleAttempt.of(node.id, node.task_id)
         if outcome.added:
-            insert_nodes(node.run_id, outcome.added, hold=_hold_of_children(node), added_at_runtime=True)
+            insert_nodes(node.run_id, outcome.added, hold=_hold_of_children(node), added_by=node.id)
         return release_children(node, outcome, taker)
 
 

@@ -27,7 +27,7 @@ def insert_nodes(
     roots: NodeState = NodeState.PENDING,
     roots_runnable: bool = False,
     hold: Hold = Hold.NONE,
-    added_at_runtime: bool = False,
+    added_by: UUID | None = None,
 ) -> None:
     """Insert the nodes of a run. Only one batch of them is in memory at a time.
 
@@ -37,10 +37,10 @@ def insert_nodes(
         roots: the state of root nodes that are not gather nodes; all other nodes are PENDING.
         roots_runnable: whether these root nodes are runnable.
         hold: the hold of all nodes; if it is REVOKED, all nodes are inserted as REVOKED and settled.
-        added_at_runtime: whether a task added them.
+        added_by: the node whose task function added them; its own children are marked, as a rerun of it deletes them.
     """
     for batch in _batches(specs, settings.batch_size):
-        kinds = _Kinds(run_id, roots, roots_runnable, hold, added_at_runtime)
+        kinds = _Kinds(run_id, roots, roots_runnable, hold, added_by)
         backend().insert_nodes(_columns(batch, kinds))
 
 
@@ -57,22 +57,29 @@ class _Kinds:
     """Rows that are not inserted themselves: each has the values that all nodes of a kind begin with."""
 
     def __init__(
-        self, run_id: UUID, roots: NodeState, roots_runnable: bool, hold: Hold, added_at_runtime: bool
+        self, run_id: UUID, roots: NodeState, roots_runnable: bool, hold: Hold, added_by: UUID | None
     ) -> None:
-        self._common = {"run_id": run_id, "hold": hold, "added_at_runtime": added_at_runtime}
+        self._common = {"run_id": run_id, "hold": hold}
+        self._added_by = added_by
         self._roots = roots
         self._roots_runnable = roots_runnable
-        self._rows: dict[tuple[bool, bool], NodeRun] = {}
+        self._rows: dict[tuple[bool, bool, bool], NodeRun] = {}
 
     def of(self, spec: NodeSpec) -> NodeRun:
         """Return the row for nodes of the same kind as a node."""
-        kind = spec.parent_id is None and not spec.is_gather, spec.allow_failure
+        is_added = self._added_by is not None and spec.parent_id == self._added_by
+        kind = spec.parent_id is None and not spec.is_gather, spec.allow_failure, is_added
         if kind not in self._rows:
             self._rows[kind] = self._begun(*kind)
         return self._rows[kind]
 
-    def _begun(self, is_root: bool, allow_failure: bool) -> NodeRun:
-        row = NodeRun(runnable=is_root and self._roots_runnable, allow_failure=allow_failure, **self._common)
+    def _begun(self, is_root: bool, allow_failure: bool, is_added: bool) -> NodeRun:
+        row = NodeRun(
+            runnable=is_root and self._roots_runnable,
+            allow_failure=allow_failure,
+            added_at_runtime=is_added,
+            **self._common,
+        )
         if row.hold == Hold.REVOKED:
             begin(row, NodeState.REVOKED)
             row.settled, row.subtree_failed = True, FAILURE_COUNTS.holds(row)

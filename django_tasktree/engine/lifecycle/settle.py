@@ -14,6 +14,7 @@ from django_tasktree.encoding import times
 from django_tasktree.engine.backends import backend
 from django_tasktree.engine.lifecycle.release import make_runnable, queue, skip
 from django_tasktree.engine.lifecycle.settle_chain import settle_chain
+from django_tasktree.engine.lifecycle.tolerance import has_failed_below, note_failure
 from django_tasktree.engine.rules import FAILURE_COUNTS, FOLLOWING_ALL, IS_LEFT, IS_UNSETTLED, MAY_START
 from django_tasktree.engine.transitions import move, nodes, runs, write_alias
 from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch, Settled
@@ -33,6 +34,7 @@ class _Look:
     """What `settle` reads of a parent.
 
     Attributes:
+        tolerated: how many of its children may fail; None: none, and failures do not stop the others.
         only_gathers_left: whether only gather nodes are left to settle below it; None if nothing is left.
     """
 
@@ -42,6 +44,7 @@ class _Look:
     child_count: int
     revision: int
     allow_failure: bool
+    tolerated: int | None
     only_gathers_left: bool | None
 
     @property
@@ -55,7 +58,7 @@ class _Look:
         return bool(self.only_gathers_left) and self.state != NodeState.SKIPPED
 
 
-def settle(run_id: UUID, node_id: UUID | None, *, again: bool = False) -> Settled:
+def settle(run_id: UUID, node_id: UUID | None, *, again: bool = False, failed: bool = False) -> Settled:
     """Settle a node if nothing under it is left to do, then its parent, and so on up to the run.
 
     Args:
@@ -63,6 +66,7 @@ def settle(run_id: UUID, node_id: UUID | None, *, again: bool = False) -> Settle
         node_id: the lowest node that may settle; None: start at the run itself.
         again: whether an earlier try was interrupted. Then the walk passes nodes that are settled already; otherwise
             it ends at such a node, because the process that settled it continues from there.
+        failed: whether a child of the node has just failed.
 
     Returns:
         Gather nodes to publish, whether gather nodes became runnable, and the final state of the run if it has ended.
@@ -75,18 +79,23 @@ def settle(run_id: UUID, node_id: UUID | None, *, again: bool = False) -> Settle
             continue
         if look is None or look.settled or look.state not in NODE_FINAL:
             return Settled()
+        if look.tolerated is not None and (failed or again):
+            stopped = note_failure(run_id, node_id, look.tolerated, fresh=again)
+            if stopped is not None:
+                return stopped
         if _continues_below(node_id, look):
             started = _start_gathers(run_id, node_id, look, look.revision) if look.starts_gathers else Settled()
             if started is not None:
                 return started
             continue
-        if not _mark(run_id, node_id, look):
+        failed = _fails(run_id, node_id, look)
+        if not _mark(node_id, look, failed=failed):
             if again:
                 continue
             return Settled()
         node_id, steps = look.parent_id, steps + 1
         if steps >= _STEPS_BEFORE_CLIMB and node_id is not None:
-            node_id = settle_chain(run_id, node_id)
+            node_id, failed = settle_chain(run_id, node_id), False
     return settle_run(run_id)
 
 
@@ -110,7 +119,7 @@ def settle_run(run_id: UUID) -> Settled:
 
 
 def _end(run_id: UUID, revision: int) -> Settled:
-    ended = RunState.FAILURE if _has_failed(run_id, None) else RunState.SUCCESS
+    ended = RunState.FAILURE if has_failed_below(run_id, None) else RunState.SUCCESS
     # The revision guards against nodes that are added or reset between the read and this UPDATE.
     moved = move(runs().filter(id=run_id, revision=revision), RUN_GOING, ended, finished_at=times.now())
     return Settled(ended=ended if moved else None)
@@ -120,7 +129,7 @@ def _look(node_id: UUID) -> _Look | None:
     found = backend().look_at_node(node_id)
     if found is None:
         return None
-    parent_id, state, settled, child_count, revision, allow_failure, unsettled = found
+    parent_id, state, settled, child_count, revision, allow_failure, tolerated, unsettled = found
     return _Look(
         parent_id=parent_id,
         state=state,
@@ -128,13 +137,17 @@ def _look(node_id: UUID) -> _Look | None:
         child_count=child_count,
         revision=revision,
         allow_failure=bool(allow_failure),
+        tolerated=tolerated,
         only_gathers_left=None if unsettled is None else bool(unsettled),
     )
 
 
-def _mark(run_id: UUID, node_id: UUID, look: _Look) -> bool:
+def _fails(run_id: UUID, node_id: UUID, look: _Look) -> bool:
     # Failures below a skipped node do not count: usually those nodes were not reached.
-    failed = look.state != NodeState.SKIPPED and (look.has_failed or _has_failed(run_id, node_id))
+    return look.state != NodeState.SKIPPED and (look.has_failed or has_failed_below(run_id, node_id, look.tolerated))
+
+
+def _mark(node_id: UUID, look: _Look, *, failed: bool) -> bool:
     # Both counters guard against children that are added or reset between the read and this UPDATE.
     guarded = nodes().filter(id=node_id, settled=False, child_count=look.child_count, revision=look.revision)
     return guarded.update(settled=True, subtree_failed=failed) == 1
@@ -148,10 +161,6 @@ def _continues_below(node_id: UUID, look: _Look) -> bool:
     if look.only_gathers_left is None or look.state != NodeState.SKIPPED:
         return look.only_gathers_left is not None
     return nodes().filter(_LEFT_BELOW_SKIPPED, parent_id=node_id).exists()
-
-
-def _has_failed(run_id: UUID, parent_id: UUID | None) -> bool:
-    return nodes().under(run_id, parent_id).filter(subtree_failed=True).exists()
 
 
 def _start_gathers(run_id: UUID, parent_id: UUID | None, look: _Look | None, revision: int) -> Settled | None:
@@ -179,7 +188,8 @@ def _release_gathers(run_id: UUID, parent_id: UUID | None, look: _Look | None) -
     rows = list(unsettled.in_order().values_list("state", "run_when", "hold", "run__state", *DISPATCH_COLUMNS))
     if any(state != NodeState.PENDING for state, *_ in rows):
         return Settled()
-    failed = (look is not None and look.has_failed) or _has_failed(run_id, parent_id)
+    failed = has_failed_below(run_id, parent_id, None if look is None else look.tolerated)
+    failed = failed or (look is not None and look.has_failed)
     fits = FOLLOWING_ALL[failed]
     fitting = [
         (hold, run_state, Dispatch.of_columns(columns)) for _, when, hold, run_state, *columns in rows if when in fits

@@ -49,10 +49,10 @@ def settle_chain(run_id: UUID, node_id: UUID) -> UUID | None:
 
 
 def _only_children(run_id: UUID, line: list[NodeRun]) -> list[NodeRun]:
-    """Return the chain up to the first node that has something else unsettled under it."""
+    """Return the chain up to the first node that has something else unsettled under it, or tolerates failures."""
     unsettled = nodes().filter(IS_UNSETTLED.q(), run_id=run_id, parent__in=[node.id for node in line])
     counts = dict(unsettled.order_by().values_list("parent_id").annotate(n=Count("*")))
     for index, node in enumerate(line):
-        if counts.get(node.id, 0) != (1 if index else 0):
+        if counts.get(node.id, 0) != (1 if index else 0) or node.tolerated is not None:
             return line[:index]
     return line

@@ -1,0 +1,65 @@
+"""The map nodes of a tree that is being built: their items, and the options of their own messages."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from celery import current_app
+from django.db.models import Model, QuerySet
+
+from django_tasktree.builder.nodes import MAP, MapNode, TaskTreeNode, options_of
+from django_tasktree.builder.routes import target_of
+from django_tasktree.encoding.items import Item
+from django_tasktree.encoding.nested import holds
+from django_tasktree.encoding.references import Output
+from django_tasktree.encoding.stand_ins import RowStandIn
+
+#: The position of the first node that gathers the children of a map: they come after any number of items.
+AFTER_ITEMS = 1_000_000_000
+_WHERE_TO = ("queue", "exchange", "routing_key", "priority")
+
+
+def tolerates(node: TaskTreeNode[Any]) -> bool:
+    """Return whether a node is a map that tolerates failures of its children."""
+    return isinstance(node, MapNode) and node.tolerate is not None
+
+
+def known_items(node: MapNode[Any], *, at_once: bool = True) -> Any:
+    """Return the items of a map if they are known.
+
+    Args:
+        node: the map node.
+        at_once: return None if the items contain outputs or placeholders, so that they are known only at run time;
+            otherwise return them with these, as a list, or the only output that contains them all.
+    """
+    over = node.over
+    if isinstance(over, QuerySet):
+        return _rows(over)
+    if isinstance(over, (Output, Item)):
+        return None if at_once else over
+    # Nothing is hidden in a range.
+    items = over if isinstance(over, range) else list(over)
+    if at_once:
+        return None if holds(items, (Output, Item)) else items
+    return list(items)
+
+
+def _rows(query: "QuerySet[Any, Any]") -> list[Any]:
+    """Return what a query finds; of rows of a model only the keys, as tasks fetch the rows again."""
+    model: type[Model] = query.model
+    if query._iterable_class is not QuerySet(model)._iterable_class:  # type: ignore[attr-defined]
+        # values() or values_list()
+        return list(query.all())
+    return [RowStandIn(model._meta.label, key, query.db) for key in query.values_list("pk", flat=True).iterator()]
+
+
+def message_options(node: MapNode[Any]) -> Mapping[str, Any]:
+    """Return the options of the message of a map node itself: it goes to the same queue as those of its children."""
+    options = options_of(node.each)
+    given = {name: options[name] for name in _WHERE_TO if name in options}
+    if given.keys() & {"queue", "exchange", "routing_key"}:
+        return given
+    own, theirs = (target_of(current_app, task, {}).queue for task in (MAP, node.each.task))
+    if theirs is not None and own == current_app.conf.task_default_queue != theirs:
+        # The project routes the task, but not this one: workers of its queue know the task.
+        return {**given, "queue": theirs}
+    return given

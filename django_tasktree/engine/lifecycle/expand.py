@@ -1,0 +1,69 @@
+"""expand: insert the children of a map node, batch by batch, while its attempt is running.
+
+The children stay PENDING until the map node is finished, which releases them. If the attempt is lost, the next one
+continues after the children that are there.
+"""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+
+from django_tasktree.engine.database_retries import retry_transient_flagged
+from django_tasktree.engine.lifecycle.insert import insert_nodes
+from django_tasktree.engine.transitions import nodes, write_alias
+from django_tasktree.engine.types import NodeRef, NodeSpec
+from django_tasktree.exceptions import StaleAttempt
+from django_tasktree.models.querysets import NodeRunQuerySet
+from django_tasktree.states import RUN_FINAL, Hold, NodeState
+
+
+def made_children(node: NodeRef) -> int:
+    """Return how many children earlier attempts at a map node have inserted."""
+    return _made(node).count()
+
+
+def insert_children(node: NodeRef, specs: Iterable[NodeSpec], first: int, tolerated: int | None) -> bool:
+    """Insert children of a map node, with everything below them, in one transaction.
+
+    Args:
+        node: the attempt.
+        specs: the nodes, each parent before its children.
+        first: the position of the first child; those before it have been inserted.
+        tolerated: how many children of the map may fail.
+
+    Returns:
+        False if they were revoked at once, because the run or the subtree was ended.
+
+    Raises:
+        StaleAttempt: another attempt has taken over, or the node has finished already; nothing was inserted.
+    """
+    inserted = list(specs)
+    number = sum(spec.parent_id == node.id for spec in inserted)
+
+    def attempt(again: bool) -> bool:
+        with transaction.atomic(using=write_alias()):
+            mine = nodes().filter(id=node.id, task_id=node.task_id, state=NodeState.STARTED)
+            if not mine.update(child_count=F("child_count") + number, tolerated=tolerated):
+                raise StaleAttempt.of(node.id, node.task_id)
+            hold, run_state = mine.values_list("hold", "run__state").get()
+            hold = Hold.REVOKED if run_state in RUN_FINAL else Hold(hold)
+            if again and _made(node).filter(position=first).exists():
+                # An earlier try has committed although its reply was lost.
+                transaction.set_rollback(True, using=write_alias())
+            else:
+                insert_nodes(node.run_id, inserted, hold=hold, added_by=node.id)
+            return hold != Hold.REVOKED
+
+    return retry_transient_flagged(attempt)
+
+
+def set_tolerated(node: NodeRef, tolerated: int) -> None:
+    """Write how many children of a map without children may fail."""
+    nodes().filter(id=node.id, task_id=node.task_id).update(tolerated=tolerated)
+
+
+def _made(node: NodeRef) -> NodeRunQuerySet:
+    return nodes().under(node.run_id, node.id).filter(added_at_runtime=True)
+

@@ -1,0 +1,105 @@
+"""tolerance: whether the failures below a node count, if it tolerates some; and what happens if there are too many."""
+
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from django_tasktree.conf import settings
+from django_tasktree.engine.history import record
+from django_tasktree.engine.lifecycle.stop import lock_stopped, revoke, stop_on_failure
+from django_tasktree.engine.transitions import nodes, write_alias
+from django_tasktree.engine.types import NodeRef, Settled
+from django_tasktree.models import NodeRun
+from django_tasktree.models.history_entry import Action
+from django_tasktree.states import Hold, OnFailure
+
+
+def has_failed_below(run_id: UUID, parent_id: UUID | None, tolerated: int | None = None) -> bool:
+    """Return whether failures of the settled children of a node, or of root nodes, count for it.
+
+    Args:
+        run_id: the run.
+        parent_id: the node; None for root nodes.
+        tolerated: how many children, apart from gather nodes, may fail; None: none.
+    """
+    failed = nodes().under(run_id, parent_id).filter(subtree_failed=True)
+    if not tolerated:
+        return bool(failed.exists())
+    if failed.filter(is_gather=True).exists():
+        return True
+    return bool(failed.filter(is_gather=False).order_by()[: tolerated + 1].count() > tolerated)
+
+
+def note_failure(run_id: UUID, node_id: UUID, tolerated: int, *, fresh: bool = False) -> Settled | None:
+    """Note that a child of a node has failed. If more have failed than are tolerated, revoke what has not started.
+
+    The counter in the row saves counting all children at each failure. It may be too high, after children have run
+    again, so that they are counted before anything is revoked; or too low, after a crash, and then the sweep counts.
+
+    Args:
+        run_id: the run.
+        node_id: the node.
+        tolerated: how many children may fail.
+        fresh: whether to count the children, without noting a failure.
+
+    Returns:
+        None if no more have failed than are tolerated, or the rest was revoked before.
+    """
+    mine = nodes().filter(id=node_id)
+    if not fresh:
+        mine.update(failures=F("failures") + 1)
+        if mine.values_list("failures", flat=True).get() <= tolerated:
+            return None
+    failed = nodes().under(run_id, node_id).filter(subtree_failed=True, is_gather=False).order_by()
+    number = failed[: tolerated + 1].count()
+    if number <= tolerated:
+        mine.update(failures=number)
+        return None
+    return _stop_rest(mine.get(), number)
+
+
+def _stop_rest(node: NodeRun, failed: int) -> Settled | None:
+    revoked = 0
+    after = -1
+    while children := _unsettled_children(node, after):
+        revoked += _revoke_below(node.run_id, [key for key, _ in children])
+        after = children[-1][1]
+    if revoked:
+        reason = f"more than {node.tolerated} children of node {node.id} failed, which is what it tolerates"
+        record(node.run_id, Action.STOP, node_id=node.id, nodes=revoked, note=reason)
+    elif node.stop_scope_id is None:
+        return None
+    return _stop_scope(node)
+
+
+def _unsettled_children(node: NodeRun, after: int) -> list[tuple[UUID, int]]:
+    children = nodes().under(node.run_id, node.id).filter(settled=False, is_gather=False, position__gt=after)
+    return list(children.order_by("position").values_list("id", "position")[: settings.batch_size])
+
+
+def _revoke_below(run_id: UUID, ids: list[UUID]) -> int:
+    """Revoke what has not started of some nodes and everything below them, level by level."""
+    revoked = 0
+    while ids:
+        some = nodes().filter(id__in=ids)
+        with transaction.atomic(using=write_alias()):
+            # Tasks that are running here read the hold when they end, and add their nodes as revoked.
+            some.filter(Q(settled=False) & ~Q(hold=Hold.REVOKED)).update(hold=Hold.REVOKED)
+            revoked += revoke(some)
+        below = nodes().filter(run_id=run_id, parent__in=ids, settled=False)
+        ids = list(below.values_list("id", flat=True))
+    return revoked
+
+
+def _stop_scope(node: NodeRun) -> Settled:
+    """Stop what the failure of the node itself stops, and terminate what runs below it if that is wanted."""
+    terminates = node.id if node.on_failure == OnFailure.TERMINATE else None
+    if node.stop_scope_id is None or node.allow_failure:
+        return Settled(stopped=True, terminates_below=terminates)
+    ref = NodeRef.of(node)
+    with transaction.atomic(using=write_alias()):
+        lock_stopped(ref)
+        released = stop_on_failure(ref)
+    above = ref.stop_scope_id if released.terminates else terminates
+    return Settled(stopped=True, terminates_below=above, ended=released.ended)

@@ -1,0 +1,405 @@
+"""Maps: a node that makes a child for each item of a list."""
+
+import pytest
+from django.test import override_settings
+
+from django_tasktree import ITEM, TaskTree, TreeResult
+from django_tasktree.exceptions import BrokenReference, InvalidOption
+from django_tasktree.models import HistoryEntry, NodeRun
+from tests.sample.map_tasks import (
+    OddNumber,
+    described,
+    halve,
+    make_effects,
+    map_own_numbers,
+    note_of,
+    notes_of,
+    numbers,
+)
+from tests.sample.models import Effect
+from tests.sample.tasks import add, echo, fail, total
+
+pytestmark = [pytest.mark.usefixtures("database", "eager"), pytest.mark.django_db(transaction=True)]
+
+
+def value_of(build):
+    """Return the result of a tree, read in another process."""
+    tree = TaskTree()
+    tree.returns(build(tree))
+    return TreeResult(tree.apply_async().id).value()
+
+
+class TestItems:
+    def test_of_a_result(self):
+        def build(tree):
+            pages = tree.add_task(numbers, [4]).map(echo, over=tree.children[0].output)
+            return [pages.output, pages.outputs]
+
+        assert value_of(build) == [4, [0, 1, 2, 3]]
+
+    def test_of_a_part_of_a_result(self):
+        def build(tree):
+            index = tree.add_task(echo, [{"pages": [{"url": "a"}, {"url": "b"}], "day": 7}])
+            pages = index.map(described, over=index.output["pages"], args=[ITEM["url"], index.output["day"]])
+            return pages.outputs
+
+        assert value_of(build) == [["a", [7], {}], ["b", [7], {}]]
+
+    @pytest.mark.parametrize(
+        ("over", "expected"),
+        [
+            ([1, 2], [1, 2]),
+            ((1, 2), [1, 2]),
+            (range(3), [0, 1, 2]),
+            ({"a": 1, "b": 2}, [["a", 1], ["b", 2]]),
+            ({5}, [5]),
+            ([], []),
+        ],
+    )
+    def test_that_are_known(self, over, expected):
+        assert value_of(lambda tree: tree.map(echo, over=over).outputs) == expected
+
+    @pytest.mark.parametrize("over", [[1, 2], {"a": 1, "b": 2}, []])
+    def test_of_results_of_other_types(self, over):
+        def build(tree):
+            source = tree.add_task(echo, [over])
+            return source.map(echo, over=source.output).outputs
+
+        expected = [list(pair) for pair in over.items()] if isinstance(over, dict) else over
+        assert value_of(build) == expected
+
+    def test_in_batches(self):
+        def build(tree):
+            source = tree.add_task(numbers, [7])
+            known = tree.map(total, over=range(5), batch=2)
+            return [source.map(total, over=source.output, batch=3).outputs, known.outputs, known.output]
+
+        assert value_of(build) == [[0 + 1 + 2, 3 + 4 + 5, 6], [1, 5, 4], 3]
+
+    def test_are_unpacked(self):
+        def build(tree):
+            pairs = tree.map(add, over=[(1, 2), (3, 4)], args=ITEM)
+            named = tree.map(add, over=[{"x": 1, "y": 5}], kwargs=ITEM)
+            both = tree.map(described, over=[{"x": 1}], args=["first"], kwargs=ITEM)
+            return [pairs.outputs, named.outputs, both.outputs]
+
+        assert value_of(build) == [[3, 7], [6], [["first", [], {"x": 1}]]]
+
+    def test_as_keyword_arguments(self):
+        assert value_of(lambda tree: tree.map(add, over=[1, 2], kwargs={"x": ITEM, "y": 10}).outputs) == [11, 12]
+
+    def test_with_a_signature(self):
+        assert value_of(lambda tree: tree.map(add.s(10), over=[1, 2]).outputs) == [11, 12]
+
+    def test_that_are_outputs(self):
+        def build(tree):
+            first, second = tree.add_task(echo, ["a"]), tree.add_task(echo, ["b"])
+            return tree.gather(echo).map(echo, over=[first.output, second.output, "c"]).outputs
+
+        assert value_of(build) == ["a", "b", "c"]
+
+    def test_rows_of_a_query(self):
+        for number in range(5):
+            Effect.objects.create(note=f"note {number}")
+        query = Effect.objects.order_by("note")[1:4]
+
+        def build(tree):
+            rows, lists = tree.map(note_of, over=query), tree.map(notes_of, over=query, batch=2)
+            return [rows.outputs, lists.outputs, tree.map(echo, over=query.values_list("note", flat=True)).outputs]
+
+        notes = ["note 1", "note 2", "note 3"]
+        assert value_of(build) == [notes, [notes[:2], notes[2:]], notes]
+
+    def test_a_query_is_read_at_each_launch(self):
+        tree = TaskTree()
+        rows = tree.map(note_of, over=Effect.objects.all())
+        assert tree.apply_async()[rows].get() == 0
+        Effect.objects.create(note="new")
+        assert tree.apply_async()[rows].get() == 1
+
+    def test_rows_of_a_result_are_fetched_by_the_children(self, django_assert_max_num_queries):
+        def build(tree):
+            made = tree.add_task(make_effects, [3])
+            return made.map(note_of, over=made.output).outputs
+
+        assert value_of(build) == ["made 0", "made 1", "made 2"]
+
+    @pytest.mark.parametrize("over", ["text", b"bytes", 5, None, (number for number in range(2))])
+    def test_that_are_no_list(self, over):
+        with pytest.raises(InvalidOption, match="over= of a map must be a list"):
+            TaskTree().map(echo, over=over)
+
+    def test_of_a_result_that_is_no_list(self):
+        tree = TaskTree()
+        source = tree.add_task(echo, ["text"])
+        pages = source.map(echo, over=source.output)
+        after = pages.gather(echo, ["failed"], run_when="failure")
+        run = tree.apply_async()
+        with pytest.raises(InvalidOption, match="must be a list.* not of type str"):
+            run[pages].get()
+        assert run[after].get() == "failed"
+        assert run.state == "FAILURE"
+
+    def test_without_the_part(self):
+        tree = TaskTree()
+        source = tree.add_task(echo, [[{"url": "a"}, {}]])
+        pages = source.map(echo, over=source.output, args=[ITEM["url"]])
+        with pytest.raises(BrokenReference, match=r"ITEM\['url'\] does not exist: item 1 of the map"):
+            tree.apply_async()[pages].get()
+        assert not NodeRun.objects.filter(parent__task="django_tasktree.map").exists()
+
+    def test_that_can_not_be_unpacked(self):
+        tree = TaskTree()
+        source = tree.add_task(echo, [[[1, 2], 3]])
+        pages = source.map(add, over=source.output, args=ITEM)
+        with pytest.raises(InvalidOption, match="args=ITEM needs a list for each item, but item 1"):
+            tree.apply_async()[pages].get()
+
+    def test_more_than_one_batch(self):
+        tree = TaskTree()
+        source = tree.add_task(numbers, [23])
+        pages = source.map(echo, over=source.output)
+        known = tree.map(echo, over=range(23))
+        both = tree.gather(echo, [[pages.outputs, known.outputs]])
+        with override_settings(TASKTREE={"BATCH_SIZE": 5}):
+            assert tree.apply_async()[both].get() == [list(range(23))] * 2
+
+
+class TestShape:
+    def test_nodes_for_each_item(self):
+        def build(tree):
+            source = tree.add_task(numbers, [3])
+            pages = source.map(echo, over=source.output)
+            doubled = pages.each.add_task(add, [pages.each.output, pages.each.output], label="doubled")
+            doubled.add_task(add, [doubled.output, pages.each.output])
+            return [pages.outputs, pages.gather(echo, [pages.outcomes]).output[2]["result"]]
+
+        assert value_of(build) == [[0, 1, 2], 2]
+        last = NodeRun.objects.filter(parent__label="doubled").order_by("parent__parent__position")
+        assert [row.result for row in last] == ["0", "3", "6"]
+
+    def test_maps_in_maps(self):
+        def build(tree):
+            source = tree.add_task(echo, [[{"lines": [1, 2]}, {"lines": []}, {"lines": [3]}]])
+            files = source.map(echo, over=source.output)
+            lines = files.each.map(add, over=files.each.output["lines"], args=[ITEM, 10])
+            lines.gather(total, [lines.outputs])
+            inner = source.map(echo, over=source.output)
+            of_item = inner.each.map(add, over=inner.each.output["lines"], args=[ITEM, 1])
+            of_item.each.add_task(echo, [of_item.each.output])
+            report = files.gather(echo, [files.outcomes])
+            return report.output[0]["state"]
+
+        assert value_of(build) == "SUCCESS"
+        gathers = NodeRun.objects.filter(is_gather=True, parent__task="django_tasktree.map", task=total.name)
+        assert sorted(row.result for row in gathers) == ["0", "13", "23"]
+
+    def test_the_list_of_an_inner_map_may_be_a_part_of_the_item(self):
+        def build(tree):
+            source = tree.add_task(echo, [[{"lines": [1, 2]}, {"lines": [5]}]])
+            files = source.map(described, over=source.output, args=[ITEM["lines"]])
+            inner = files.each.map(echo, over=[1, 2])
+            inner.each.add_task(echo, [inner.each.output])
+            return files.outputs
+
+        assert value_of(build) == [[[1, 2], [], {}], [[5], [], {}]]
+
+    def test_a_gather_node_comes_after_all_children(self):
+        tree = TaskTree()
+        pages = tree.map(echo, over=range(3), label="pages")
+        pages.gather(total, [pages.outputs], label="sum")
+        run = tree.apply_async()
+        assert run["pages/sum"].get() == 3
+        assert run["pages/2"].get() == 2
+        assert [child.get() for child in run["pages"].children] == [0, 1, 2, 3]
+
+    def test_a_task_adds_a_map(self):
+        tree = TaskTree()
+        node = tree.add_task(map_own_numbers, [4])
+        last = node.gather(echo, [node.subtree_outputs])
+        run = tree.apply_async()
+        assert run.state == "SUCCESS"
+        assert run[last].get() == [4]
+        assert sorted(NodeRun.objects.filter(task=halve.name).values_list("result", flat=True)) == ["0", "1", "2", "3"]
+
+    def test_labels_options_and_limits(self):
+        tree = TaskTree()
+        source = tree.add_task(numbers, [6])
+        pages = source.map(echo, over=source.output, label="pages", max_active=2, priority=3, time_limit=60)
+        run = tree.apply_async()
+        row = NodeRun.objects.get(id=run[pages].id)
+        assert (row.child_count, row.label, row.max_active) == (6, "pages", 2)
+        children = NodeRun.objects.filter(parent=row)
+        assert {child.limit_scope_id for child in children} == {row.id}
+        assert {child.options for child in children} == {'{"priority": 3, "time_limit": 60}'}
+        assert row.options == '{"priority": 3}'
+
+    def test_children_are_no_concern_of_the_user(self):
+        with pytest.raises(InvalidOption, match=r"add what follows each of them to its attribute 'each'"):
+            TaskTree().map(echo, over=[1]).add_task(echo)
+
+    def test_arguments_without_item(self):
+        with pytest.raises(InvalidOption, match="do not contain ITEM"):
+            TaskTree().map(echo, over=[1], args=[2])
+
+    def test_item_outside_of_a_map(self):
+        tree = TaskTree()
+        tree.add_task(echo, [ITEM])
+        with pytest.raises(InvalidOption, match="contain ITEM, but it is not below"):
+            tree.apply_async()
+
+    def test_the_output_of_one_of_many(self):
+        tree = TaskTree()
+        pages = tree.map(echo, over=[1])
+        pages.gather(echo, [pages.each.output])
+        with pytest.raises(BrokenReference, match="runs for each item of a map: use the outputs of the map"):
+            tree.apply_async()
+
+    def test_outputs_before_the_end(self):
+        tree = TaskTree()
+        pages = tree.map(echo, over=[1])
+        pages.each.add_task(echo, [pages.outputs])
+        with pytest.raises(BrokenReference, match="may not have finished"):
+            tree.apply_async()
+
+    def test_limits_in_limits(self):
+        tree = TaskTree()
+        source = tree.add_task(numbers, [1])
+        pages = source.map(echo, over=source.output, max_active=2)
+        pages.each.map(echo, over=[1], max_active=2)
+        with pytest.raises(InvalidOption, match="only one limit can apply"):
+            tree.apply_async()
+
+    @pytest.mark.parametrize("batch", [0, -1, True, 1.5, "3"])
+    def test_invalid_batches(self, batch):
+        with pytest.raises(InvalidOption, match="batch="):
+            TaskTree().map(echo, over=[1], batch=batch)
+
+
+class TestFailures:
+    def tolerant(self, count, tolerate, **rules):
+        """Launch a map in which every second child fails, and return its run and its handle, and what gathers it."""
+        tree = TaskTree(**rules)
+        source = tree.add_task(numbers, [count])
+        pages = source.map(halve, over=source.output, tolerate=tolerate)
+        good = pages.gather(total, [pages.outputs])
+        bad = pages.gather(echo, ["too many"], run_when="failure")
+        run = tree.apply_async()
+        return run, run[pages], run[good], run[bad]
+
+    @pytest.mark.parametrize("tolerate", [3, "50%", "100%", 7])
+    def test_few_enough(self, tolerate):
+        run, pages, good, bad = self.tolerant(6, tolerate)
+        assert (run.state, pages.state, good.state, bad.state) == ("SUCCESS", "SUCCESS", "SUCCESS", "SKIPPED")
+        assert good.get() == 3
+        assert not NodeRun.objects.get(id=pages.id).subtree_failed
+
+    @pytest.mark.parametrize("tolerate", [2, "49%", "33.4%", 0, "0%"])
+    def test_too_many(self, tolerate):
+        run, pages, good, bad = self.tolerant(6, tolerate)
+        assert (run.state, pages.state, good.state, bad.state) == ("FAILURE", "SUCCESS", "SKIPPED", "SUCCESS")
+
+    def test_the_rest_stops(self):
+        run, pages, _good, bad = self.tolerant(50, 1)
+        children = [child.state for child in pages.children][:50]
+        # 1 and 3 are the odd numbers that fail first.
+        assert children[:4] == ["SUCCESS", "FAILURE", "SUCCESS", "FAILURE"]
+        assert set(children[4:]) == {"REVOKED"}
+        assert bad.get() == "too many"
+        entry = HistoryEntry.objects.get(run_id=run.id, action="stop")
+        assert (entry.node_id, entry.nodes) == (pages.id, 46)
+        assert "more than 1 children" in entry.note
+
+    def test_without_tolerance_the_others_continue(self):
+        tree = TaskTree()
+        source = tree.add_task(numbers, [4])
+        pages = source.map(halve, over=source.output)
+        run = tree.apply_async()
+        assert [child.state for child in run[pages].children] == ["SUCCESS", "FAILURE"] * 2
+        assert run.state == "FAILURE"
+
+    def test_tolerated_failures_do_not_stop_the_tree(self):
+        run, _pages, good, _bad = self.tolerant(6, 3, on_failure="stop")
+        assert (run.state, good.state) == ("SUCCESS", "SUCCESS")
+
+    def test_too_many_failures_stop_the_tree(self):
+        tree = TaskTree(on_failure="stop")
+        tree.map(halve, over=[1, 2, 3], tolerate=1)
+        later = tree.gather(echo, run_when="always")
+        run = tree.apply_async()
+        assert (run.state, run[later].state) == ("FAILURE", "REVOKED")
+
+    def test_failures_below_a_child_count_once(self):
+        tree = TaskTree()
+        pages = tree.map(echo, over=range(4), tolerate=3)
+        pages.each.add_task(fail)
+        pages.each.add_task(fail)
+        assert tree.apply_async().state == "FAILURE"
+        pages.tolerate = 4
+        assert tree.apply_async().state == "SUCCESS"
+
+    def test_a_gather_node_is_not_tolerated(self):
+        tree = TaskTree()
+        pages = tree.map(halve, over=[1, 2], tolerate="50%")
+        pages.gather(fail)
+        assert tree.apply_async().state == "FAILURE"
+
+    def test_of_a_known_list(self):
+        tree = TaskTree()
+        pages = tree.map(halve, over=range(10), tolerate="20%")
+        run = tree.apply_async()
+        states = [child.state for child in run[pages].children]
+        assert states[:6] == ["SUCCESS", "FAILURE"] * 3
+        assert set(states[6:]) == {"REVOKED"}
+
+    @pytest.mark.parametrize("tolerate", [-1, True, 0.02, "2", "101%", "-1%", "many", "2 %%"])
+    def test_invalid_tolerance(self, tolerate):
+        with pytest.raises(InvalidOption, match="tolerate="):
+            TaskTree().map(echo, over=[1], tolerate=tolerate)
+
+
+class TestActions:
+    def test_rerun_makes_the_children_again(self):
+        tree = TaskTree()
+        source = tree.add_task(numbers, [3])
+        pages = source.map(echo, over=source.output)
+        report = pages.gather(total, [pages.outputs])
+        run = tree.apply_async()
+        before = {child.id for child in run[pages].children}
+        run[source].rerun()
+        assert run.wait() == "SUCCESS"
+        after = {child.id for child in run[pages].children}
+        assert len(after) == 4
+        assert before & after == {run[report].id}
+        assert run[report].get() == 3
+
+    def test_retry_of_failed_children(self):
+        run, pages, good, _bad = TestFailures().tolerant(6, 2)
+        run.retry()
+        assert run.wait() == "FAILURE"
+        pages.children[1].complete(5)
+        # Now as many have failed as are tolerated.
+        assert run.wait() == "SUCCESS"
+        assert good.get() == 0 + 5 + 1 + 2
+
+    def test_a_copy_has_maps_of_its_own(self):
+        tree = TaskTree()
+        source = tree.add_task(numbers, [3])
+        pages = source.map(echo, over=source.output, label="pages", tolerate=1)
+        doubled = pages.each.add_task(add, [pages.each.output, source.output[1]])
+        doubled.map(echo, over=[1, doubled.output]).each.add_task(echo, [source.output])
+        tree.returns([pages.outputs, pages.output])
+        run = tree.apply_async()
+        copy = run.copy()
+        assert copy.id != run.id
+        assert copy.wait() == "SUCCESS"
+        assert copy.value() == [[0, 1, 2], 3]
+        assert copy["0/pages/2"].children[0].get() == 3
+        assert NodeRun.objects.filter(run_id=copy.id).count() == NodeRun.objects.filter(run_id=run.id).count()
+        stored = " ".join(NodeRun.objects.filter(run_id=copy.id).values_list("args", flat=True))
+        assert run[source].id.hex not in stored
+
+    def test_odd_numbers_are_errors_of_their_nodes(self):
+        _run, pages, _good, _bad = TestFailures().tolerant(2, 1)
+        with pytest.raises(OddNumber):
+            pages.children[1].get()
