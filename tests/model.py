@@ -15,6 +15,8 @@ class Shape:
     outcome: str = "SUCCESS"
     allow_failure: bool = False
     on_failure: str = "continue"
+    tolerate: int | None = None
+    is_map: bool = False
     parent: "Shape | None" = None
     children: list["Shape"] = field(default_factory=list)
     state: str = "PENDING"
@@ -35,13 +37,44 @@ class Model:
         if node.outcome == "STOP":
             for child in node.children:
                 child.state = "SKIPPED"
-        stops = [above for above in self.upwards(node) if above.on_failure in ("stop", "terminate")]
-        if node.state in FAILED and not node.allow_failure and stops:
-            for below in self.subtree(stops[-1]):
-                if below.state in ("PENDING", "QUEUED"):
-                    below.state = "REVOKED"
-        while any(self.decide_gathers(parent) for parent in self.subtree(self.top)):
+        if node.state in FAILED and not node.allow_failure:
+            self.stop(node)
+        while any(self.stop_rest(parent) | self.decide_gathers(parent) for parent in self.subtree(self.top)):
             pass
+
+    def stop(self, node):
+        """Revoke what has not started below the topmost node that the failure of a node stops."""
+        stops = [above for above in self.failing_with(node) if above.on_failure in ("stop", "terminate")]
+        if stops:
+            self.revoke(self.subtree(stops[-1]))
+
+    def stop_rest(self, parent):
+        """Revoke the other items of a map in which more have failed than are tolerated; return whether there were any."""
+        items = self.tasks(parent)
+        if parent.tolerate is None or self.few_have_failed(parent):
+            return False
+        revoked = self.revoke([below for item in items if not self.settled(item) for below in self.subtree(item)])
+        before = [below.state for below in self.subtree(self.top)]
+        self.stop(parent)
+        return revoked or before != [below.state for below in self.subtree(self.top)]
+
+    def revoke(self, nodes):
+        waiting = [node for node in nodes if node.state in ("PENDING", "QUEUED")]
+        for node in waiting:
+            node.state = "REVOKED"
+        return bool(waiting)
+
+    def few_have_failed(self, parent):
+        failed = [item for item in self.tasks(parent) if self.settled(item) and self.failed(item)]
+        return len(failed) <= (parent.tolerate or 0)
+
+    def failing_with(self, node):
+        """Return a node and those above it that a failure of the node alone may fail."""
+        found = [node]
+        while node.parent is not None and (node.gather or node.parent.tolerate is None):
+            node = node.parent
+            found.append(node)
+        return found
 
     def decide(self, child, outcome):
         """Queue or skip a child after the outcome of its parent."""
@@ -65,16 +98,14 @@ class Model:
 
     def failed(self, node):
         own = node.state in FAILED and not node.allow_failure
-        return own or any(map(self.failed, node.children))
+        gathers = any(self.failed(child) for child in node.children if child.gather)
+        return own or gathers or not self.few_have_failed(node)
 
     def has_run(self, node):
         return node.state in ("SUCCESS", *FAILED)
 
     def tasks(self, node):
         return [child for child in node.children if not child.gather]
-
-    def upwards(self, node):
-        return [] if node is None else [node, *self.upwards(node.parent)]
 
     def subtree(self, node):
         return [node, *(below for child in node.children for below in self.subtree(child))]

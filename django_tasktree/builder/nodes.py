@@ -469,7 +469,7 @@ class MapNode(TaskTreeNode[int], Generic[R]):
         batch: int | None = None,
         tolerate: int | str | None = None,
     ) -> None:
-        super().__init__(Call(MAP, (each.task,)), rules)
+        super().__init__(Call(MAP, (short_name(each.task),)), rules)
         # In a process that is not a worker, it may not have been imported yet.
         registered_task(MAP)
         _check_batch(batch)

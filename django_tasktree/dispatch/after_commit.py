@@ -213,7 +213,8 @@ def _process(run_id: UUID, follow_up: _FollowUp) -> None:
             queue.extend(_settle(run_id, work.settle_from, failed=work.failed))
         if work.finished_but_unsettled:
             for node_id in retry_transient(lambda: finished_but_unsettled(run_id)):
-                queue.extend(_settle(run_id, node_id))
+                # Of a node that tolerates failures, they are counted.
+                queue.extend(_settle(run_id, node_id, failed=True))
             queue.extend(_settle(run_id, None))
         if work.advances:
             queue.append(_FollowUp(advance(run_id, work.limit_scope_id)))

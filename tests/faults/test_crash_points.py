@@ -18,6 +18,7 @@ from django_tasktree.recovery.sweep import sweep
 from django_tasktree.states import RUN_FINAL
 from tests import simulation
 from tests.sample.chunk_tasks import double, some_fail
+from tests.sample.map_tasks import halve, numbers
 from tests.sample.tasks import echo, fail, flaky, grow
 
 pytestmark = pytest.mark.exhaustive
@@ -83,6 +84,25 @@ def together(key):
     return tree.apply_async(key=key)
 
 
+def mapping(key):
+    """A map of a result, in which as many fail as are tolerated, with a node below each of the others."""
+    tree = TaskTree("mapping")
+    source = tree.add_task(numbers, [5])
+    halves = source.map(halve, over=source.output, tolerate=2)
+    halves.each.add_task(echo, [halves.each.output])
+    halves.gather(echo, ["gather"])
+    return tree.apply_async(key=key)
+
+
+def mapping_in_vain(key):
+    """A map of a result, one node at a time, in which more fail than are tolerated, so that the others are revoked."""
+    tree = TaskTree("mapping in vain")
+    source = tree.add_task(numbers, [6])
+    halves = source.map(halve, over=source.output, tolerate=1, max_active=1)
+    halves.gather(echo, ["gather"], run_when="failure")
+    return tree.apply_async(key=key)
+
+
 def limited(key):
     tree = TaskTree("limited", max_active=1)
     for name in ("a", "b"):
@@ -131,7 +151,7 @@ def drafting(key):
     return result
 
 
-SCENARIOS = [chain, fan_in, failure, stopping, retrying, growing, together, limited]
+SCENARIOS = [chain, fan_in, failure, stopping, retrying, growing, together, mapping, mapping_in_vain, limited]
 ACTIONS = [pausing, revoking, skipping, adding, drafting]
 
 

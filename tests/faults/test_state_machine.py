@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from django_tasktree import NodeResult, TaskTree
+from django_tasktree import MapNode, NodeResult, TaskTree
 from django_tasktree.control import operations
 from django_tasktree.dispatch.after_commit import finish_and_propagate
 from django_tasktree.dispatch.message import HEADER, read_header
@@ -34,13 +34,14 @@ from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.recovery.sweep import sweep
 from django_tasktree.states import ACTIVE, NODE_FINAL, RUN_FINAL, NodeState, RunState
 from tests import simulation
+from tests.sample.map_tasks import halve
 from tests.sample.tasks import echo, fail, flaky
 
 WHEN = st.sampled_from(["success", "failure", "always"])
 #: Task, number of the parent (0 is the tree), run_when, whether it is a gather node, and options about its failure.
 NODES = st.lists(
     st.tuples(
-        st.sampled_from(["echo", "fail", "flaky"]),
+        st.sampled_from(["echo", "fail", "flaky", "map"]),
         st.integers(0, 8),
         WHEN,
         st.booleans(),
@@ -62,6 +63,13 @@ def build(shapes, **options):
     for number, (task, below, when, gathers, rules) in enumerate(shapes):
         parent = built[below % len(built)]
         when = "success" if parent is tree and when == "failure" else when
+        if isinstance(parent, MapNode) and not gathers:
+            # What is below a map runs for each of its items.
+            parent = parent.each
+        if task == "map" and not gathers:
+            built.append(map_below(parent, when, rules))
+            continue
+        task = "echo" if task == "map" else task
         add = parent.gather if gathers else parent.add_task
         arguments = {
             "echo": (echo, [f"n{number}"]),
@@ -70,6 +78,13 @@ def build(shapes, **options):
         }
         built.append(add(*arguments[task], run_when=when, **rules))
     return tree
+
+
+def map_below(parent, when, rules):
+    """Add a map, of a result if there is one above it; items 1 and 3 fail."""
+    over = range(4) if isinstance(parent, TaskTree) else [0, 1, 2, 3, parent.output]
+    tolerate = 1 if rules.get("allow_failure") else None
+    return parent.map(halve, over=over, tolerate=tolerate, run_when=when, on_failure=rules.get("on_failure", "continue"))
 
 
 class Machine(RuleBasedStateMachine):

@@ -220,9 +220,11 @@ def finished_but_unsettled(run_id: UUID) -> list[UUID]:
     """Return finished nodes under which nothing is left to do but which are not settled: the nodes to settle from.
 
     Such nodes remain when nodes are revoked in the middle of a tree, or when a process ends between finish and settle.
+    Nodes that tolerate failures are among them even if something is left: too many may have failed.
     """
     ended = nodes().filter(IS_UNSETTLED.q(), run_id=run_id, state__in=NODE_FINAL)
-    return list(nothing_left_below(ended).values_list("id", flat=True))
+    tolerant = ended.filter(tolerated__isnull=False)
+    return list((nothing_left_below(ended) | tolerant).values_list("id", flat=True))
 
 
 def nothing_left_below(ended: NodeRunQuerySet) -> NodeRunQuerySet:

@@ -8,11 +8,11 @@ from django.db.models import F, Q
 from django_tasktree.conf import settings
 from django_tasktree.engine.history import record
 from django_tasktree.engine.lifecycle.stop import lock_stopped, revoke, stop_on_failure
-from django_tasktree.engine.transitions import nodes, write_alias
+from django_tasktree.engine.transitions import nodes, runs, write_alias
 from django_tasktree.engine.types import NodeRef, Settled
 from django_tasktree.models import NodeRun
 from django_tasktree.models.history_entry import Action
-from django_tasktree.states import Hold, OnFailure
+from django_tasktree.states import RUN_STOPPABLE, Hold, OnFailure
 
 
 def has_failed_below(run_id: UUID, parent_id: UUID | None, tolerated: int | None = None) -> bool:
@@ -68,9 +68,19 @@ def _stop_rest(node: NodeRun, failed: int) -> Settled | None:
     if revoked:
         reason = f"more than {node.tolerated} children of node {node.id} failed, which is what it tolerates"
         record(node.run_id, Action.STOP, node_id=node.id, nodes=revoked, note=reason)
-    elif node.stop_scope_id is None:
+    elif not _stops_more(node):
         return None
     return _stop_scope(node)
+
+
+def _stops_more(node: NodeRun) -> bool:
+    """Return whether the failure of the node stops a run or subtree that has not been stopped before."""
+    scope_id = node.stop_scope_id
+    if scope_id is None or node.allow_failure:
+        return False
+    if scope_id == node.run_id:
+        return bool(runs().filter(id=scope_id, state__in=RUN_STOPPABLE).exists())
+    return bool(nodes().filter(id=scope_id).exclude(hold=Hold.REVOKED).exists())
 
 
 def _unsettled_children(node: NodeRun, after: int) -> list[tuple[UUID, int]]:

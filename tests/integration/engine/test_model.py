@@ -1,6 +1,7 @@
 """Random trees with random outcomes, compared with a simple model of the rules."""
 
 import random
+from collections import deque
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from django_tasktree.engine.types import NodeRef, Outcome
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import NodeState
 from tests.integration.engine.trees import insert_run
-from tests.model import STATES, Model, Shape
+from tests.model import FAILED, STATES, Model, Shape
 from tests.sample.tasks import echo
 
 
@@ -24,41 +25,96 @@ def _assemble(drawn):
     """Add each node below an earlier one, or below the tree."""
     top = Shape()
     placed = [top]
-    for run_when, gather, outcome, allow_failure, on_failure, where in drawn:
+    for run_when, gather, outcome, allow_failure, on_failure, where, items in drawn:
         parent = placed[where % len(placed)]
-        if parent is top and not gather and run_when == "failure":
+        # A map has only gather nodes beside its items.
+        is_gather = gather or parent.is_map
+        if parent is top and not is_gather and run_when == "failure":
             run_when = "always"  # refused for root nodes
-        node = Shape(run_when, gather, outcome, allow_failure, on_failure, parent)
+        node = Shape(run_when, is_gather, outcome, allow_failure, on_failure, parent=parent)
+        if items is not None and not is_gather:
+            _make_map(node, *items)
         parent.children.append(node)
         placed.append(node)
     return top
 
 
+def _make_map(node, tolerate, outcomes, below):
+    """Turn a node into a map with an item for each outcome, and with the same nodes below each item."""
+    node.is_map, node.tolerate, node.allow_failure = True, tolerate, False
+    if tolerate is not None:
+        node.on_failure = "continue"
+    for outcome, *others in outcomes:
+        item = Shape(outcome=outcome, parent=node)
+        node.children.append(item)
+        for run_when, other in zip(below, others, strict=False):
+            item.children.append(Shape(run_when, outcome=other, parent=item))
+
+
+OUTCOMES = st.sampled_from(["SUCCESS", "SUCCESS", "SUCCESS", "FAILURE", "STOP", "IGNORE", "REVOKED"])
+WHEN = st.sampled_from(["success", "success", "failure", "always"])
+MAPS = st.tuples(
+    st.sampled_from([None, 0, 1, 2]),
+    st.lists(st.tuples(OUTCOMES, OUTCOMES, OUTCOMES), max_size=4),
+    st.lists(WHEN, max_size=2),
+)
 NODES = st.tuples(
-    st.sampled_from(["success", "success", "failure", "always"]),
+    WHEN,
     st.sampled_from([False, False, False, True]),
-    st.sampled_from(["SUCCESS", "SUCCESS", "SUCCESS", "FAILURE", "STOP", "IGNORE", "REVOKED"]),
+    OUTCOMES,
     st.sampled_from([False, False, True]),
     st.sampled_from(["continue", "stop", "terminate"]),
     st.integers(0, 1000),
+    st.none() | st.none() | MAPS,
 )
 TREES = st.lists(NODES, max_size=25).map(_assemble)
+
+
+def _add(parent, shape):
+    """Add the node of a shape to a tree; return it, and the shapes that are added to it."""
+    if shape.is_map:
+        items = [child for child in shape.children if not child.gather]
+        node = parent.map(
+            echo,
+            over=range(len(items)),
+            tolerate=shape.tolerate,
+            run_when=shape.run_when,
+            on_failure=shape.on_failure,
+        )
+        for below in items[0].children if items else ():
+            node.each.add_task(echo, run_when=below.run_when)
+        return node, [child for child in shape.children if child.gather]
+    add = parent.gather if shape.gather else parent.add_task
+    rules = {"allow_failure": shape.allow_failure, "on_failure": shape.on_failure}
+    return add(echo, run_when=shape.run_when, **rules), shape.children
+
+
+def _items_of(key, shape):
+    """Yield the IDs and the shapes of the items of a map, and of what is below them."""
+    pairs = [(key, shape)]
+    for parent, above in pairs:
+        rows = NodeRun.objects.filter(parent=parent, is_gather=False).order_by("position")
+        tasks = [child for child in above.children if not child.gather]
+        below = list(zip(rows.values_list("id", flat=True), tasks, strict=True))
+        pairs += below
+        yield from below
 
 
 def execute(top, seed):
     """Run a tree on the engine, one message at a time in random order, and the model in the same order."""
     tree, shapes = TaskTree(), {}
-    stack: list[tuple[NodeParent, Any]] = [(tree, top)]
+    stack: list[tuple[NodeParent, Any]] = [(tree, top.children)]
     while stack:
         parent, shape = stack.pop()
-        for child in shape.children:
-            add = parent.gather if child.gather else parent.add_task
-            rules = {"allow_failure": child.allow_failure, "on_failure": child.on_failure}
-            node = add(echo, run_when=child.run_when, **rules)
+        for child in shape:
+            node, below = _add(parent, child)
             shapes[node] = child
-            stack.append((node, child))
+            stack.append((node, below))
     launched, keys = insert_run(tree)
     shape_of = {keys[node]: shape for node, shape in shapes.items()}
+    for key, shape in list(shape_of.items()):
+        if shape.is_map:
+            shape_of.update(_items_of(key, shape))
     model = Model(top)
     queue, rng = list(launched.dispatches), random.Random(seed)
     while queue:
@@ -76,9 +132,22 @@ def _end(message, outcome):
     released = finish(message, Outcome(NodeState(state), result="1", skip_children=outcome == "STOP"))
     if dispatches := list(released.dispatches):
         return dispatches
-    start = message.id if message.child_count and state != "SKIPPED" else message.parent_id
-    starts = [start, *finished_but_unsettled(message.run_id), None] if released.stopped else [start]
-    return [dispatch for start in starts for dispatch in settle(message.run_id, start).dispatches]
+    is_leaf = not message.child_count or state == "SKIPPED"
+    starts = deque([(message.parent_id if is_leaf else message.id, is_leaf and state in FAILED)])
+    if released.stopped:
+        starts += _anywhere(message.run_id)
+    queued = []
+    while starts:
+        start, failed = starts.popleft()
+        settled = settle(message.run_id, start, failed=failed)
+        queued += settled.dispatches
+        if settled.stopped:
+            starts += _anywhere(message.run_id)
+    return queued
+
+
+def _anywhere(run_id):
+    return [*((node, True) for node in finished_but_unsettled(run_id)), (None, False)]
 
 
 @pytest.mark.usefixtures("database")

@@ -121,7 +121,7 @@ def test_the_table_of_settings():
 
 def test_every_public_name_is_on_the_page_of_the_api():
     text = (documents.DOCS / "api.rst").read_text(encoding="utf-8")
-    documented = re.findall(r"^\.\. auto(?:class|function):: django_tasktree\.(\w+)$", text, re.MULTILINE)
+    documented = re.findall(r"^\.\. auto(?:class|data|function):: django_tasktree\.(\w+)$", text, re.MULTILINE)
     assert sorted(documented) == sorted(django_tasktree.__all__)
 
 
