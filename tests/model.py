@@ -49,7 +49,7 @@ class Model:
             self.revoke(self.subtree(stops[-1]))
 
     def stop_rest(self, parent):
-        """Revoke the other items of a map in which more have failed than are tolerated; return whether there were any."""
+        """Revoke the rest of a map with more failures than are tolerated; return whether this changed anything."""
         items = self.tasks(parent)
         if parent.tolerate is None or self.few_have_failed(parent):
             return False

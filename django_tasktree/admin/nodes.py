@@ -22,7 +22,7 @@ from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.models.querysets import has_id
 
 #: Columns that may be long and that no list shows.
-_LONG = ("args", "kwargs", "options", "result", "error_message", "error_args", "traceback")
+_LONG = ("template", "args", "kwargs", "options", "result", "error_message", "error_args", "traceback")
 
 
 @admin.register(NodeRun)

@@ -46,7 +46,7 @@ def known_items(node: MapNode[Any], *, at_once: bool = True) -> Any:
 def _rows(query: "QuerySet[Any, Any]") -> list[Any]:
     """Return what a query finds; of rows of a model only the keys, as tasks fetch the rows again."""
     model: type[Model] = query.model
-    if query._iterable_class is not QuerySet(model)._iterable_class:  # type: ignore[attr-defined]
+    if query._iterable_class is not QuerySet(model)._iterable_class:
         # values() or values_list()
         return list(query.all())
     return [RowStandIn(model._meta.label, key, query.db) for key in query.values_list("pk", flat=True).iterator()]

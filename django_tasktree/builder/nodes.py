@@ -207,7 +207,7 @@ class NodeParent:
         max_active: int | None = None,
         **options: "Unpack[MessageOptions]",
     ) -> "MapNode[R]":
-        """Add a :term:`map node`: it makes a child for each item of a list that may be known only at run time (fan-out).
+        """Add a :term:`map node`, which makes a child for each item of a list that may be known only at run time.
 
         Example::
 
@@ -221,8 +221,8 @@ class NodeParent:
                 is known already. The items of a dict are pairs of a key and a value. A QuerySet is read when the tree
                 is launched; the tasks get its rows.
             args: positional arguments of each child, with :data:`ITEM <django_tasktree.ITEM>` or parts of it, such as
-                ``ITEM["url"]``, where the item belongs. ``args=ITEM``: the item is the list of the arguments. By default
-                the item is the only argument.
+                ``ITEM["url"]``, where the item belongs. ``args=ITEM``: the item is the list of the arguments. By
+                default the item is the only argument.
             kwargs: keyword arguments of each child, likewise; ``kwargs=ITEM``: the item is a dict of them.
             batch: how many items a child gets, as a list; by default one item, not in a list.
             tolerate: how many children, with everything below them, may fail: a number, or a share such as ``"2%"``,
@@ -230,8 +230,8 @@ class NodeParent:
                 have not started are revoked. By default, the map fails if one child fails, and the others continue.
             label: see :meth:`add_task`.
             run_when: see :meth:`add_task`.
-            on_failure: see :meth:`add_task`. ``"terminate"`` with ``tolerate``: running children are terminated, too, if
-                more fail than are tolerated.
+            on_failure: see :meth:`add_task`. ``"terminate"`` with ``tolerate``: running children are terminated, too,
+                if more fail than are tolerated.
             max_active: see :meth:`add_task`.
             **options: options of the messages of the children; see :meth:`add_task`.
 
@@ -508,14 +508,9 @@ def _call_with_item(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) 
             "the arguments of a map's task do not contain ITEM, so that all its children would do the same: put "
             "django_tasktree.ITEM, or a part of it such as ITEM['url'], where the item belongs"
         )
-    unpacked = {
-        name: value for name, value in (("args", args), ("kwargs", kwargs)) if isinstance(value, Item)
+    unpacked: dict[str, Any] = {
+        name: value for name, value in [("args", args), ("kwargs", kwargs)] if isinstance(value, Item)
     }
-    given = call(
-        task,
-        None if "args" in unpacked else args,
-        None if "kwargs" in unpacked else kwargs,
-        options,
-        is_complete=not unpacked,
-    )
-    return replace(given, **unpacked) if unpacked else given
+    complete = {"args": args, "kwargs": kwargs} | dict.fromkeys(unpacked)
+    given = call(task, complete["args"], complete["kwargs"], options, is_complete=not unpacked)
+    return replace(given, **unpacked)

@@ -91,8 +91,8 @@ class Order:
             raise BrokenReference(f"{self._name(node)} refers to the {kind} of {source!r}, which is not in its tree")
         if self._is_one_of_many(self._numbers[node], self._numbers[source]):
             raise BrokenReference(
-                f"{self._name(node)} refers to the {kind} of {self._name(source)}, which runs for each item of a map: use "
-                "the outputs of the map, the list of all results"
+                f"{self._name(node)} refers to the {kind} of {self._name(source)}, which runs for each item of a map: "
+                "use the outputs of the map, the list of all results"
             )
         if not self._has_finished(self._numbers[node], self._numbers[source], kind):
             raise BrokenReference(

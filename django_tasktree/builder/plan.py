@@ -23,7 +23,7 @@ from django_tasktree.builder.nodes import (
     options_of,
 )
 from django_tasktree.builder.order import Order
-from django_tasktree.builder.template import Copies, Template, children, number_of_children
+from django_tasktree.builder.template import Copies, Template, children
 from django_tasktree.builder.tolerance import tolerated
 from django_tasktree.builder.unstorable import explain
 from django_tasktree.conf import settings
@@ -357,7 +357,9 @@ class _Compiler:
 
     def _check_item(self, node: TaskTreeNode, value: Any) -> None:
         if node not in self._template_keys and holds(value, Item):
-            raise InvalidOption(f"the arguments of {node!r} contain ITEM, but it is not below the attribute 'each' of a map")
+            raise InvalidOption(
+                f"the arguments of {node!r} contain ITEM, but it is not below the attribute 'each' of a map"
+            )
 
     def _check_task(self, name: str) -> None:
         """Check now what would otherwise fail at insertion or in the worker."""

@@ -24,7 +24,7 @@ _COLUMNS = tuple(field.name for field in fields(NodeSpec))
 _ENUMERATIONS: Mapping[str, Callable[[str], Any]] = {"run_when": RunWhen, "on_failure": OnFailure}
 _LATE_VALUES = (*STOOD_FOR, *STAND_INS)
 #: What an item must be if it is unpacked.
-_UNPACKED = {"args": (list, tuple), "kwargs": dict}
+_UNPACKED: Mapping[str, Any] = {"args": (list, tuple), "kwargs": dict}
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,11 @@ class Copies:
         self._map_id = map_id
         self._top = nodes[0].id
         self._nodes = [
-            (node, {name: getattr(node, name) for name in _COLUMNS}, (_Argument(node, "args"), _Argument(node, "kwargs")))
+            (
+                node,
+                {name: getattr(node, name) for name in _COLUMNS},
+                (_Argument(node, "args"), _Argument(node, "kwargs")),
+            )
             for node in nodes
         ]
 

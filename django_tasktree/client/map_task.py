@@ -14,7 +14,6 @@ from django_tasktree.encoding.items import items_of
 from django_tasktree.engine.lifecycle.expand import insert_children, made_children, set_tolerated
 from django_tasktree.engine.lifecycle.stop import stop_late_children
 from django_tasktree.engine.transitions import nodes
-from django_tasktree.exceptions import NotPossible
 from django_tasktree.worker.arguments import with_results
 from django_tasktree.worker.context import RunningNode, current_node
 

@@ -107,4 +107,3 @@ def _copied(row: NodeRun, keys: Mapping[UUID, UUID], children: int) -> NodeSpec:
         template=None if row.template is None else Template.read(row.template).with_keys(keys).text(),
         tolerated=row.tolerated,
     )
-

@@ -24,7 +24,7 @@ from django_tasktree.engine.database_retries import retry_transient, retry_trans
 from django_tasktree.engine.lifecycle.advance import advance
 from django_tasktree.engine.lifecycle.finish import finish
 from django_tasktree.engine.lifecycle.finish_together import finish_together
-from django_tasktree.engine.lifecycle.settle import finished_but_unsettled, settle
+from django_tasktree.engine.lifecycle.settle import finished_but_unsettled, settle, tolerant_nodes
 from django_tasktree.engine.lifecycle.stop import stop_late_children
 from django_tasktree.engine.transitions import write_alias
 from django_tasktree.engine.types import Dispatch, Launched, NodeRef, Outcome
@@ -162,9 +162,13 @@ def advance_and_settle_now(run_id: UUID) -> None:
 def advance_now(run_id: UUID) -> int:
     """Queue the nodes of a run that may start, within its limits, and publish them. Call it outside any transaction.
 
+    Before, those that must not start because too many others have failed are revoked.
+
     Returns:
         The number of nodes that were queued.
     """
+    for node_id in retry_transient(lambda: tolerant_nodes(run_id)):
+        _process(run_id, _FollowUp(settles=True, settle_from=node_id, failed=True))
     numbers = count()
     _process(run_id, _FollowUp(dispatch for dispatch, _ in zip(advance(run_id), numbers, strict=False)))
     return next(numbers)

@@ -91,7 +91,8 @@ def _in_order(nodes: list[Any]) -> list[Any]:
 
 def _row(node: Any, names: dict[UUID, str]) -> NodeRow:
     if node.template is not None:
-        raise NotPossible(_("node %(node)s is a map, which can't be edited by hand: build the tree in code"), node=str(node))
+        refusal = _("node %(node)s is a map, which can't be edited by hand: build the tree in code")
+        raise NotPossible(refusal, node=str(node))
     options = dict(_read(node, node.options, names))
     if node.on_failure != "continue":
         options["on_failure"] = node.on_failure

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kombu.utils import json
 
-from django_tasktree.encoding.references import Step
+from django_tasktree.encoding.references import Step, pick
 from django_tasktree.exceptions import BrokenReference, InvalidOption
 
 
@@ -59,14 +59,11 @@ class Item:
         Raises:
             BrokenReference: if the item has no such part.
         """
-        value = item
-        for step in self._path:
-            try:
-                value = value[step]
-            except (KeyError, IndexError, TypeError) as exc:
-                kind = type(item).__name__
-                raise BrokenReference(f"{self} does not exist: item {number:,} of the map is of type {kind}") from exc
-        return value
+        try:
+            return pick(item, self._path)
+        except (KeyError, IndexError, TypeError) as exc:
+            kind = type(item).__name__
+            raise BrokenReference(f"{self} does not exist: item {number:,} of the map is of type {kind}") from exc
 
 
 #: The item of the innermost map, in the arguments of its tasks.

@@ -4,7 +4,7 @@ Rows and messages contain a reference as a small JSON object. The worker that cl
 result (``django_tasktree.worker.arguments``).
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
 from uuid import UUID
@@ -15,6 +15,17 @@ from django_tasktree.types import R_co
 
 #: A key of a dict or a position in a list: one step of the path to a part of a result.
 Step = str | int
+
+
+def pick(value: Any, path: Iterable[Step]) -> Any:
+    """Return the part of a value that a path leads to.
+
+    Raises:
+        KeyError, IndexError, TypeError: if the value has no such part.
+    """
+    for step in path:
+        value = value[step]
+    return value
 
 
 @dataclass(frozen=True)
@@ -43,9 +54,7 @@ class Reference:
         Raises:
             KeyError, IndexError, TypeError: if the result has no such part.
         """
-        for step in self.path:
-            value = value[step]
-        return value
+        return pick(value, self.path)
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,8 @@ def typed_text(kind: Any, content: Any) -> str:
     """
     if is_reference(kind, content):
         return f"{content[1]}{''.join(f'[{step!r}]' for step in content[2:])}"
+    if kind == "tasktree-item" and isinstance(content, list):
+        return f"ITEM{''.join(f'[{step!r}]' for step in content)}"
     if kind == "uuid" and isinstance(content, dict) and set(content) == {"hex"}:
         return _uuid(content["hex"])
     return stand_in_text(kind, content) or (content if isinstance(content, str) else readable_json(content))

@@ -84,7 +84,9 @@ def map_below(parent, when, rules):
     """Add a map, of a result if there is one above it; items 1 and 3 fail."""
     over = range(4) if isinstance(parent, TaskTree) else [0, 1, 2, 3, parent.output]
     tolerate = 1 if rules.get("allow_failure") else None
-    return parent.map(halve, over=over, tolerate=tolerate, run_when=when, on_failure=rules.get("on_failure", "continue"))
+    return parent.map(
+        halve, over=over, tolerate=tolerate, run_when=when, on_failure=rules.get("on_failure", "continue")
+    )
 
 
 class Machine(RuleBasedStateMachine):

@@ -1,5 +1,7 @@
 """Tasks for tests of maps."""
 
+import time
+
 from django_tasktree import current_node, task_with_callbacks
 from tests.sample.models import Effect
 
@@ -51,3 +53,10 @@ def map_own_numbers(count):
     """Add a map to the running node."""
     current_node().map(halve, over=[2 * number for number in range(count)])
     return count
+
+
+@task_with_callbacks
+def slow_half(number):
+    """Return the half of an even number, and fail for an odd one, after a while."""
+    time.sleep(0.02)
+    return halve.run(number)

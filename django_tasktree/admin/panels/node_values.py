@@ -1,13 +1,16 @@
 """The stored result, arguments and options of a node, and the result of a run."""
 
+import json
 from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
 
 from django_tasktree.admin.tree.values import StoredValue, referred_to
+from django_tasktree.builder.template import Template
 from django_tasktree.client.run_value import stored_run_value
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.reporting.call_texts import call_text
 
 #: The maximum number of nodes in references whose names are looked up.
 _MAX_NAMES = 100
@@ -17,12 +20,23 @@ def values_of(node: NodeRun) -> list[tuple[Any, StoredValue]]:
     """Return the label and the value of each, without empty ones."""
     texts = [
         (_("Result"), node.result),
+        *_of_map(node),
         (_("Arguments"), node.args),
         (_("Keyword arguments"), node.kwargs),
         (_("Message options"), node.options),
     ]
-    names = _names([node.args, node.kwargs], node.run_id) if node.has_references else {}
+    referring = [text for _label, text in texts[1:] if text] if node.has_references or node.template else []
+    names = _names(referring, node.run_id) if referring else {}
     return [(label, StoredValue.of(text, names)) for label, text in texts if text not in (None, "", "[]", "{}")]
+
+
+def _of_map(node: NodeRun) -> list[tuple[Any, str]]:
+    """Return the items of a map node, and the calls for each of them."""
+    if node.template is None:
+        return []
+    template = Template.read(node.template)
+    calls = [call_text(each.task, each.args, each.kwargs) for each in template.nodes]
+    return [(_("Items"), template.over), (_("For each item"), json.dumps(calls if calls[1:] else calls[0]))]
 
 
 def result_of_run(run: TreeRun) -> StoredValue | None:

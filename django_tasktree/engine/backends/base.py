@@ -332,9 +332,9 @@ class Backend(ABC):
         """Read a node and what is left to settle under it.
 
         Returns:
-            The node's parent, state, ``settled``, ``child_count``, ``revision``, ``allow_failure`` and ``tolerated``; and
-            whether only
-            gather nodes are left to settle under it, or None if nothing is left. None if the node does not exist.
+            The node's parent, state, ``settled``, ``child_count``, ``revision``, ``allow_failure`` and ``tolerated``;
+            and whether only gather nodes are left to settle under it, or None if nothing is left. None if the node does
+            not exist.
         """
         found = self.rows(LOOK_AT_NODE, node_id, node_id)
         if not found:

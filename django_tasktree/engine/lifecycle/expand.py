@@ -5,7 +5,6 @@ continues after the children that are there.
 """
 
 from collections.abc import Iterable
-from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
@@ -66,4 +65,3 @@ def set_tolerated(node: NodeRef, tolerated: int) -> None:
 
 def _made(node: NodeRef) -> NodeRunQuerySet:
     return nodes().under(node.run_id, node.id).filter(added_at_runtime=True)
-

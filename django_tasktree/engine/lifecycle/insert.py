@@ -56,9 +56,7 @@ def _columns(batch: list[NodeSpec], kinds: "_Kinds") -> dict[str, list[Any]]:
 class _Kinds:
     """Rows that are not inserted themselves: each has the values that all nodes of a kind begin with."""
 
-    def __init__(
-        self, run_id: UUID, roots: NodeState, roots_runnable: bool, hold: Hold, added_by: UUID | None
-    ) -> None:
+    def __init__(self, run_id: UUID, roots: NodeState, roots_runnable: bool, hold: Hold, added_by: UUID | None) -> None:
         self._common = {"run_id": run_id, "hold": hold}
         self._added_by = added_by
         self._roots = roots

@@ -26,6 +26,7 @@ _STEPS_BEFORE_CLIMB = 3
 
 #: Which children are left to do: below a node that was not skipped, and below a skipped one.
 _LEFT = IS_LEFT.given(parent__state=NodeState.SUCCESS).q()
+_TOLERATES = Q(tolerated__isnull=False)
 _LEFT_BELOW_SKIPPED = IS_LEFT.given(parent__state=NodeState.SKIPPED).q()
 
 
@@ -79,10 +80,9 @@ def settle(run_id: UUID, node_id: UUID | None, *, again: bool = False, failed: b
             continue
         if look is None or look.settled or look.state not in NODE_FINAL:
             return Settled()
-        if look.tolerated is not None and (failed or again):
-            stopped = note_failure(run_id, node_id, look.tolerated, fresh=again)
-            if stopped is not None:
-                return stopped
+        stopped = _stop_rest(run_id, node_id, look, again=again) if failed or again else None
+        if stopped is not None:
+            return stopped
         if _continues_below(node_id, look):
             started = _start_gathers(run_id, node_id, look, look.revision) if look.starts_gathers else Settled()
             if started is not None:
@@ -140,6 +140,11 @@ def _look(node_id: UUID) -> _Look | None:
         tolerated=tolerated,
         only_gathers_left=None if unsettled is None else bool(unsettled),
     )
+
+
+def _stop_rest(run_id: UUID, node_id: UUID, look: _Look, *, again: bool) -> Settled | None:
+    """Revoke the rest below a node if more children have failed than it tolerates."""
+    return None if look.tolerated is None else note_failure(run_id, node_id, look.tolerated, fresh=again)
 
 
 def _fails(run_id: UUID, node_id: UUID, look: _Look) -> bool:
@@ -223,8 +228,13 @@ def finished_but_unsettled(run_id: UUID) -> list[UUID]:
     Nodes that tolerate failures are among them even if something is left: too many may have failed.
     """
     ended = nodes().filter(IS_UNSETTLED.q(), run_id=run_id, state__in=NODE_FINAL)
-    tolerant = ended.filter(tolerated__isnull=False)
-    return list((nothing_left_below(ended) | tolerant).values_list("id", flat=True))
+    return list((nothing_left_below(ended) | ended.filter(_TOLERATES)).values_list("id", flat=True))
+
+
+def tolerant_nodes(run_id: UUID) -> list[UUID]:
+    """Return the finished but unsettled nodes of a run that tolerate failures."""
+    ended = nodes().filter(IS_UNSETTLED.q(), _TOLERATES, run_id=run_id, state__in=NODE_FINAL)
+    return list(ended.values_list("id", flat=True))
 
 
 def nothing_left_below(ended: NodeRunQuerySet) -> NodeRunQuerySet:

@@ -56,10 +56,10 @@ def note_failure(run_id: UUID, node_id: UUID, tolerated: int, *, fresh: bool = F
     if number <= tolerated:
         mine.update(failures=number)
         return None
-    return _stop_rest(mine.get(), number)
+    return _stop_rest(mine.get())
 
 
-def _stop_rest(node: NodeRun, failed: int) -> Settled | None:
+def _stop_rest(node: NodeRun) -> Settled | None:
     revoked = 0
     after = -1
     while children := _unsettled_children(node, after):
