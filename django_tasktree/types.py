@@ -28,6 +28,8 @@ else:
 
 RunWhenOption: TypeAlias = Literal["success", "failure", "always"] | RunWhen
 OnFailureOption: TypeAlias = Literal["continue", "stop", "terminate"] | OnFailure
+#: ``"all"``, ``"any"``, a number of nodes, or a share such as ``"80%"``.
+WhenOption: TypeAlias = int | str
 OnWorkerLostOption: TypeAlias = Literal["retry", "fail"] | OnWorkerLost
 
 
@@ -89,6 +91,23 @@ class NodeOptions(MessageOptions, total=False):
     label: str | None
     run_when: RunWhenOption
     allow_failure: bool
+    on_failure: OnFailureOption
+    max_active: int | None
+
+
+class GatherOptions(NodeOptions, total=False):
+    """The options of ``gather``; see :meth:`django_tasktree.TaskTree.gather`."""
+
+    when: WhenOption
+
+
+class MapOptions(MessageOptions, total=False):
+    """The options of ``map``; see :meth:`django_tasktree.TaskTree.map`."""
+
+    batch: int | None
+    tolerate: int | str | None
+    label: str | None
+    run_when: RunWhenOption
     on_failure: OnFailureOption
     max_active: int | None
 

@@ -16,6 +16,7 @@ class Shape:
     allow_failure: bool = False
     on_failure: str = "continue"
     tolerate: int | None = None
+    quorum: int = 0
     is_map: bool = False
     parent: "Shape | None" = None
     children: list["Shape"] = field(default_factory=list)
@@ -84,12 +85,27 @@ class Model:
     def decide_gathers(self, parent):
         """Decide gather nodes once all else under their parent has settled; return whether there were any."""
         waiting = [child for child in parent.children if child.state == "PENDING" and child.gather]
-        if not waiting or not self.has_run(parent) or not all(map(self.settled, self.tasks(parent))):
-            return False
-        outcome = "failure" if self.failed(parent) else "success"
-        for gather in waiting:
-            self.decide(gather, outcome)
-        return True
+        decided = [gather for gather in waiting if self.has_run(parent) and self.is_decided(gather)]
+        for gather in decided:
+            self.decide(gather, "failure" if self.fails(gather) else "success")
+        return bool(decided)
+
+    def is_decided(self, gather):
+        tasks = self.tasks(gather.parent)
+        left = [task for task in tasks if not self.settled(task)]
+        if not gather.quorum:
+            return not left
+        succeeded = self.succeeded(tasks)
+        return succeeded >= gather.quorum or succeeded + len(left) < gather.quorum
+
+    def fails(self, gather):
+        if not gather.quorum:
+            return self.failed(gather.parent)
+        own = gather.parent.state in FAILED and not gather.parent.allow_failure
+        return own or self.succeeded(self.tasks(gather.parent)) < gather.quorum
+
+    def succeeded(self, tasks):
+        return sum(task.state == "SUCCESS" and self.settled(task) and not self.failed(task) for task in tasks)
 
     def settled(self, node):
         if node.state in ("PENDING", "QUEUED"):

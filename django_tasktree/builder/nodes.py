@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 
 from django_tasktree.builder.calls import Call, call, check_choice, check_limit
 from django_tasktree.builder.eligibility import registered_task
+from django_tasktree.builder.quorum import ALL, quorum_of
 from django_tasktree.builder.tolerance import check_tolerance
 from django_tasktree.encoding.items import ITEM, Item, items_of
 from django_tasktree.encoding.labels import check_label
@@ -18,7 +19,16 @@ from django_tasktree.encoding.references import Output
 from django_tasktree.encoding.text import short_name
 from django_tasktree.exceptions import InvalidOption
 from django_tasktree.states import OnFailure, RunWhen
-from django_tasktree.types import MessageOptions, NodeOptions, OnFailureOption, R, R_co, RunWhenOption, TaskLike
+from django_tasktree.types import (
+    MessageOptions,
+    NodeOptions,
+    OnFailureOption,
+    R,
+    R_co,
+    RunWhenOption,
+    TaskLike,
+    WhenOption,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -153,6 +163,7 @@ class NodeParent:
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         *,
+        when: WhenOption = "all",
         label: str | None = None,
         run_when: RunWhenOption = "success",
         allow_failure: bool = False,
@@ -175,6 +186,10 @@ class NodeParent:
             task: see :meth:`add_task`.
             args: see :meth:`add_task`.
             kwargs: see :meth:`add_task`.
+            when: how many of the other children must succeed, with everything below them, before the node runs:
+                ``"all"``; ``"any"``: one; a number; or a share such as ``"80%"``, which is rounded up. Once enough have
+                succeeded, the node runs without waiting for the others. Once no longer enough can, ``run_when`` decides
+                as after a failure.
             label: see :meth:`add_task`.
             run_when: when the node runs: ``"success"``: if neither this nor anything else below it failed;
                 ``"failure"``: if something failed; ``"always"``: in both cases.
@@ -189,7 +204,7 @@ class NodeParent:
         Raises:
             TaskNotSupported, UnknownTask, InvalidOption, TypeError: see :meth:`add_task`.
         """
-        rules = _rules(run_when, True, allow_failure, on_failure, max_active)
+        rules = _rules(run_when, True, allow_failure, on_failure, max_active, quorum_of(when))
         return self._add(task, args, kwargs, label, rules, {**options})
 
     def map(
@@ -357,6 +372,7 @@ class Rules:
     allow_failure: bool = False
     on_failure: str = "continue"
     max_active: int | None = None
+    quorum: str = ALL
 
     def __post_init__(self) -> None:
         check_choice("run_when", self.run_when, RunWhen)

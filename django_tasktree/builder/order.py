@@ -1,7 +1,8 @@
 """Determine which nodes of a tree have certainly finished when another node starts.
 
 A node runs after all its ancestors. A gather node, and everything below it, also runs after everything else under the
-gather node's parent, except sibling gather nodes and what is below these. Nothing is guaranteed about any other node.
+gather node's parent, except sibling gather nodes and what is below these; a gather node with a quorum does not, but may
+use the list of the results that there are. Nothing is guaranteed about any other node.
 """
 
 from array import array
@@ -106,7 +107,8 @@ class Order:
         if self._is_within(node, source):
             # The source itself is above the node. The other kinds refer to the children of the source.
             return kind == "output" or self._is_gather(self._branch(node, source))
-        return self._is_gather(self._branch(node, source)) and not self._is_gather(self._branch(source, node))
+        branch = self._branch(node, source)
+        return self._waits_for_all(branch) and not self._is_gather(self._branch(source, node))
 
     def _is_one_of_many(self, node: int, source: int) -> bool:
         """Return whether the source runs for each item of a map, and the node does not run for the same item."""
@@ -124,6 +126,9 @@ class Order:
 
     def _is_gather(self, node: int) -> bool:
         return cast("TaskTreeNode", self._nodes[node]).rules.is_gather
+
+    def _waits_for_all(self, node: int) -> bool:
+        return self._is_gather(node) and not cast("TaskTreeNode", self._nodes[node]).rules.quorum
 
     def _name(self, node: Hashable) -> str:
         """Return the expression that leads from the tree to a node: ``node tree.children[0] (shop.tasks.load)``."""

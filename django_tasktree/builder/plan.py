@@ -282,6 +282,7 @@ class _Compiler:
             has_references=has_references,
             run_when=RunWhen(rules.run_when),
             is_gather=rules.is_gather,
+            quorum=rules.quorum,
             child_count=len(children_of(node)),
             allow_failure=rules.allow_failure,
             on_failure=OnFailure(rules.on_failure),

@@ -1,13 +1,10 @@
 """How many children of a map may fail: ``tolerate=3``, or ``tolerate="2%"`` of them."""
 
-import re
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
+from django_tasktree.encoding.shares import read_share
 from django_tasktree.exceptions import InvalidOption
-
-_SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)\s*%")
-_ALL = Decimal(100)
 
 
 def check_tolerance(tolerate: Any) -> None:
@@ -16,17 +13,15 @@ def check_tolerance(tolerate: Any) -> None:
     Raises:
         InvalidOption: it is neither a whole number of at least 0 nor a share from ``"0%"`` to ``"100%"``.
     """
-    if tolerate is None:
-        return
     if isinstance(tolerate, str):
-        share = _SHARE.fullmatch(tolerate.strip())
-        if share is not None and Decimal(share[1]) <= _ALL:
-            return
-    elif isinstance(tolerate, int) and not isinstance(tolerate, bool) and tolerate >= 0:
-        return
-    raise InvalidOption(
-        f"tolerate={tolerate!r} is not valid: give the number of children that may fail, a share such as '2%', or None"
-    )
+        is_valid = read_share(tolerate) is not None
+    else:
+        is_valid = tolerate is None or (type(tolerate) is int and tolerate >= 0)
+    if not is_valid:
+        raise InvalidOption(
+            f"tolerate={tolerate!r} is not valid: give the number of children that may fail, a share such as '2%', or "
+            "None"
+        )
 
 
 def tolerated(tolerate: int | str | None, children: int) -> int | None:
@@ -39,8 +34,6 @@ def tolerated(tolerate: int | str | None, children: int) -> int | None:
     Returns:
         None if the option is None.
     """
-    if tolerate is None:
-        return None
-    if isinstance(tolerate, int):
-        return min(tolerate, children)
-    return int(Decimal(tolerate.strip().removesuffix("%").strip()) * children // _ALL)
+    if tolerate is None or isinstance(tolerate, int):
+        return None if tolerate is None else min(tolerate, children)
+    return int(((read_share(tolerate) or Decimal()) * children).to_integral_value(ROUND_FLOOR))

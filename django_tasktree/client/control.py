@@ -8,8 +8,9 @@ from asgiref.sync import sync_to_async
 
 from django_tasktree.builder.nodes import NodeWithOutput, TaskTreeNode
 from django_tasktree.control import actions, operations
+from django_tasktree.encoding.items import Item
 from django_tasktree.engine.types import Effect
-from django_tasktree.types import NodeOptions, R, TaskLike
+from django_tasktree.types import GatherOptions, MapOptions, NodeOptions, R, TaskLike
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -133,13 +134,29 @@ class ControlMixin:
         kwargs: Mapping[str, Any] | None = None,
         *,
         by: Any = None,
-        **options: "Unpack[NodeOptions]",
+        **options: "Unpack[GatherOptions]",
     ) -> "NodeResult[R]":
         """Add a gather node to a launched run: below this node, or directly under this run; see :meth:`add_task`.
 
         The arguments are those of :meth:`django_tasktree.TaskTree.gather`, and ``by``.
         """
         return self._add(by, lambda built: built.gather(task, args, kwargs, **options))
+
+    def map(
+        self,
+        task: TaskLike[Any],
+        *,
+        over: Any,
+        args: Sequence[Any] | Item | None = None,
+        kwargs: Mapping[str, Any] | Item | None = None,
+        by: Any = None,
+        **options: "Unpack[MapOptions]",
+    ) -> "NodeResult[int]":
+        """Add a map node to a launched run: below this node, or directly under this run; see :meth:`add_task`.
+
+        The arguments are those of :meth:`django_tasktree.TaskTree.map`, and ``by``.
+        """
+        return self._add(by, lambda built: built.map(task, over=over, args=args, kwargs=kwargs, **options))
 
     def _add(self, by: Any, build: Callable[[NodeWithOutput[Any]], TaskTreeNode[R]]) -> "NodeResult[R]":
         run_id, node_id = self._target()

@@ -96,6 +96,7 @@ def _copied(row: NodeRun, keys: Mapping[UUID, UUID], children: int) -> NodeSpec:
         has_references=row.has_references,
         run_when=RunWhen(row.run_when),
         is_gather=row.is_gather,
+        quorum=row.quorum,
         child_count=children,
         allow_failure=row.allow_failure,
         on_failure=OnFailure(row.on_failure),

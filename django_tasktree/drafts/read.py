@@ -96,6 +96,8 @@ def _row(node: Any, names: dict[UUID, str]) -> NodeRow:
     options = dict(_read(node, node.options, names))
     if node.on_failure != "continue":
         options["on_failure"] = node.on_failure
+    if node.quorum:
+        options["when"] = int(node.quorum) if node.quorum.isdigit() else node.quorum
     if node.max_active is not None:
         options["max_active"] = node.max_active
     return NodeRow(

@@ -40,6 +40,7 @@ class NodeSpec:
         template: for a map node that makes its children at run time, the nodes of one item; see
             :class:`django_tasktree.builder.template.Template`.
         tolerated: how many children may fail; None: a failure of one child counts.
+        quorum: for a gather node, how many of its siblings must succeed: a number or a share; empty: it waits for all.
     """
 
     id: UUID
@@ -62,6 +63,7 @@ class NodeSpec:
     label: str | None = None
     template: str | None = None
     tolerated: int | None = None
+    quorum: str = ""
 
 
 @dataclass(slots=True)

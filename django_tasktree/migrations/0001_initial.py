@@ -134,6 +134,16 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("is_gather", models.BooleanField(default=False, verbose_name="gather")),
+                (
+                    "quorum",
+                    django_tasktree.models.fields.ExactCharField(
+                        blank=True,
+                        default="",
+                        help_text="How many of its siblings must succeed before a gather node starts; empty: it waits for all.",
+                        max_length=16,
+                        verbose_name="quorum",
+                    ),
+                ),
                 ("template", models.TextField(blank=True, editable=False, null=True)),
                 (
                     "tolerated",

@@ -50,6 +50,13 @@ class NodeRun(models.Model):
     has_references = models.BooleanField(_("takes other nodes' results"), default=False)
     run_when = ExactCharField(_("run when"), max_length=7, choices=RunWhen.choices, default=RunWhen.SUCCESS)
     is_gather = models.BooleanField(_("gather"), default=False)
+    quorum = ExactCharField(
+        _("quorum"),
+        max_length=16,
+        blank=True,
+        default="",
+        help_text=_("How many of its siblings must succeed before a gather node starts; empty: it waits for all."),
+    )
 
     #: The nodes from which a map node makes those of each item at run time; see ``builder.template``.
     template = models.TextField(null=True, blank=True, editable=False)  # noqa: DJ001  NULL: it makes none

@@ -16,7 +16,13 @@ from django_tasktree.encoding import times
 from django_tasktree.encoding.node_error import NodeError
 from django_tasktree.engine.backends.insertion import Insertion
 from django_tasktree.engine.literals import literals
-from django_tasktree.engine.rules import FAILURE_COUNTS, IS_UNSETTLED, RUN_LETS_START, SUBTREE_LETS_START
+from django_tasktree.engine.rules import (
+    FAILURE_COUNTS,
+    IS_UNSETTLED,
+    IS_WAITING_GATHER,
+    RUN_LETS_START,
+    SUBTREE_LETS_START,
+)
 from django_tasktree.engine.transitions import SqlMove
 from django_tasktree.engine.types import DISPATCH_COLUMNS, CompanionRow, Dispatch, NodeRef, Outcome, Released, Taker
 from django_tasktree.models import HistoryEntry, NodeAttempt, NodeRun, TreeRun
@@ -60,11 +66,12 @@ _FIRST_UNSETTLED = f"""
 # There is no condition on run_id: while PostgreSQL's statistics do not include a new run yet, it would read all nodes
 # of the run through another index. All children belong to the same run.
 _UNDER_NODE = _FIRST_UNSETTLED.format(under="child.parent_id = %s", order="child.run_id,")
-LOOK_AT_NODE = f"""
-    SELECT parent.parent_id, parent.state, parent.settled, parent.child_count, parent.revision, parent.allow_failure,
-        parent.tolerated, ({_UNDER_NODE})
-    FROM {{node}} parent WHERE parent.id = %s
-"""  # noqa: S608  put together from the constants above
+# Whether a gather node with a quorum waits under a parent.
+_WAITS_FOR_QUORUM = f"""EXISTS (
+                SELECT 1 FROM {{{{node}}}} other
+                WHERE {{under}}{{run}} AND {IS_UNSETTLED.sql(node="other")} AND other.settled = {{{{false}}}}
+                    AND {IS_WAITING_GATHER.sql(node="other")} AND other.quorum <> ''
+            )"""  # noqa: S608  put together from constants
 _UNDER_RUN = "child.parent_id IS NULL AND child.run_id = %s"
 
 # SKIPPED is left out: nodes not reached below a skipped node stay unsettled, which only single steps take into account.
@@ -108,6 +115,20 @@ def taken_values(taker: Taker, at: datetime) -> tuple[Any, ...]:
     return (taker.worker, taker.worker_id, at, taker.carried_by)
 
 
+def look_at_node_sql(run: str) -> str:
+    """Return the statement that reads a node and what is left to settle under it.
+
+    Args:
+        run: a condition on the run of the children, after AND, if the database needs it to use an index.
+    """
+    return f"""
+        SELECT parent.parent_id, parent.state, parent.settled, parent.child_count, parent.revision,
+            parent.allow_failure, parent.tolerated, {_WAITS_FOR_QUORUM.format(under="other.parent_id = %s", run=run)},
+            ({_UNDER_NODE})
+        FROM {{node}} parent WHERE parent.id = %s
+    """  # noqa: S608
+
+
 def look_at_run_sql(order: str) -> str:
     """Return the statement that reads a run and what is left to settle under it.
 
@@ -115,8 +136,10 @@ def look_at_run_sql(order: str) -> str:
         order: the first column of ORDER BY, with a comma; empty if the database treats that column as constant.
     """
     first = _FIRST_UNSETTLED.format(under=_UNDER_RUN, order=order)
+    quorum = _WAITS_FOR_QUORUM.format(under="other.parent_id IS NULL", run=" AND other.run_id = run.id")
     return f"""
-        SELECT run.revision, ({first}) FROM {{run}} run WHERE run.id = %s AND run.state IN ({literals(RUN_GOING)})
+        SELECT run.revision, {quorum}, ({first})
+        FROM {{run}} run WHERE run.id = %s AND run.state IN ({literals(RUN_GOING)})
     """  # noqa: S608
 
 
@@ -184,6 +207,7 @@ class Backend(ABC):
     random_id: ClassVar[str]
     #: The value false, as Django writes it in the condition of an index.
     false: ClassVar[str] = "FALSE"
+    look_at_node_statement = look_at_node_sql("")
     look_at_run_statement = look_at_run_sql("child.parent_id,")
 
     def execute(self, sql: str, *values: Any) -> int:
@@ -333,10 +357,10 @@ class Backend(ABC):
 
         Returns:
             The node's parent, state, ``settled``, ``child_count``, ``revision``, ``allow_failure`` and ``tolerated``;
-            and whether only gather nodes are left to settle under it, or None if nothing is left. None if the node does
-            not exist.
+            whether a gather node with a quorum waits under it; and whether only gather nodes are left to settle under
+            it, or None if nothing is left. None if the node does not exist.
         """
-        found = self.rows(LOOK_AT_NODE, node_id, node_id)
+        found = self.rows(self.look_at_node_statement, node_id, node_id, node_id)
         if not found:
             return None
         parent_id, *rest = found[0]
@@ -346,8 +370,8 @@ class Backend(ABC):
         """Read a run and what is left to settle under it.
 
         Returns:
-            The run's revision; and whether only gather nodes are left to settle, or None if nothing is left. None if
-            the state of the run is not one of ``RUN_GOING``.
+            The run's revision; whether a gather node with a quorum waits under it; and whether only gather nodes are
+            left to settle, or None if nothing is left. None if the state of the run is not one of ``RUN_GOING``.
         """
         found = self.rows(self.look_at_run_statement, run_id, run_id)
         return found[0] if found else None

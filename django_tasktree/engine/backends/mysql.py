@@ -16,6 +16,7 @@ from django_tasktree.engine.backends.base import (
     SET_TAKEN,
     TAKE,
     Backend,
+    look_at_node_sql,
     look_at_run_sql,
     takeable_values,
     taken_values,
@@ -35,6 +36,7 @@ class MySQL(Backend):
     # UUID() alone contains the time, and MySQL may evaluate it once for all rows: hash it with the ID. MariaDB's UUID
     # type accepts only UUIDs with a version and a variant: insert them.
     random_id = "INSERT(INSERT(MD5(CONCAT(UUID(), id)), 13, 1, '4'), 17, 1, '8')"
+    look_at_node_statement = look_at_node_sql(" AND other.run_id = parent.run_id")
     look_at_run_statement = look_at_run_sql("")
 
     def now(self) -> datetime:

@@ -202,7 +202,8 @@ def call_back(run_id: UUID, ids: Collection[UUID]) -> None:
         ids: the new nodes, which are siblings.
     """
     for batch in in_batches(iter(gathering(run_id, ids))):
-        waiting = nodes().filter(id__in=batch).filter(Q(state=NodeState.QUEUED) | Q(runnable=True))
+        # One with a quorum does not wait for all.
+        waiting = nodes().filter(id__in=batch, quorum="").filter(Q(state=NodeState.QUEUED) | Q(runnable=True))
         reset(waiting.values_list("id", flat=True))
 
 

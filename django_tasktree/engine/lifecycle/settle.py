@@ -4,6 +4,7 @@ It runs after commit of the outcome and keeps no locks between its steps, so of 
 least one sees both. Each step is safe to repeat; the same walk completes what a crash has left half settled.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from django_tasktree.encoding import times
 from django_tasktree.engine.backends import backend
+from django_tasktree.engine.lifecycle.quorum import decided_quorums, with_waiting_quorums
 from django_tasktree.engine.lifecycle.release import make_runnable, queue, skip
 from django_tasktree.engine.lifecycle.settle_chain import settle_chain
 from django_tasktree.engine.lifecycle.tolerance import has_failed_below, note_failure
@@ -36,6 +38,7 @@ class _Look:
 
     Attributes:
         tolerated: how many of its children may fail; None: none, and failures do not stop the others.
+        waits_for_quorum: whether a gather node with a quorum waits below it.
         only_gathers_left: whether only gather nodes are left to settle below it; None if nothing is left.
     """
 
@@ -46,6 +49,7 @@ class _Look:
     revision: int
     allow_failure: bool
     tolerated: int | None
+    waits_for_quorum: bool
     only_gathers_left: bool | None
 
     @property
@@ -54,9 +58,9 @@ class _Look:
         return FAILURE_COUNTS.holds(self)
 
     @property
-    def starts_gathers(self) -> bool:
-        """Whether the gather nodes under the parent can start; none does under a skipped node."""
-        return bool(self.only_gathers_left) and self.state != NodeState.SKIPPED
+    def may_start_gathers(self) -> bool:
+        """Whether gather nodes under the parent may be able to start; none does under a skipped node."""
+        return (bool(self.only_gathers_left) or self.waits_for_quorum) and self.state != NodeState.SKIPPED
 
 
 def settle(run_id: UUID, node_id: UUID | None, *, again: bool = False, failed: bool = False) -> Settled:
@@ -84,7 +88,7 @@ def settle(run_id: UUID, node_id: UUID | None, *, again: bool = False, failed: b
         if stopped is not None:
             return stopped
         if _continues_below(node_id, look):
-            started = _start_gathers(run_id, node_id, look, look.revision) if look.starts_gathers else Settled()
+            started = _started_below(run_id, node_id, look)
             if started is not None:
                 return started
             continue
@@ -109,9 +113,11 @@ def settle_run(run_id: UUID) -> Settled:
         look = backend().look_at_run(run_id)
         if look is None:
             return Settled()
-        revision, only_gathers_left = look
+        revision, waits_for_quorum, only_gathers_left = look
         if only_gathers_left is not None:
-            started = _start_gathers(run_id, None, None, revision) if only_gathers_left else Settled()
+            started: Settled | None = Settled()
+            if only_gathers_left or waits_for_quorum:
+                started = _start_gathers(run_id, None, None, revision, all_settled=bool(only_gathers_left))
             if started is not None:
                 return started
             continue
@@ -129,7 +135,7 @@ def _look(node_id: UUID) -> _Look | None:
     found = backend().look_at_node(node_id)
     if found is None:
         return None
-    parent_id, state, settled, child_count, revision, allow_failure, tolerated, unsettled = found
+    parent_id, state, settled, child_count, revision, allow_failure, tolerated, waits_for_quorum, unsettled = found
     return _Look(
         parent_id=parent_id,
         state=state,
@@ -138,6 +144,7 @@ def _look(node_id: UUID) -> _Look | None:
         revision=revision,
         allow_failure=bool(allow_failure),
         tolerated=tolerated,
+        waits_for_quorum=bool(waits_for_quorum),
         only_gathers_left=None if unsettled is None else bool(unsettled),
     )
 
@@ -168,15 +175,36 @@ def _continues_below(node_id: UUID, look: _Look) -> bool:
     return nodes().filter(_LEFT_BELOW_SKIPPED, parent_id=node_id).exists()
 
 
-def _start_gathers(run_id: UUID, parent_id: UUID | None, look: _Look | None, revision: int) -> Settled | None:
-    """Start the gather nodes under a parent when only they are left: queue those that fit and skip the others.
+def _started_below(run_id: UUID, node_id: UUID, look: _Look) -> Settled | None:
+    """Start the gather nodes below a node if they may start; see :func:`_start_gathers`."""
+    if not look.may_start_gathers:
+        return Settled()
+    return _start_gathers(run_id, node_id, look, look.revision, all_settled=bool(look.only_gathers_left))
+
+
+def _start_gathers(
+    run_id: UUID, parent_id: UUID | None, look: _Look | None, revision: int, *, all_settled: bool
+) -> Settled | None:
+    """Start gather nodes under a parent: queue those that fit and skip the others.
+
+    Args:
+        run_id: the run.
+        parent_id: the parent; None: the run.
+        look: what was read of the parent; None for the run.
+        revision: that of the parent or the run, when it was read.
+        all_settled: whether only gather nodes are left; otherwise only those start whose quorum is decided.
 
     Returns:
         The nodes to publish, which are none if gather nodes have started already. None if the caller must read the
         parent again: all gather nodes were skipped, so that nothing is left, or nodes were added or reset.
     """
+    reached = decided_quorums(run_id, parent_id) if look is None or look.waits_for_quorum else {}
+    if not all_settled and not reached:
+        return Settled()
     with transaction.atomic(using=write_alias()):
-        return _release_gathers(run_id, parent_id, look) if _stays(run_id, parent_id, look, revision) else None
+        if not _stays(run_id, parent_id, look, revision):
+            return None
+        return _release_gathers(run_id, parent_id, look, reached, all_settled=all_settled)
 
 
 def _stays(run_id: UUID, parent_id: UUID | None, look: _Look | None, revision: int) -> bool:
@@ -188,22 +216,34 @@ def _stays(run_id: UUID, parent_id: UUID | None, look: _Look | None, revision: i
     return parents.update(revision=revision) == 1
 
 
-def _release_gathers(run_id: UUID, parent_id: UUID | None, look: _Look | None) -> Settled | None:
+def _release_gathers(
+    run_id: UUID, parent_id: UUID | None, look: _Look | None, reached: Mapping[str, bool], *, all_settled: bool
+) -> Settled | None:
     unsettled = nodes().under(run_id, parent_id).filter(settled=False, is_gather=True)
-    rows = list(unsettled.in_order().values_list("state", "run_when", "hold", "run__state", *DISPATCH_COLUMNS))
-    if any(state != NodeState.PENDING for state, *_ in rows):
+    columns = ("quorum", "state", "run_when", "hold", "run__state", *DISPATCH_COLUMNS)
+    rows = list(unsettled.in_order().values_list(*columns))
+    if all_settled and any(not quorum and state != NodeState.PENDING for quorum, state, *_ in rows):
         return Settled()
-    failed = has_failed_below(run_id, parent_id, None if look is None else look.tolerated)
-    failed = failed or (look is not None and look.has_failed)
-    fits = FOLLOWING_ALL[failed]
-    fitting = [
-        (hold, run_state, Dispatch.of_columns(columns)) for _, when, hold, run_state, *columns in rows if when in fits
-    ]
-    others = [row[4] for row in rows if row[1] not in fits]
+    parent_failed = look is not None and look.has_failed
+    failed: dict[str, bool] = {quorum: parent_failed or not succeeds for quorum, succeeds in reached.items()}
+    if all_settled:
+        tolerated = None if look is None else look.tolerated
+        failed[""] = parent_failed or has_failed_below(run_id, parent_id, tolerated)
+    fitting: list[tuple[str, str, Dispatch]] = []
+    others: list[UUID] = []
+    for quorum, state, when, hold, run_state, *rest in rows:
+        if state != NodeState.PENDING or quorum not in failed:
+            continue
+        dispatch = Dispatch.of_columns(rest)
+        if when in FOLLOWING_ALL[failed[quorum]]:
+            fitting.append((hold, run_state, dispatch))
+        else:
+            others.append(dispatch.id)
     if others:
         skip(nodes().filter(id__in=others))
     if not fitting:
-        return None
+        # If all are skipped, nothing may be left.
+        return None if all_settled and others else Settled()
     return _queue_or_make_runnable(fitting)
 
 
@@ -225,10 +265,12 @@ def finished_but_unsettled(run_id: UUID) -> list[UUID]:
     """Return finished nodes under which nothing is left to do but which are not settled: the nodes to settle from.
 
     Such nodes remain when nodes are revoked in the middle of a tree, or when a process ends between finish and settle.
-    Nodes that tolerate failures are among them even if something is left: too many may have failed.
+    Nodes that tolerate failures, or below which a gather node with a quorum waits, are among them even if something is
+    left: too many may have failed.
     """
     ended = nodes().filter(IS_UNSETTLED.q(), run_id=run_id, state__in=NODE_FINAL)
-    return list((nothing_left_below(ended) | ended.filter(_TOLERATES)).values_list("id", flat=True))
+    found = nothing_left_below(ended) | ended.filter(_TOLERATES) | with_waiting_quorums(ended)
+    return list(found.values_list("id", flat=True))
 
 
 def tolerant_nodes(run_id: UUID) -> list[UUID]:

@@ -25,13 +25,14 @@ def _assemble(drawn):
     """Add each node below an earlier one, or below the tree."""
     top = Shape()
     placed = [top]
-    for run_when, gather, outcome, allow_failure, on_failure, where, items in drawn:
+    for run_when, gather, outcome, allow_failure, on_failure, where, items, quorum in drawn:
         parent = placed[where % len(placed)]
         # A map has only gather nodes beside its items.
         is_gather = gather or parent.is_map
         if parent is top and not is_gather and run_when == "failure":
             run_when = "always"  # refused for root nodes
         node = Shape(run_when, is_gather, outcome, allow_failure, on_failure, parent=parent)
+        node.quorum = quorum if is_gather else 0
         if items is not None and not is_gather:
             _make_map(node, *items)
         parent.children.append(node)
@@ -66,6 +67,7 @@ NODES = st.tuples(
     st.sampled_from(["continue", "stop", "terminate"]),
     st.integers(0, 1000),
     st.none() | st.none() | MAPS,
+    st.sampled_from([0, 0, 1, 2]),
 )
 TREES = st.lists(NODES, max_size=25).map(_assemble)
 
@@ -84,9 +86,10 @@ def _add(parent, shape):
         for below in items[0].children if items else ():
             node.each.add_task(echo, run_when=below.run_when)
         return node, [child for child in shape.children if child.gather]
-    add = parent.gather if shape.gather else parent.add_task
-    rules = {"allow_failure": shape.allow_failure, "on_failure": shape.on_failure}
-    return add(echo, run_when=shape.run_when, **rules), shape.children
+    rules = {"allow_failure": shape.allow_failure, "on_failure": shape.on_failure, "run_when": shape.run_when}
+    if shape.gather:
+        return parent.gather(echo, when=shape.quorum or "all", **rules), shape.children
+    return parent.add_task(echo, **rules), shape.children
 
 
 def _items_of(key, shape):
