@@ -10,7 +10,7 @@ JOBS ?= 4
 DEMO_PATH ?= $(shell $(BIN)/python -c "import celery, pathlib; print(pathlib.Path(celery.__file__).parent)" 2>/dev/null)
 DEMO = TESTPROJECT_VAR=$(CURDIR)/var/demo $(BIN)/python manage.py
 
-.PHONY: help demo serve quick test coverage mutants soak lint lint-static style layers types check-migrations format docs screenshots bench bench-smoke dist clean
+.PHONY: help demo demo-orders serve quick test coverage mutants soak lint lint-static style layers types check-migrations format docs screenshots bench bench-smoke dist clean
 
 help:  ## show what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,10 @@ $(VENV)/.installed-%: setup.cfg pyproject.toml | $(BIN)/python
 demo: $(VENV)/.installed-demo  ## run a real tree: an inventory of a directory, with an embedded worker on SQLite
 	$(DEMO) migrate --verbosity 0
 	$(DEMO) run_tasktree inventory --param path=$(or $(DEMO_PATH),$(CURDIR)/django_tasktree) --worker
+
+demo-orders: $(VENV)/.installed-demo  ## import orders from CSV files: maps, tolerated failures, a report
+	$(DEMO) migrate --verbosity 0
+	$(DEMO) run_tasktree orders --worker
 
 serve: $(VENV)/.installed-demo  ## the demo's pages and admin (demo, demo) on http://127.0.0.1:8000/, with a worker
 	$(DEMO) migrate --verbosity 0

@@ -31,6 +31,7 @@ INSTALLED_APPS = [
     "django_celery_results",
     "django_tasktree",
     "testproject.inventory",
+    "testproject.orders",
     "testproject.thumbnails",
 ]
 MIDDLEWARE = [

@@ -103,6 +103,18 @@ def mapping_in_vain(key):
     return tree.apply_async(key=key)
 
 
+def any_of(key):
+    """A gather node that needs two of three nodes, of which one fails, and one that waits for all."""
+    tree = TaskTree("any of")
+    top = tree.add_task(echo, ["top"])
+    for name, task in [("one", echo), ("two", fail), ("three", echo)]:
+        top.add_task(task, [name], allow_failure=True)
+    top.gather(echo, ["two have succeeded"], when=2)
+    top.gather(echo, ["three can't"], when="any").gather(echo, ["below"], when="any", run_when="failure")
+    top.gather(echo, ["all"])
+    return tree.apply_async(key=key)
+
+
 def limited(key):
     tree = TaskTree("limited", max_active=1)
     for name in ("a", "b"):
@@ -151,7 +163,7 @@ def drafting(key):
     return result
 
 
-SCENARIOS = [chain, fan_in, failure, stopping, retrying, growing, together, mapping, mapping_in_vain, limited]
+SCENARIOS = [chain, fan_in, failure, stopping, retrying, growing, together, mapping, mapping_in_vain, any_of, limited]
 ACTIONS = [pausing, revoking, skipping, adding, drafting]
 
 

@@ -3,6 +3,7 @@
 import os
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -38,7 +39,8 @@ from tests.sample.map_tasks import halve
 from tests.sample.tasks import echo, fail, flaky
 
 WHEN = st.sampled_from(["success", "failure", "always"])
-#: Task, number of the parent (0 is the tree), run_when, whether it is a gather node, and options about its failure.
+#: Task, number of the parent (0 is the tree), run_when, whether it is a gather node, options about its failure, and the
+#: quorum of a gather node.
 NODES = st.lists(
     st.tuples(
         st.sampled_from(["echo", "fail", "flaky", "map"]),
@@ -46,6 +48,7 @@ NODES = st.lists(
         WHEN,
         st.booleans(),
         st.sampled_from([{}, {}, {}, {"on_failure": "stop"}, {"allow_failure": True}]),
+        st.sampled_from(["all", "all", "any", "50%"]),
     ),
     min_size=1,
     max_size=8,
@@ -60,7 +63,7 @@ pytestmark = pytest.mark.exhaustive
 def build(shapes, **options):
     tree = TaskTree("any", **options)
     built = [tree]
-    for number, (task, below, when, gathers, rules) in enumerate(shapes):
+    for number, (task, below, when, gathers, rules, quorum) in enumerate(shapes):
         parent = built[below % len(built)]
         when = "success" if parent is tree and when == "failure" else when
         if isinstance(parent, MapNode) and not gathers:
@@ -70,7 +73,7 @@ def build(shapes, **options):
             built.append(map_below(parent, when, rules))
             continue
         task = "echo" if task == "map" else task
-        add = parent.gather if gathers else parent.add_task
+        add = partial(parent.gather, when=quorum) if gathers else parent.add_task
         arguments = {
             "echo": (echo, [f"n{number}"]),
             "fail": (fail, [f"n{number}"]),
@@ -339,7 +342,7 @@ class Machine(RuleBasedStateMachine):
             if not row.is_gather and row.run_when not in FOLLOWING[NodeState(row.parent.state)]:
                 return "a node that must not run runs"
         siblings = NodeRun.objects.under(row.run_id, row.parent_id).filter(is_gather=False, settled=False)
-        if row.is_gather and row.attempts == 0 and siblings.exists():
+        if row.is_gather and not row.quorum and row.attempts == 0 and siblings.exists():
             return "a gather node has not waited"
         return None
 

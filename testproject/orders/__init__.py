@@ -1,0 +1,1 @@
+"""The demo that imports orders from CSV files, which runs without anybody watching."""

@@ -1,0 +1,14 @@
+"""The admin of the imported orders."""
+
+from django.contrib import admin
+
+from testproject.orders.models import Order
+
+
+@admin.register(Order)
+class OrderAdmin(admin.ModelAdmin):
+    """A list of the orders."""
+
+    list_display = ["number", "day", "customer", "total"]
+    list_filter = ["day"]
+    search_fields = ["number", "customer"]

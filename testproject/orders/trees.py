@@ -1,0 +1,24 @@
+"""The tree: read each file of a day, store its orders in lists of fifty, and write a report."""
+
+from datetime import date
+
+from django_tasktree import ITEM, TaskTree, register_tree
+from testproject.orders.tasks import add_up, list_files, read_file, store, write_report
+
+
+@register_tree
+def orders(day: date = date(2026, 1, 31), samples: int = 30) -> TaskTree:
+    """Import the orders of a day from CSV files, and write a report.
+
+    If there are no files of the day below MEDIA_ROOT/orders, samples are written. Up to 10% of the files may be
+    unreadable.
+    """
+    tree = TaskTree(f"orders of {day}")
+    found = tree.add_task(list_files, [day, samples], label="files")
+    read = found.map(read_file, over=found.output, args=[day, ITEM], tolerate="10%", label="read")
+    stored = read.each.map(store, over=read.each.output, args=[day, ITEM], batch=50, label="stored")
+    read.each.gather(add_up, [stored.outputs], label="subtotal")
+    total = read.gather(add_up, [read.subtree_outputs], label="total")
+    report = total.add_task(write_report, [day, total.output], label="report")
+    tree.returns(report.output)
+    return tree
