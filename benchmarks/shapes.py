@@ -82,6 +82,12 @@ def _canvas_chord(app: Any, size: int) -> Any:
     return chain(_echo(app).si(), chord([_echo(app).si(number) for number in range(size)], body)).apply_async()
 
 
+def _our_map(tree: TaskTree, size: int, options: dict[str, Any]) -> None:
+    root = tree.add_task(tasks.numbers, [size], **options)
+    items = root.map(tasks.echo, over=root.output, tolerate="2%", **options)
+    items.gather(tasks.count, [items.outputs], **options)
+
+
 def _our_tree(tree: TaskTree, size: int, options: dict[str, Any]) -> None:
     parents: list[Any] = [tree]
     for _ in range(DEPTH):
@@ -118,3 +124,5 @@ SHAPES = {
         Shape("tree", _in_tree, _our_tree, _canvas_tree, (FAN_OUT,), DEPTH),
     )
 }
+#: A chord whose members are known only at run time, which no canvas can be without a task that replaces itself.
+MAP = Shape("map", lambda size: size + 3, _our_map, _canvas_chord, (500,))

@@ -22,6 +22,12 @@ def count(values: list[Any]) -> int:
 
 
 @task_with_callbacks
+def numbers(count: int) -> list[int]:
+    """Return the numbers from 0."""
+    return list(range(count))
+
+
+@task_with_callbacks
 def sleep(seconds: float) -> None:
     """Do nothing for some time; do not even sleep for 0 seconds."""
     if seconds:

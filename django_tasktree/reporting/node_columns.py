@@ -11,6 +11,7 @@ COLUMNS = (
     "position",
     "child_count",
     "is_gather",
+    "quorum",
     "label",
     "task",
     "state",

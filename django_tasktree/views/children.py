@@ -32,6 +32,7 @@ _COLUMNS = (
     "task",
     "state",
     "is_gather",
+    "quorum",
     "run_when",
     "child_count",
     "attempts",

@@ -55,6 +55,7 @@ def node_json(row: NodeRow) -> dict[str, Any]:
         "task": row.task,
         "call": row.call,
         "gather": row.is_gather,
+        "quorum": row.quorum or None,
         "state": row.state,
         "attempts": row.attempts,
         "duration": None if row.duration is None else row.duration.total_seconds(),

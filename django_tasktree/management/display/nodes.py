@@ -22,6 +22,7 @@ class NodeRow:
     position: int
     child_count: int
     is_gather: bool
+    quorum: str
     label: str | None
     task: str
     state: str

@@ -60,7 +60,7 @@ def _line(prefix: str, row: NodeRow, left_out: int) -> Text:
     style = node_style(row.state)
     line = Text.assemble((prefix, _FAINT), node_symbol(row.state), (f" {row.text}", style if row.error else ""))
     if row.is_gather:
-        line.append(" gather", _FAINT)
+        line.append(f" gather {row.quorum}".rstrip(), _FAINT)
     if row.attempts > 1:
         line.append(f" attempt {row.attempts}", "yellow")
     if row.duration is not None:

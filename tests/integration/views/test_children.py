@@ -45,6 +45,7 @@ def test_the_nodes_below_each_parent(eager, staff):
         "state": "SUCCESS",
         "state_label": "success",
         "is_gather": False,
+        "quorum": "",
         "run_when": "success",
         "child_count": 1,
         "attempts": 1,
