@@ -6,7 +6,7 @@ from testproject.orders.models import Order
 
 
 @admin.register(Order)
-class OrderAdmin(admin.ModelAdmin):
+class OrderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """A list of the orders."""
 
     list_display = ["number", "day", "customer", "total"]

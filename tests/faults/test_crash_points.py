@@ -107,8 +107,9 @@ def any_of(key):
     """A gather node that needs two of three nodes, of which one fails, and one that waits for all."""
     tree = TaskTree("any of")
     top = tree.add_task(echo, ["top"])
-    for name, task in [("one", echo), ("two", fail), ("three", echo)]:
-        top.add_task(task, [name], allow_failure=True)
+    top.add_task(echo, ["one"])
+    top.add_task(fail, ["two"], allow_failure=True)
+    top.add_task(echo, ["three"])
     top.gather(echo, ["two have succeeded"], when=2)
     top.gather(echo, ["three can't"], when="any").gather(echo, ["below"], when="any", run_when="failure")
     top.gather(echo, ["all"])

@@ -7,7 +7,6 @@ from django.db import connections
 
 from django_tasktree.encoding.ids import new_id
 from django_tasktree.engine.backends import backend
-from django_tasktree.engine.backends.base import LOOK_AT_NODE
 from django_tasktree.engine.backends.postgresql import PostgreSQL
 from django_tasktree.engine.lifecycle.claim import claim
 from django_tasktree.engine.lifecycle.finish import finish
@@ -84,7 +83,8 @@ def test_children_are_read_in_order(runs):
 
 def indexes_of_look(run):
     """Return the indexes with which settle looks below a node."""
-    return indexes_of_plan(backend().rows("EXPLAIN (FORMAT JSON)" + LOOK_AT_NODE, *[first_root(run).id] * 2)[0][0])
+    statement = "EXPLAIN (FORMAT JSON)" + PostgreSQL.look_at_node_statement
+    return indexes_of_plan(backend().rows(statement, *[first_root(run).id] * 3)[0][0])
 
 
 def indexes_of_look_at_run(run):

@@ -8,7 +8,6 @@ from django.db import connections
 from django_tasktree.admin.tree import graph
 from django_tasktree.encoding.node_error import NodeError
 from django_tasktree.engine.backends import backend
-from django_tasktree.engine.backends.base import LOOK_AT_NODE
 from django_tasktree.engine.lifecycle.attempts import requeue
 from django_tasktree.engine.lifecycle.claim import claim
 from django_tasktree.engine.recovery.scan import unsettled
@@ -47,7 +46,7 @@ def test_the_sweep_reads_unsettled_nodes_by_index(run, state):
 
 def test_settle_finds_an_unsettled_child_by_index(run):
     parent = NodeRun.objects.filter(run_id=run.id).order_by("id")[0].id
-    assert "tasktree_node_unsettled" in plan_of(LOOK_AT_NODE, parent, parent)
+    assert "tasktree_node_unsettled" in plan_of(backend().look_at_node_statement, parent, parent, parent)
     assert "tasktree_node_unsettled" in plan_of(backend().look_at_run_statement, run.id, run.id)
 
 
