@@ -12,6 +12,7 @@ class Shape:
 
     run_when: str = "success"
     gather: bool = False
+    wait: bool = False
     outcome: str = "SUCCESS"
     allow_failure: bool = False
     on_failure: str = "continue"
@@ -38,15 +39,16 @@ class Model:
         stops = [above for above in self.upwards(node) if above.on_failure in ("stop", "terminate")]
         if node.state in FAILED and not node.allow_failure and stops:
             for below in self.subtree(stops[-1]):
-                if below.state in ("PENDING", "QUEUED"):
+                if below.state in ("PENDING", "QUEUED", "WAITING"):
                     below.state = "REVOKED"
         while any(self.decide_gathers(parent) for parent in self.subtree(self.top)):
             pass
 
     def decide(self, child, outcome):
-        """Queue or skip a child after the outcome of its parent."""
+        """Queue or skip a child after the outcome of its parent; a wait node waits instead."""
         if child.state == "PENDING" and child.parent.state != "SKIPPED":
-            child.state = "QUEUED" if child.run_when in (outcome, "always") else "SKIPPED"
+            begun = "WAITING" if child.wait else "QUEUED"
+            child.state = begun if child.run_when in (outcome, "always") else "SKIPPED"
 
     def decide_gathers(self, parent):
         """Decide gather nodes once all else under their parent has settled; return whether there were any."""
@@ -59,7 +61,7 @@ class Model:
         return True
 
     def settled(self, node):
-        if node.state in ("PENDING", "QUEUED"):
+        if node.state in ("PENDING", "QUEUED", "WAITING"):
             return False
         return not self.has_run(node) or all(map(self.settled, node.children))
 

@@ -11,7 +11,15 @@ from django.utils.functional import Promise
 from django_tasktree.builder.atomicity import atomic_alias
 from django_tasktree.builder.keys import NodeKeys
 from django_tasktree.builder.lanes import Lanes
-from django_tasktree.builder.nodes import NodeParent, TaskTreeNode, children_of, kwargs_of, labels_of, options_of
+from django_tasktree.builder.nodes import (
+    NodeParent,
+    TaskTreeNode,
+    WaitNode,
+    children_of,
+    kwargs_of,
+    labels_of,
+    options_of,
+)
 from django_tasktree.builder.order import Order
 from django_tasktree.builder.unstorable import explain
 from django_tasktree.conf import settings
@@ -21,6 +29,7 @@ from django_tasktree.encoding.nested import holds, replace
 from django_tasktree.encoding.references import Output, Reference, bound, target_of
 from django_tasktree.encoding.stand_ins import STAND_INS, STOOD_FOR
 from django_tasktree.encoding.text import LONG_NAME_LENGTH, check_storable
+from django_tasktree.engine.control.waits import lane_of_event
 from django_tasktree.engine.scopes import limit_scope_below, place_in_run, stop_scope
 from django_tasktree.engine.traversal import in_chunks
 from django_tasktree.engine.types import NodeSpec, Placement, RunSpec
@@ -209,6 +218,8 @@ class _Compiler:
 
     def spec(self, node: TaskTreeNode, position: int, under: Placement) -> NodeSpec:
         """Return the row of one node, which is a child of the parent whose placement of children is given."""
+        if isinstance(node, WaitNode):
+            return self._wait(node, position, under)
         self._check_task(node.task)
         rules = node.rules
         key = self._keys[node]
@@ -235,6 +246,31 @@ class _Compiler:
             limit_scope_id=under.limit_scope_id,
             lane=self._lanes.of(node, is_limited=under.limit_scope_id is not None),
             label=node.label,
+        )
+
+    def _wait(self, node: WaitNode, position: int, under: Placement) -> NodeSpec:
+        """Return the row of a wait node, which never counts towards a limit."""
+        rules = node.rules
+        key = self._keys[node]
+        return NodeSpec(
+            id=key,
+            parent_id=under.parent_id,
+            position=position,
+            task=node.task,
+            args="[]",
+            kwargs="{}",
+            options="{}",
+            has_references=False,
+            run_when=RunWhen(rules.run_when),
+            is_gather=False,
+            child_count=len(children_of(node)),
+            allow_failure=rules.allow_failure,
+            on_failure=OnFailure(rules.on_failure),
+            max_active=rules.max_active,
+            stop_scope_id=stop_scope(key, rules.on_failure, under.stop_scope_id),
+            lane=lane_of_event(node.spec.event) if node.spec.event else "",
+            label=node.label,
+            wait=node.spec.write(),
         )
 
     def _check_task(self, name: str) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from django_tasktree.builder.calls import check_choice, check_limit
 from django_tasktree.builder.canvas import import_canvas
-from django_tasktree.builder.nodes import NodeParent, Rules, TaskTreeNode
+from django_tasktree.builder.nodes import NodeParent, TaskTreeNode
 from django_tasktree.encoding.text import NAME_LENGTH, check_storable, short_name, storable
 from django_tasktree.exceptions import InvalidOption
 from django_tasktree.states import OnFailure, RunWhen
@@ -87,12 +87,10 @@ class Tree(NodeParent):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}, root nodes: {len(self.children)}>"
 
-    def _add(
-        self, task: Any, args: Any, kwargs: Any, label: str | None, rules: Rules, options: dict[str, Any]
-    ) -> TaskTreeNode[Any]:
-        if rules.run_when == RunWhen.FAILURE and not rules.is_gather:
+    def _place(self, node: TaskTreeNode[Any], label: str | None) -> TaskTreeNode[Any]:
+        if node.rules.run_when == RunWhen.FAILURE and not node.rules.is_gather:
             raise InvalidOption("run_when='failure' never fits a root node: nothing comes before it that could fail")
-        return super()._add(task, args, kwargs, label, rules, options)
+        return super()._place(node, label)
 
 
 def _names_of(nodes: list[TaskTreeNode[Any]]) -> str:

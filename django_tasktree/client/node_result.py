@@ -192,14 +192,14 @@ class NodeResult(ControlMixin, Generic[R_co]):
     def complete(self, result: Any = None, *, by: Any = None) -> Effect:
         """Give the node a result, as if its task had succeeded (:term:`complete`).
 
-        The node waits for a worker, or has failed or was revoked.
+        The node waits for a worker, or has failed or was revoked; or it is a :term:`wait node` that has been reached.
 
         Example::
 
             run[approval].complete({"approved": True}, by=request.user)
 
         Args:
-            result: the result of the node.
+            result: the result of the node; for a wait node, the payload that its form or its parameters validate.
             by: the user, or a text that names the program or person.
 
         Returns:
@@ -207,6 +207,7 @@ class NodeResult(ControlMixin, Generic[R_co]):
 
         Raises:
             NotPossible: the node has succeeded, was skipped, is running, or has not been reached.
+            InvalidParameter: the node is a wait node, and the payload does not fit its form or its parameters.
             SerializationError: the result can't be stored, or is larger than ``TASKTREE["MAX_RESULT_SIZE"]``.
         """
         self._row = None

@@ -106,6 +106,7 @@ def _copied(row: NodeRun, keys: Mapping[UUID, UUID], children: int) -> NodeSpec:
         limit_scope_id=keys[row.limit_scope_id] if row.limit_scope_id else None,
         lane=row.lane,
         label=row.label,
+        wait=row.wait,
     )
 
 

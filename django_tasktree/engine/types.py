@@ -54,6 +54,7 @@ class NodeSpec:
     limit_scope_id: UUID | None = None
     lane: str = ""
     label: str | None = None
+    wait: str | None = None
 
 
 @dataclass(slots=True)
@@ -123,7 +124,7 @@ class NodeRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatch(NodeRef):
-    """A node to publish, with everything that its message needs."""
+    """A node to publish, with everything that its message needs; or a wait node that has begun to wait."""
 
     task: str
     args: str
@@ -132,6 +133,7 @@ class Dispatch(NodeRef):
     has_references: bool
     retries: int = 0
     eta: datetime | None = None
+    wait: str | None = None
 
     @staticmethod
     def of_columns(columns: Iterable[Any]) -> "Dispatch":

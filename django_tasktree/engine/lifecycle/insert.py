@@ -34,7 +34,8 @@ def insert_nodes(
     Args:
         run_id: the run.
         specs: the nodes, each parent before its children.
-        roots: the state of root nodes that are not gather nodes; all other nodes are PENDING.
+        roots: the state of root nodes that are not gather nodes; all other nodes are PENDING. If it is QUEUED, wait
+            nodes are WAITING instead.
         roots_runnable: whether these root nodes are runnable.
         hold: the hold of all nodes; if it is REVOKED, all nodes are inserted as REVOKED and settled.
         added_at_runtime: whether a task added them.
@@ -62,23 +63,24 @@ class _Kinds:
         self._common = {"run_id": run_id, "hold": hold, "added_at_runtime": added_at_runtime}
         self._roots = roots
         self._roots_runnable = roots_runnable
-        self._rows: dict[tuple[bool, bool], NodeRun] = {}
+        self._rows: dict[tuple[bool, bool, bool], NodeRun] = {}
 
     def of(self, spec: NodeSpec) -> NodeRun:
         """Return the row for nodes of the same kind as a node."""
-        kind = spec.parent_id is None and not spec.is_gather, spec.allow_failure
+        kind = spec.parent_id is None and not spec.is_gather, spec.allow_failure, spec.wait is not None
         if kind not in self._rows:
             self._rows[kind] = self._begun(*kind)
         return self._rows[kind]
 
-    def _begun(self, is_root: bool, allow_failure: bool) -> NodeRun:
+    def _begun(self, is_root: bool, allow_failure: bool, waits: bool) -> NodeRun:
         row = NodeRun(runnable=is_root and self._roots_runnable, allow_failure=allow_failure, **self._common)
         if row.hold == Hold.REVOKED:
             begin(row, NodeState.REVOKED)
             row.settled, row.subtree_failed = True, FAILURE_COUNTS.holds(row)
             return row
-        begin(row, self._roots if is_root else NodeState.PENDING)
-        row.queued_at = times.now() if row.state == NodeState.QUEUED else None
+        state = self._roots if is_root else NodeState.PENDING
+        begin(row, NodeState.WAITING if waits and state == NodeState.QUEUED else state)
+        row.queued_at = None if row.state == NodeState.PENDING else times.now()
         return row
 
 

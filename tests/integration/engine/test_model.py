@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from django_tasktree import TaskTree
-from django_tasktree.builder.nodes import NodeParent
+from django_tasktree.builder.nodes import NodeParent, TaskTreeNode
 from django_tasktree.engine.lifecycle.claim import claim
 from django_tasktree.engine.lifecycle.finish import finish
 from django_tasktree.engine.lifecycle.settle import finished_but_unsettled, settle
@@ -20,15 +20,20 @@ from tests.model import STATES, Model, Shape
 from tests.sample.tasks import echo
 
 
+#: The states of the model in which a node has been queued, or has begun to wait.
+BEGUN = ("QUEUED", "WAITING")
+
+
 def _assemble(drawn):
     """Add each node below an earlier one, or below the tree."""
     top = Shape()
     placed = [top]
-    for run_when, gather, outcome, allow_failure, on_failure, where in drawn:
+    for run_when, kind, outcome, allow_failure, on_failure, where in drawn:
+        gather = kind == "gather"
         parent = placed[where % len(placed)]
         if parent is top and not gather and run_when == "failure":
             run_when = "always"  # refused for root nodes
-        node = Shape(run_when, gather, outcome, allow_failure, on_failure, parent)
+        node = Shape(run_when, gather, kind == "wait", outcome, allow_failure, on_failure, parent)
         parent.children.append(node)
         placed.append(node)
     return top
@@ -36,7 +41,7 @@ def _assemble(drawn):
 
 NODES = st.tuples(
     st.sampled_from(["success", "success", "failure", "always"]),
-    st.sampled_from([False, False, False, True]),
+    st.sampled_from(["task", "task", "task", "gather", "wait"]),
     st.sampled_from(["SUCCESS", "SUCCESS", "SUCCESS", "FAILURE", "STOP", "IGNORE", "REVOKED"]),
     st.sampled_from([False, False, True]),
     st.sampled_from(["continue", "stop", "terminate"]),
@@ -52,9 +57,12 @@ def execute(top, seed):
     while stack:
         parent, shape = stack.pop()
         for child in shape.children:
-            add = parent.gather if child.gather else parent.add_task
-            rules = {"allow_failure": child.allow_failure, "on_failure": child.on_failure}
-            node = add(echo, run_when=child.run_when, **rules)
+            rules: dict[str, Any] = {"allow_failure": child.allow_failure, "on_failure": child.on_failure}
+            rules["run_when"] = child.run_when
+            if child.wait:
+                node: TaskTreeNode = parent.wait_for("event", label=str(len(shapes)), **rules)
+            else:
+                node = (parent.gather if child.gather else parent.add_task)(echo, **rules)
             shapes[node] = child
             stack.append((node, child))
     launched, keys = insert_run(tree)
@@ -64,16 +72,25 @@ def execute(top, seed):
     while queue:
         message = NodeRef.of(queue.pop(rng.randrange(len(queue))))
         shape = shape_of[message.id]
-        assert claim(message, "w") == (shape.state == "QUEUED")
-        if shape.state == "QUEUED":
-            queue.extend(_end(message, shape.outcome))
+        assert _begin(message, shape) == (shape.state in BEGUN)
+        if shape.state in BEGUN:
+            queue.extend(_end(message, shape))
             model.end(shape)
     return launched.run_id, shape_of, model
 
 
-def _end(message, outcome):
-    state = STATES.get(outcome, outcome)
-    released = finish(message, Outcome(NodeState(state), result="1", skip_children=outcome == "STOP"))
+def _begin(message, shape):
+    """Claim a node; return whether it has started, or whether it waits."""
+    if shape.wait:
+        return NodeRun.objects.get(id=message.id).state == NodeState.WAITING
+    return claim(message, "w")
+
+
+def _end(message, shape):
+    state = STATES.get(shape.outcome, shape.outcome)
+    sources = [NodeState.WAITING if shape.wait else NodeState.STARTED]
+    outcome = Outcome(NodeState(state), result="1", skip_children=shape.outcome == "STOP")
+    released = finish(message, outcome, sources)
     if dispatches := list(released.dispatches):
         return dispatches
     start = message.id if message.child_count and state != "SKIPPED" else message.parent_id
