@@ -19,7 +19,6 @@ from tests.integration.engine.trees import insert_run
 from tests.model import STATES, Model, Shape
 from tests.sample.tasks import echo
 
-
 #: The states of the model in which a node has been queued, or has begun to wait.
 BEGUN = ("QUEUED", "WAITING")
 
