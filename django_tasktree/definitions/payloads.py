@@ -1,6 +1,7 @@
 """Validate the payload that ends a wait node: with its form, or with the parameters of a function."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.forms import BaseForm
@@ -11,6 +12,17 @@ from django_tasktree.definitions.parameters import Parameter
 from django_tasktree.definitions.parameters.signature import parameters_of
 from django_tasktree.encoding.wait_spec import WaitSpec
 from django_tasktree.exceptions import InvalidParameter
+
+
+@dataclass(frozen=True, slots=True)
+class CleanedPayload:
+    """A payload that a form has validated already, for ``complete``.
+
+    Attributes:
+        value: the cleaned data.
+    """
+
+    value: Any
 
 
 def check_parameters(function: Callable[..., Any], event: str) -> None:
@@ -53,6 +65,8 @@ def clean_payload(spec: WaitSpec, payload: Any) -> Any:
     Raises:
         InvalidParameter: the payload does not fit; the error names all faults.
     """
+    if isinstance(payload, CleanedPayload):
+        return payload.value
     if spec.form:
         return _cleaned_by_form(spec, payload)
     if spec.params:
