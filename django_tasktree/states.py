@@ -122,7 +122,7 @@ INITIAL_STATES: dict[type[NodeState] | type[RunState], frozenset[NodeState] | fr
 
 #: States in which a node waits for a worker: a message with its current task ID may claim it.
 CLAIMABLE = frozenset({_N.QUEUED, _N.RETRY})
-#: States in which a node stands by: for a worker, or, if it is a wait node, for its event or its time.
+#: States in which a node waits for a worker or, if it is a wait node, for its event or its time.
 STANDING_BY = CLAIMABLE | {_N.WAITING}
 #: States in which a node has a message on its way or a running task function. A wait node needs no worker, so it never
 #: occupies a place under a limit.

@@ -28,7 +28,7 @@ from django_tasktree.engine.control.waits import (
     first_open_wait,
     is_due,
     lock_wait,
-    note_told,
+    note_sent,
     open_waits,
     take_event,
 )
@@ -341,11 +341,11 @@ def _try_to_end(wait: OpenWait, outcome: Outcome, event: RunEvent | None) -> _Fo
 def _announce(wait: OpenWait) -> None:
     """Send ``node_waiting``. It is counted after it was sent the first time, so that no crash loses it."""
     values = {"run_id": wait.node.run_id, "node_id": wait.node.id, "label": wait.node.label}
-    if wait.told == 0:
+    if wait.sent == 0:
         _send(node_waiting, **values, reminder=0)
-        retry_transient(lambda: note_told(wait))
-    elif retry_transient(lambda: note_told(wait)):
-        _send(node_waiting, **values, reminder=wait.told)
+        retry_transient(lambda: note_sent(wait))
+    elif retry_transient(lambda: note_sent(wait)):
+        _send(node_waiting, **values, reminder=wait.sent)
 
 
 def _settle(run_id: UUID, node_id: UUID | None) -> Iterator[_FollowUp]:

@@ -56,19 +56,19 @@ class WaitSpec:
             return times.as_stored(times.read(self.until))
         return None if self.timeout is None else times.after(since, self.timeout)
 
-    def next_reminder(self, since: datetime, told: int) -> datetime | None:
+    def next_reminder(self, since: datetime, sent: int) -> datetime | None:
         """Return the stored time at which ``node_waiting`` is to be sent again; None if it is not.
 
         Args:
             since: the stored time at which the node began to wait.
-            told: how often the signal was sent.
+            sent: how often the signal was sent.
         """
         first = self.remind_every if self.remind_after is None else self.remind_after
-        if told < 1 or first is None:
+        if sent < 1 or first is None:
             return None
-        if told == 1:
+        if sent == 1:
             return times.after(since, first)
-        return None if self.remind_every is None else times.after(since, first + self.remind_every * (told - 1))
+        return None if self.remind_every is None else times.after(since, first + self.remind_every * (sent - 1))
 
 
 _DEFAULTS = {field.name: field.default for field in fields(WaitSpec)}

@@ -1,4 +1,4 @@
-"""End the waits whose time or event has come, announce those of which nobody was told, and send reminders."""
+"""End the waits whose time or event has come, announce those that were not announced, and send reminders."""
 
 import logging
 from datetime import datetime

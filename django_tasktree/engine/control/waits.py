@@ -31,14 +31,14 @@ class OpenWait:
         spec: what it waits for.
         since: when it began to wait.
         due: when its time has passed, once that is stored; None: no limit.
-        told: how often the signal ``node_waiting`` was sent.
+        sent: how often the signal ``node_waiting`` was sent.
     """
 
     node: NodeRef
     spec: WaitSpec
     since: datetime
     due: datetime | None
-    told: int
+    sent: int
 
 
 def lane_of_event(name: str) -> str:
@@ -91,13 +91,13 @@ def store_due(wait: OpenWait) -> datetime | None:
     return wait.due or due
 
 
-def note_told(wait: OpenWait) -> bool:
+def note_sent(wait: OpenWait) -> bool:
     """Count that the signal ``node_waiting`` is sent.
 
     Returns:
         False if the node does not wait any more, or another process sends this signal.
     """
-    return _still(wait.node).filter(resend_count=wait.told).update(resend_count=F("resend_count") + 1) == 1
+    return _still(wait.node).filter(resend_count=wait.sent).update(resend_count=F("resend_count") + 1) == 1
 
 
 def is_due(wait: OpenWait, now: datetime) -> bool:

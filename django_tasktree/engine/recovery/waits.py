@@ -1,4 +1,4 @@
-"""Find nodes that wait although their time or their event has come, or of which nobody was told."""
+"""Find nodes that wait although their time or their event has come, or of which nobody was sent."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -53,12 +53,12 @@ def _sort(found: FoundWaits, wait: OpenWait, now: datetime) -> None:
         found.due.append(wait)
         return
     # A sleep is not announced. Its time is stored when it begins.
-    is_processed = wait.told > 0 if wait.spec.event else wait.due is not None
+    is_processed = wait.sent > 0 if wait.spec.event else wait.due is not None
     if not is_processed:
         if times.elapsed(wait.since, now) > timedelta(seconds=IN_PASSING):
             found.unannounced.append((wait.node.run_id, wait.node.id))
         return
-    reminder = wait.spec.next_reminder(wait.since, wait.told)
+    reminder = wait.spec.next_reminder(wait.since, wait.sent)
     if reminder is not None and times.instant(reminder) <= times.instant(now):
         found.reminders.append(wait)
 

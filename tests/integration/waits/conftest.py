@@ -15,7 +15,7 @@ def world(database, app):
 
 
 @pytest.fixture
-def told():
+def announced():
     """Yield a list of the label and the number of the reminder of each ``node_waiting``."""
     received = []
 

@@ -43,11 +43,11 @@ def wait_of(run):
 
 
 class TestCompletion:
-    def test_a_wait_node_has_no_message_and_ends_with_its_payload(self, world, told):
+    def test_a_wait_node_has_no_message_and_ends_with_its_payload(self, world, announced):
         run = waiting(world)
         assert states(run) == {"make": "SUCCESS", "approved": "WAITING", "publish": "PENDING", "discard": "PENDING"}
         assert world.receive_all() == []
-        assert told == [("approved", 0)]
+        assert announced == [("approved", 0)]
         wait_of(run).complete({"by": 7}, by="jo")
         world.deliver_all("w")
         assert run.state == "SUCCESS"
@@ -74,11 +74,11 @@ class TestCompletion:
         with pytest.raises(NotPossible, match="has not been reached"):
             wait_of(run).complete()
 
-    def test_a_root_node_waits_from_the_launch_on(self, world, told):
+    def test_a_root_node_waits_from_the_launch_on(self, world, announced):
         tree = TaskTree()
         tree.wait_for("go").add_task(echo, ["a"])
         run = tree.apply_async()
-        assert (states(run)["go"], told) == ("WAITING", [("go", 0)])
+        assert (states(run)["go"], announced) == ("WAITING", [("go", 0)])
         run["go"].complete()
         world.deliver_all("w")
         assert run.state == "SUCCESS"
@@ -96,25 +96,25 @@ class TestCompletion:
         run = waiting(world)
         assert wait_of(run).preview("complete") == wait_of(run).complete()
 
-    def test_many_waits_under_one_node(self, world, settings, told):
+    def test_many_waits_under_one_node(self, world, settings, announced):
         settings.TASKTREE = {"BATCH_SIZE": 2}
         tree = TaskTree()
         top = tree.add_task(echo, ["top"], label="top")
         for number in range(5):
             top.wait_for(f"w{number}")
         run = waiting(world, tree)
-        assert sorted(label for label, _ in told) == [f"w{number}" for number in range(5)]
+        assert sorted(label for label, _ in announced) == [f"w{number}" for number in range(5)]
         for number in range(5):
             run.send_event(f"w{number}")
         assert run.state == "SUCCESS"
 
-    def test_many_root_waits(self, world, settings, told):
+    def test_many_root_waits(self, world, settings, announced):
         settings.TASKTREE = {"BATCH_SIZE": 2}
         tree = TaskTree()
         for number in range(5):
             tree.wait_for(f"w{number}")
         run = tree.apply_async()
-        assert len(told) == 5
+        assert len(announced) == 5
         for number in range(5):
             run[number].complete()
         assert run.state == "SUCCESS"
@@ -130,13 +130,13 @@ class TestEvents:
         event = RunEvent.objects.get()
         assert (event.taken_by, event.actor) == (wait_of(run).id, "jo")
 
-    def test_an_event_may_come_before_the_node_is_reached(self, world, told):
+    def test_an_event_may_come_before_the_node_is_reached(self, world, announced):
         run = approval().apply_async()
         run.send_event("approved", {"by": 7})
         assert RunEvent.objects.filter(taken_at=None).count() == 1
         world.deliver_all("w")
         assert (run.state, wait_of(run).get()) == ("SUCCESS", {"by": 7})
-        assert told == []
+        assert announced == []
 
     def test_each_event_is_taken_once_in_order(self, world):
         tree = TaskTree()
@@ -332,28 +332,28 @@ class TestTimes:
         assert sweep(world.app).expired == 1
         assert run.state == "SUCCESS"
 
-    def test_reminders(self, world, told):
+    def test_reminders(self, world, announced):
         run = waiting(world, remind_after=timedelta(hours=5), remind_every=timedelta(hours=3))
         for _ in range(4):
             world.pass_time()
             sweep(world.app)
         # After 5 and 8 hours; 12 hours have passed, and the next is due after 11.
-        assert told == [("approved", 0), ("approved", 1), ("approved", 2), ("approved", 3)]
+        assert announced == [("approved", 0), ("approved", 1), ("approved", 2), ("approved", 3)]
         run.send_event("approved")
         world.pass_time()
         sweep(world.app)
-        assert len(told) == 4
+        assert len(announced) == 4
 
-    def test_one_reminder(self, world, told):
+    def test_one_reminder(self, world, announced):
         waiting(world, remind_after=HOUR)
         for _ in range(3):
             world.pass_time()
             sweep(world.app)
-        assert told == [("approved", 0), ("approved", 1)]
+        assert announced == [("approved", 0), ("approved", 1)]
 
 
 class TestActions:
-    def test_a_pause_keeps_a_wait_from_beginning(self, world, told):
+    def test_a_pause_keeps_a_wait_from_beginning(self, world, announced):
         run = approval().apply_async()
         (message,) = world.receive_all()
         run.pause()
@@ -362,7 +362,7 @@ class TestActions:
         world.deliver(message, "w")
         run.resume()
         world.deliver_all("w")
-        assert (states(run)["approved"], told) == ("WAITING", [("approved", 0)])
+        assert (states(run)["approved"], announced) == ("WAITING", [("approved", 0)])
 
     def test_a_wait_ends_during_a_pause_and_its_children_start_afterwards(self, world):
         run = waiting(world)
@@ -389,15 +389,15 @@ class TestActions:
         world.deliver_all("w")
         assert run.state == "SUCCESS"
 
-    def test_a_wait_that_is_reached_during_a_pause_of_its_subtree_waits_after_it(self, world, told):
+    def test_a_wait_that_is_reached_during_a_pause_of_its_subtree_waits_after_it(self, world, announced):
         run = approval().apply_async()
         wait_of(run).pause()
         world.deliver_all("w")
-        assert (states(run)["approved"], told) == ("PENDING", [])
+        assert (states(run)["approved"], announced) == ("PENDING", [])
         wait_of(run).complete("early", by="jo")
         wait_of(run).resume()
         world.deliver_all("w")
-        assert (run.state, told) == ("SUCCESS", [])
+        assert (run.state, announced) == ("SUCCESS", [])
 
     @pytest.mark.parametrize("of_node", [True, False])
     def test_revoke_ends_it_at_once(self, world, of_node):
@@ -423,7 +423,7 @@ class TestActions:
         sweep(world.app)
         assert (run["other"].state, run.state) == ("REVOKED", "FAILURE")
 
-    def test_retry_lets_it_wait_again(self, world, told):
+    def test_retry_lets_it_wait_again(self, world, announced):
         run = waiting(world, timeout=HOUR)
         world.pass_time()
         sweep(world.app)
@@ -432,7 +432,7 @@ class TestActions:
         assert run.preview("retry") == run.retry()
         assert (wait_of(run).state, run.state) == ("WAITING", "STARTED")
         assert wait_of(run).node.eta > timezone.now()
-        assert told == [("approved", 0)] * 2
+        assert announced == [("approved", 0)] * 2
         run.send_event("approved", 2)
         world.deliver_all("w")
         assert (run.state, wait_of(run).get()) == ("SUCCESS", 2)
@@ -460,13 +460,13 @@ class TestActions:
         assert (wait_of(run).state, run.state) == ("WAITING", "STARTED")
         assert states(run)["publish"] == "PENDING"
 
-    def test_a_rerun_above_it_makes_it_wait_for_its_parent(self, world, told):
+    def test_a_rerun_above_it_makes_it_wait_for_its_parent(self, world, announced):
         run = waiting(world)
         task_id = wait_of(run).task_id
         assert run["make"].preview("rerun") == run["make"].rerun()
         assert (states(run)["approved"], wait_of(run).task_id != task_id) == ("PENDING", True)
         world.deliver_all("w")
-        assert (states(run)["approved"], told) == ("WAITING", [("approved", 0)] * 2)
+        assert (states(run)["approved"], announced) == ("WAITING", [("approved", 0)] * 2)
 
     def test_a_retry_above_it_takes_it_back(self, world):
         tree = TaskTree()
@@ -534,13 +534,13 @@ class TestActions:
 
 
 class TestLimits:
-    def test_a_wait_occupies_no_place(self, world, told):
+    def test_a_wait_occupies_no_place(self, world, announced):
         tree = TaskTree(max_active=1)
         tree.wait_for("go")
         tree.add_task(echo, ["a"], label="a")
         tree.add_task(echo, ["b"], label="b")
         run = tree.apply_async()
-        assert told == [("go", 0)]
+        assert announced == [("go", 0)]
         world.deliver_all("w")
         assert states(run) == {"go": "WAITING", "a": "SUCCESS", "b": "SUCCESS"}
         run.send_event("go")
@@ -572,14 +572,14 @@ class TestSweep:
         assert run.state == "STARTED"
         assert "stuck" not in caplog.text
 
-    def test_what_a_crash_left_undone_is_done(self, world, told):
+    def test_what_a_crash_left_undone_is_done(self, world, announced):
         run = waiting(world, timeout=HOUR)
-        told.clear()
+        announced.clear()
         NodeRun.objects.filter(label="approved").update(eta=None, resend_count=0)
         assert not sweep(world.app), "it may just be processed"
         NodeRun.objects.filter(label="approved").update(queued_at=timezone.now() - timedelta(minutes=1))
         assert sweep(world.app).announced == 1
-        assert told == [("approved", 0)]
+        assert announced == [("approved", 0)]
         assert timedelta(minutes=58) < wait_of(run).node.eta - timezone.now() < timedelta(minutes=60)
         assert not sweep(world.app)
 
