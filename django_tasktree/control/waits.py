@@ -42,13 +42,15 @@ def send_event(run_id: UUID, name: str, payload: Any = None, by: Any = None) -> 
     """
     name = event_name(name)
     text = serialization.write(payload, "max_result_size")
+    # Read before the transaction: on SQLite, a transaction that has read may not get the write lock. An event that is
+    # stored just after the end of the run is not taken.
+    run = check_run(run_id, drafts=True, changing=True)
+    if run.state in RUN_FINAL:
+        raise NotPossible(HAS_ENDED, run=run_id, state=run.state)
+    spec = first_unfinished(run_id, name)
+    if spec is not None:
+        clean_payload(spec, payload)
     with transaction.atomic(using=write_alias()):
-        run = check_run(run_id, drafts=True, changing=True)
-        if run.state in RUN_FINAL:
-            raise NotPossible(HAS_ENDED, run=run_id, state=run.state)
-        spec = first_unfinished(run_id, name)
-        if spec is not None:
-            clean_payload(spec, payload)
         RunEvent.objects.using(write_alias()).create(
             run_id=run_id,
             name=name,

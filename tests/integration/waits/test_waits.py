@@ -6,11 +6,14 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from django_tasktree import TaskTree, TreeResult, current_node, task_with_callbacks
+from django_tasktree import TaskTree, TreeResult, bulk, current_node, task_with_callbacks
+from django_tasktree.drafts import read_rows
 from django_tasktree.engine.transitions import write_alias
 from django_tasktree.exceptions import InvalidOption, InvalidParameter, NotPossible, RunNotFound, WaitExpired
 from django_tasktree.models import NodeAttempt, NodeRun, RunEvent, TreeRun
 from django_tasktree.recovery.sweep import sweep
+from django_tasktree.signals import node_waiting
+from django_tasktree.testing import run_tree
 from tests.sample.payloads import ApprovalForm, decision
 from tests.sample.tasks import echo, fail
 
@@ -615,3 +618,42 @@ def test_a_long_chain_of_early_events_needs_no_stack(world, depth):
         run.send_event("go")
     world.deliver_all("w")
     assert run.state == "SUCCESS"
+
+
+class TestOtherParts:
+    def test_run_tree_leaves_it_waiting(self, database):
+        run = run_tree(approval())
+        assert wait_of(run).state == "WAITING"
+        run.send_event("approved", 1)
+        assert wait_of(run).state == "SUCCESS"
+
+    def test_a_draft_with_waits_is_not_edited_by_hand(self, world):
+        run = approval().apply_async(draft=True)
+        with pytest.raises(NotPossible, match="has wait nodes"):
+            read_rows(run.id)
+
+    def test_a_receiver_may_answer_at_once(self, world):
+        def answer(run_id, label, **_):
+            TreeResult(run_id).send_event(label, "at once")
+
+        node_waiting.connect(answer)
+        try:
+            run = waiting(world)
+        finally:
+            node_waiting.disconnect(answer)
+        assert (run.state, wait_of(run).get()) == ("SUCCESS", "at once")
+        assert not sweep(world.app)
+
+    def test_the_launch_is_idempotent(self, world):
+        tree = TaskTree()
+        tree.wait_for("go")
+        run = tree.apply_async(key="once")
+        assert tree.apply_async(key="once").id == run.id
+
+    def test_bulk_completes_many(self, world):
+        tree = TaskTree()
+        for number in range(3):
+            tree.wait_for(f"w{number}")
+        run = tree.apply_async()
+        outcome = bulk(NodeRun.objects.filter(run_id=run.id)).complete(result=1)
+        assert (run.state, len(outcome.effects)) == ("SUCCESS", 3)
