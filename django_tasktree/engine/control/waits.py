@@ -46,6 +46,11 @@ def lane_of_event(name: str) -> str:
     return _MARK + name
 
 
+def event_of_lane(lane: str) -> str:
+    """Return the name of the event for which the nodes of a lane wait; see :func:`lane_of_event`."""
+    return lane.removeprefix(_MARK)
+
+
 def open_waits(ids: Collection[UUID]) -> list[OpenWait]:
     """Return those of some nodes that wait, in the order of their IDs."""
     return _read(nodes().filter(id__in=ids, state=NodeState.WAITING).order_by("id"))

@@ -7,12 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from django_tasktree.encoding import times
-from django_tasktree.engine.control.waits import OpenWait, is_due, open_waits
+from django_tasktree.engine.control.waits import OpenWait, event_of_lane, is_due, open_waits
 from django_tasktree.engine.recovery.nodes import IN_PASSING
 from django_tasktree.engine.recovery.scan import Scan, unsettled
 from django_tasktree.engine.transitions import write_alias
 from django_tasktree.models import RunEvent
 from django_tasktree.states import NodeState
+
+_COLUMNS = ("eta", "queued_at", "resend_count", "wait")
 
 
 @dataclass
@@ -39,13 +41,22 @@ def waits_to_process(scan: Scan, now: datetime) -> Iterator[FoundWaits]:
         scan: the extent of the pass.
         now: the database's time.
     """
-    for page in scan.pages("WAITING", unsettled(NodeState.WAITING)):
-        found = FoundWaits()
-        waits = open_waits([key for (key,) in page])
-        for wait in waits:
+    for page in scan.pages("WAITING", unsettled(NodeState.WAITING), "run_id", "lane", *_COLUMNS):
+        found = FoundWaits(events=_sent_for({(run_id, event_of_lane(lane)) for _, run_id, lane, *_ in page if lane}))
+        some = [key for key, _, lane, *columns in page if _may_need_something(now, bool(lane), *columns)]
+        for wait in open_waits(some) if some else ():
             _sort(found, wait, now)
-        found.events = _sent_for(waits)
         yield found
+
+
+def _may_need_something(
+    now: datetime, has_event: bool, eta: datetime | None, since: datetime | None, sent: int, wait: str
+) -> bool:
+    """Return whether to look at a wait; most only wait for their event or their time, which is not due."""
+    is_processed = sent > 0 if has_event else eta is not None
+    if not is_processed or since is None:
+        return True
+    return "remind_" in wait or (eta is not None and times.instant(eta) <= times.instant(now))
 
 
 def _sort(found: FoundWaits, wait: OpenWait, now: datetime) -> None:
@@ -63,8 +74,8 @@ def _sort(found: FoundWaits, wait: OpenWait, now: datetime) -> None:
         found.reminders.append(wait)
 
 
-def _sent_for(waits: list[OpenWait]) -> list[tuple[UUID, str]]:
-    wanted = {(wait.node.run_id, wait.spec.event) for wait in waits if wait.spec.event}
+def _sent_for(wanted: set[tuple[UUID, str]]) -> list[tuple[UUID, str]]:
+    """Return those of some runs and names of events for which there is an event that no node has taken."""
     if not wanted:
         return []
     sent: Any = RunEvent.objects.using(write_alias()).filter(run_id__in={run_id for run_id, _ in wanted})
