@@ -60,6 +60,9 @@ class Defaults:
     may_control_run: str | Callable[..., bool] = "django_tasktree.views.access.default_may_control_run"
     #: How long a signed link to a run's progress is valid, in seconds.
     progress_link_max_age: float = 7 * 86_400
+    #: Whether wait nodes can be completed by signed links, and how long such a link is valid at most, in seconds.
+    completion_links: bool = True
+    completion_link_max_age: float = 30 * 86_400
 
 
 class Settings:

@@ -121,6 +121,10 @@ class NodeFailed(TaskTreeError):
     """The node failed with an exception that can't be recreated in this process; the message names it."""
 
 
+class WaitExpired(TaskTreeError):
+    """No event ended a :term:`wait node` before its ``timeout``. Send the event, or complete the node; or retry it."""
+
+
 class RunNotFound(TaskTreeError, LookupError):
     """No run, or no node, has this ID: the launch was not committed, or the run was deleted."""
 

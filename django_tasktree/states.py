@@ -15,6 +15,7 @@ class NodeState(models.TextChoices):
     QUEUED = "QUEUED", _("queued")
     STARTED = "STARTED", _("started")
     RETRY = "RETRY", _("retry")
+    WAITING = "WAITING", _("waiting")
     SUCCESS = "SUCCESS", _("success")
     FAILURE = "FAILURE", _("failure")
     REVOKED = "REVOKED", _("revoked")
@@ -60,6 +61,14 @@ class OnWorkerLost(models.TextChoices):
     FAIL = "fail", _("it fails")
 
 
+class OnTimeout(models.TextChoices):
+    """The outcome of a wait node whose time has passed before its event came."""
+
+    FAILURE = "failure", _("it fails")
+    SUCCESS = "success", _("it succeeds")
+    SKIP = "skip", _("it is skipped")
+
+
 class Hold(models.TextChoices):
     """The reason why a node must not start, other than the state of its parent or its run."""
 
@@ -74,14 +83,16 @@ _R = RunState
 #: State of a node -> the possible next states.
 NODE_TRANSITIONS: dict[NodeState, frozenset[NodeState]] = {
     # STARTED: the process that finished its parent goes on with it, so it needs no message. SUCCESS: it was completed
-    # from outside.
-    _N.PENDING: frozenset({_N.QUEUED, _N.STARTED, _N.SKIPPED, _N.REVOKED, _N.SUCCESS}),
+    # from outside. WAITING: a wait node, which has no task.
+    _N.PENDING: frozenset({_N.QUEUED, _N.STARTED, _N.WAITING, _N.SKIPPED, _N.REVOKED, _N.SUCCESS}),
     # PENDING: its message arrived during a pause. FAILURE: its message could not be made, or no worker knows its task.
     # REVOKED: it expired, or was revoked here or through Celery.
     _N.QUEUED: frozenset({_N.STARTED, _N.PENDING, _N.FAILURE, _N.REVOKED, _N.SUCCESS}),
     # QUEUED: the attempt was lost or rejected with requeue=True. SKIPPED: the task raised Ignore.
     _N.STARTED: frozenset({_N.SUCCESS, _N.FAILURE, _N.RETRY, _N.QUEUED, _N.REVOKED, _N.SKIPPED}),
     _N.RETRY: frozenset({_N.STARTED, _N.PENDING, _N.FAILURE, _N.REVOKED, _N.SUCCESS}),
+    # SUCCESS: its event came, or it was completed. FAILURE, SUCCESS, SKIPPED: its time has passed, as it says.
+    _N.WAITING: frozenset({_N.SUCCESS, _N.FAILURE, _N.SKIPPED, _N.REVOKED, _N.PENDING}),
     # Nodes that are run again return to PENDING.
     _N.SUCCESS: frozenset({_N.PENDING}),
     _N.FAILURE: frozenset({_N.PENDING}),
@@ -105,16 +116,21 @@ RUN_TRANSITIONS: dict[RunState, frozenset[RunState]] = {
 
 #: The states in which rows are inserted. A node is inserted as REVOKED if its parent was revoked while its task ran.
 INITIAL_STATES: dict[type[NodeState] | type[RunState], frozenset[NodeState] | frozenset[RunState]] = {
-    NodeState: frozenset({_N.PENDING, _N.QUEUED, _N.REVOKED}),
+    NodeState: frozenset({_N.PENDING, _N.QUEUED, _N.WAITING, _N.REVOKED}),
     RunState: frozenset({_R.DRAFT, _R.STARTED}),
 }
 
 #: States in which a node waits for a worker: a message with its current task ID may claim it.
 CLAIMABLE = frozenset({_N.QUEUED, _N.RETRY})
-#: States in which a node has a message on its way or a running task function.
+#: States in which a node waits for a worker or, if it is a wait node, for its event or its time.
+STANDING_BY = CLAIMABLE | {_N.WAITING}
+#: States in which a node has a message on its way or a running task function. A wait node needs no worker, so it never
+#: occupies a place under a limit.
 ACTIVE = frozenset({_N.QUEUED, _N.STARTED, _N.RETRY})
-#: States in which the task function of a node does not run, but may run later.
-NOT_STARTED = frozenset({_N.PENDING, _N.QUEUED, _N.RETRY})
+#: States in which a message, a worker, an event or a time moves a node on.
+UNDER_WAY = ACTIVE | {_N.WAITING}
+#: States in which the task function of a node does not run, but may run later; and that of a wait node.
+NOT_STARTED = STANDING_BY | {_N.PENDING}
 #: The states of finished nodes. Celery calls them the ready states.
 NODE_FINAL = frozenset({_N.SUCCESS, _N.FAILURE, _N.REVOKED, _N.SKIPPED})
 #: The final states of nodes that have failed.

@@ -1,4 +1,4 @@
-"""The tasks of this app: launches on a schedule, purges, actions in the background, start times and deadlines."""
+"""The tasks of this app: launches on a schedule, purges, actions in the background, and timers."""
 
 import logging
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from django_tasktree.client.background import BulkSummary, act_on_some, sum_of
 from django_tasktree.client.canvas_tasks import each, each_starred, errback, fork  # noqa: F401  Celery finds tasks here
 from django_tasktree.client.decorators import task_with_callbacks
 from django_tasktree.client.map_task import make_children  # noqa: F401  Celery finds tasks here
-from django_tasktree.control import operations
+from django_tasktree.control import operations, waits
 from django_tasktree.control.purge import old_runs, purge_runs, retention
 from django_tasktree.definitions.launch import launch_definition
 from django_tasktree.encoding import times
@@ -117,3 +117,9 @@ def start_due(run_id: str) -> None:
 def enforce_deadline(run_id: str) -> None:
     """Stop a run that has not ended by its deadline."""
     operations.enforce_deadline(UUID(run_id))
+
+
+@shared_task(name="django_tasktree.end_wait", ignore_result=True)
+def end_wait(node_id: str, task_id: str) -> None:
+    """End a wait node whose time has passed, unless it has ended before."""
+    waits.end_wait(UUID(node_id), UUID(task_id))

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
 from uuid import UUID
 
-from django_tasktree.states import OnFailure, OnWorkerLost, RunWhen
+from django_tasktree.states import OnFailure, OnTimeout, OnWorkerLost, RunWhen
 
 if TYPE_CHECKING:
     from kombu import Exchange, Queue
@@ -30,6 +30,7 @@ RunWhenOption: TypeAlias = Literal["success", "failure", "always"] | RunWhen
 OnFailureOption: TypeAlias = Literal["continue", "stop", "terminate"] | OnFailure
 #: ``"all"``, ``"any"``, a number of nodes, or a share such as ``"80%"``.
 WhenOption: TypeAlias = int | str
+OnTimeoutOption: TypeAlias = Literal["failure", "success", "skip"] | OnTimeout
 OnWorkerLostOption: TypeAlias = Literal["retry", "fail"] | OnWorkerLost
 
 

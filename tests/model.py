@@ -12,6 +12,7 @@ class Shape:
 
     run_when: str = "success"
     gather: bool = False
+    wait: bool = False
     outcome: str = "SUCCESS"
     allow_failure: bool = False
     on_failure: str = "continue"
@@ -60,7 +61,7 @@ class Model:
         return revoked or before != [below.state for below in self.subtree(self.top)]
 
     def revoke(self, nodes):
-        waiting = [node for node in nodes if node.state in ("PENDING", "QUEUED")]
+        waiting = [node for node in nodes if node.state in ("PENDING", "QUEUED", "WAITING")]
         for node in waiting:
             node.state = "REVOKED"
         return bool(waiting)
@@ -78,9 +79,10 @@ class Model:
         return found
 
     def decide(self, child, outcome):
-        """Queue or skip a child after the outcome of its parent."""
+        """Queue or skip a child after the outcome of its parent; a wait node waits instead."""
         if child.state == "PENDING" and child.parent.state != "SKIPPED":
-            child.state = "QUEUED" if child.run_when in (outcome, "always") else "SKIPPED"
+            begun = "WAITING" if child.wait else "QUEUED"
+            child.state = begun if child.run_when in (outcome, "always") else "SKIPPED"
 
     def decide_gathers(self, parent):
         """Decide gather nodes once all else under their parent has settled; return whether there were any."""
@@ -108,7 +110,7 @@ class Model:
         return sum(task.state == "SUCCESS" and self.settled(task) and not self.failed(task) for task in tasks)
 
     def settled(self, node):
-        if node.state in ("PENDING", "QUEUED"):
+        if node.state in ("PENDING", "QUEUED", "WAITING"):
             return False
         return not self.has_run(node) or all(map(self.settled, node.children))
 

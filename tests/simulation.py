@@ -208,7 +208,9 @@ def one_process(app, queue):
 
 
 def label(row):
-    """Return the label of a node in tests: its first argument."""
+    """Return the label of a node in tests: its first argument; a wait node has a label."""
+    if row.is_wait:
+        return str(row.label)
     return row.args.strip('[]"').split(",")[0].strip('"')
 
 

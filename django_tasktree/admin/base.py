@@ -21,6 +21,7 @@ from django.urls import URLPattern, path
 
 from django_tasktree.admin.addresses import page_address
 from django_tasktree.admin.pages.base import AdminPage, RowPage, takes
+from django_tasktree.control.actions import ANSWER
 from django_tasktree.encoding.ids import as_uuid
 from django_tasktree.reporting.static_files import STYLES
 
@@ -227,6 +228,10 @@ class ReadOnlyAdmin(Admin):
     def has_control_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the user may control this row, or any row if ``obj`` is None. A hook, like Django's own."""
         return request.user.has_perm("django_tasktree.control_treerun")
+
+    def has_answer_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the user may complete this wait node, or any if ``obj`` is None. A hook, like Django's own."""
+        return request.user.has_perm(ANSWER)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """Redirect to the page of the row, which shows its history."""

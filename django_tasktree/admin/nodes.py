@@ -16,6 +16,7 @@ from django_tasktree.admin.filters import RunFilter
 from django_tasktree.admin.pages.base import may_view
 from django_tasktree.admin.pages.control import ControlPage, bulk_action
 from django_tasktree.admin.pages.node import NodePage
+from django_tasktree.admin.pages.waiting import WaitingPage
 from django_tasktree.control.actions import node_actions
 from django_tasktree.encoding.ids import as_uuid
 from django_tasktree.models import NodeRun, TreeRun
@@ -29,7 +30,7 @@ _LONG = ("template", "args", "kwargs", "options", "result", "error_message", "er
 class NodeRunAdmin(ReadOnlyAdmin):
     """Admin of nodes, of which there may be millions. The page of a node shows all columns of its row."""
 
-    pages = {"change": NodePage, "control": ControlPage}
+    pages = {"change": NodePage, "control": ControlPage, "waiting": WaitingPage}
     actions = [bulk_action(action) for action in node_actions().values()]
     list_display = ["name", "state_badge", "run_link", "started", "took", "worker_name", "attempts"]
     list_display_links = ["name"]

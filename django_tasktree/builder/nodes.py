@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
@@ -12,17 +13,20 @@ from django_tasktree.builder.calls import Call, call, check_choice, check_limit
 from django_tasktree.builder.eligibility import registered_task
 from django_tasktree.builder.quorum import ALL, quorum_of
 from django_tasktree.builder.tolerance import check_tolerance
+from django_tasktree.builder.waits import event_spec, sleep_spec
 from django_tasktree.encoding.items import ITEM, Item, items_of
 from django_tasktree.encoding.labels import check_label
 from django_tasktree.encoding.nested import holds
 from django_tasktree.encoding.references import Output
 from django_tasktree.encoding.text import short_name
+from django_tasktree.encoding.wait_spec import WAIT, WaitSpec
 from django_tasktree.exceptions import InvalidOption
 from django_tasktree.states import OnFailure, RunWhen
 from django_tasktree.types import (
     MessageOptions,
     NodeOptions,
     OnFailureOption,
+    OnTimeoutOption,
     R,
     R_co,
     RunWhenOption,
@@ -31,6 +35,7 @@ from django_tasktree.types import (
 )
 
 if TYPE_CHECKING:
+    from django.forms import BaseForm
     from typing_extensions import Unpack
 
 
@@ -260,8 +265,106 @@ class NodeParent:
         rules = _rules(run_when, False, False, on_failure, max_active)
         each: TaskTreeNode[R] = TaskTreeNode(_call_with_item(task, args, kwargs, {**options}))
         node = MapNode(each, over, rules, batch=batch, tolerate=tolerate)
-        self._attach(node, label)
+        self._place(node, label)
         return node
+
+    def wait_for(
+        self,
+        name: str,
+        *,
+        label: str | None = None,
+        form: "type[BaseForm] | None" = None,
+        params: Callable[..., Any] | None = None,
+        timeout: timedelta | None = None,
+        on_timeout: OnTimeoutOption = "failure",
+        default: Any = None,
+        remind_after: timedelta | None = None,
+        remind_every: timedelta | None = None,
+        run_when: RunWhenOption = "success",
+        allow_failure: bool = False,
+        on_failure: OnFailureOption = "continue",
+        max_active: int | None = None,
+    ) -> "WaitNode":
+        """Add a :term:`wait node` as a child: it has no task, and ends when an event comes, or a person completes it.
+
+        It needs no worker, and never occupies a place under ``max_active``. Its payload is its output.
+
+        Example::
+
+            ok = total.wait_for("approved", form=ApprovalForm, timeout=timedelta(days=3))
+            ok.add_task(publish, [ok.output])
+
+        Args:
+            name: the name of the event: :meth:`TreeResult.send_event <django_tasktree.TreeResult.send_event>` ends the
+                first node that waits for it.
+            label: see :meth:`add_task`; by default the name.
+            form: a form that validates the payload. Its cleaned data are the output. Define it at the top level of a
+                module.
+            params: a function instead of a form: the payload has a value for each parameter in its signature, with the
+                types of :term:`definitions <definition>`. It is not called.
+            timeout: the maximum duration of the wait; None for no limit.
+            on_timeout: the outcome of the node if the time has passed: ``"failure"``, ``"success"`` or ``"skip"``.
+            default: the output if the time has passed and ``on_timeout`` is ``"success"``.
+            remind_after: how long after its start the signal ``node_waiting`` is sent again; None: after
+                ``remind_every``, if that is given.
+            remind_every: the interval of further reminders; None for none.
+            run_when: see :meth:`add_task`.
+            allow_failure: see :meth:`add_task`.
+            on_failure: see :meth:`add_task`.
+            max_active: see :meth:`add_task`.
+
+        Returns:
+            The new node, to which children can be added.
+
+        Raises:
+            InvalidOption: an option has an invalid value, or excludes another one; also see :meth:`add_task`.
+            InvalidDefinition: a parameter of ``params`` has a type that is not supported.
+        """
+        spec = event_spec(
+            name,
+            form=form,
+            params=params,
+            timeout=timeout,
+            on_timeout=on_timeout,
+            default=default,
+            remind_after=remind_after,
+            remind_every=remind_every,
+        )
+        rules = _rules(run_when, False, allow_failure, on_failure, max_active)
+        return self._add_wait(spec, spec.event if label is None else label, rules)
+
+    def sleep(
+        self,
+        duration: timedelta | None = None,
+        *,
+        until: datetime | None = None,
+        label: str | None = None,
+        run_when: RunWhenOption = "success",
+        allow_failure: bool = False,
+        on_failure: OnFailureOption = "continue",
+        max_active: int | None = None,
+    ) -> "WaitNode":
+        """Add a :term:`wait node` as a child that succeeds when a time has come; its output is None.
+
+        It occupies no worker, unlike ``time.sleep`` in a task, and no broker keeps a message for it.
+
+        Args:
+            duration: how long the node waits.
+            until: when it succeeds, instead of a duration. A time in the past is allowed.
+            label: see :meth:`add_task`.
+            run_when: see :meth:`add_task`.
+            allow_failure: see :meth:`add_task`.
+            on_failure: see :meth:`add_task`.
+            max_active: see :meth:`add_task`.
+
+        Returns:
+            The new node, to which children can be added.
+
+        Raises:
+            InvalidOption: both or none of ``duration`` and ``until`` are given, or an option has an invalid value.
+        """
+        rules = _rules(run_when, False, allow_failure, on_failure, max_active)
+        return self._add_wait(sleep_spec(duration, until), label, rules)
 
     def push(
         self,
@@ -305,11 +408,14 @@ class NodeParent:
     def _add(
         self, task: Any, args: Any, kwargs: Any, label: str | None, rules: "Rules", options: dict[str, Any]
     ) -> "TaskTreeNode[Any]":
-        node: TaskTreeNode[Any] = TaskTreeNode(call(task, args, kwargs, options), rules)
-        self._attach(node, label)
+        return self._place(TaskTreeNode(call(task, args, kwargs, options), rules), label)
+
+    def _add_wait(self, spec: WaitSpec, label: str | None, rules: "Rules") -> "WaitNode":
+        node = WaitNode(spec, rules)
+        self._place(node, label)
         return node
 
-    def _attach(self, node: "TaskTreeNode[Any]", label: str | None) -> None:
+    def _place(self, node: "TaskTreeNode[Any]", label: str | None) -> "TaskTreeNode[Any]":
         """Append a new node to the children."""
         if label is not None:
             self._name(node, label)
@@ -496,13 +602,13 @@ class MapNode(TaskTreeNode[int], Generic[R]):
         self.tolerate = tolerate
         each.parent = self
 
-    def _attach(self, node: TaskTreeNode[Any], label: str | None) -> None:
+    def _place(self, node: TaskTreeNode[Any], label: str | None) -> TaskTreeNode[Any]:
         if not node.rules.is_gather:
             raise InvalidOption(
                 f"{self!r} makes its children itself: add what follows each of them to its attribute 'each', as in "
                 f"pages.each.add_task({short_name(node.task)}), and what follows all of them with gather()"
             )
-        super()._attach(node, label)
+        return super()._place(node, label)
 
 
 def each_of(node: NodeParent) -> "TaskTreeNode[Any] | None":
@@ -530,3 +636,17 @@ def _call_with_item(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) 
     complete = {"args": args, "kwargs": kwargs} | dict.fromkeys(unpacked)
     given = call(task, complete["args"], complete["kwargs"], options, is_complete=not unpacked)
     return replace(given, **unpacked)
+
+
+class WaitNode(TaskTreeNode[Any]):
+    """A :term:`wait node` in a tree that is being built.
+
+    Attributes:
+        spec: what it waits for.
+    """
+
+    __slots__ = ("spec",)
+
+    def __init__(self, spec: WaitSpec, rules: Rules = Rules()) -> None:
+        super().__init__(Call(WAIT), rules)
+        self.spec = spec

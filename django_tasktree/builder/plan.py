@@ -17,6 +17,7 @@ from django_tasktree.builder.nodes import (
     MapNode,
     NodeParent,
     TaskTreeNode,
+    WaitNode,
     children_of,
     kwargs_of,
     labels_of,
@@ -34,6 +35,7 @@ from django_tasktree.encoding.nested import holds, replace
 from django_tasktree.encoding.references import Output, Reference, bound, target_of
 from django_tasktree.encoding.stand_ins import STAND_INS, STOOD_FOR
 from django_tasktree.encoding.text import LONG_NAME_LENGTH, check_storable
+from django_tasktree.engine.control.waits import lane_of_event
 from django_tasktree.engine.scopes import limit_scope_below, place_in_run, stop_scope
 from django_tasktree.engine.traversal import in_chunks
 from django_tasktree.engine.types import NodeSpec, Placement, RunSpec
@@ -261,6 +263,8 @@ class _Compiler:
 
     def spec(self, node: TaskTreeNode, position: int, under: Placement) -> NodeSpec:
         """Return the row of one node, which is a child of the parent whose placement of children is given."""
+        if isinstance(node, WaitNode):
+            return self._wait(node, position, under)
         self._check_task(node.task)
         rules = node.rules
         key = self._key(node)
@@ -361,6 +365,31 @@ class _Compiler:
             raise InvalidOption(
                 f"the arguments of {node!r} contain ITEM, but it is not below the attribute 'each' of a map"
             )
+
+    def _wait(self, node: WaitNode, position: int, under: Placement) -> NodeSpec:
+        """Return the row of a wait node, which never counts towards a limit."""
+        rules = node.rules
+        key = self._key(node)
+        return NodeSpec(
+            id=key,
+            parent_id=under.parent_id,
+            position=position,
+            task=node.task,
+            args="[]",
+            kwargs="{}",
+            options="{}",
+            has_references=False,
+            run_when=RunWhen(rules.run_when),
+            is_gather=False,
+            child_count=len(children_of(node)),
+            allow_failure=rules.allow_failure,
+            on_failure=OnFailure(rules.on_failure),
+            max_active=rules.max_active,
+            stop_scope_id=stop_scope(key, rules.on_failure, under.stop_scope_id),
+            lane=lane_of_event(node.spec.event) if node.spec.event else "",
+            label=node.label,
+            wait=node.spec.write(),
+        )
 
     def _check_task(self, name: str) -> None:
         """Check now what would otherwise fail at insertion or in the worker."""

@@ -87,10 +87,10 @@ class Tree(NodeParent):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}, root nodes: {len(self.children)}>"
 
-    def _attach(self, node: TaskTreeNode[Any], label: str | None) -> None:
+    def _place(self, node: TaskTreeNode[Any], label: str | None) -> TaskTreeNode[Any]:
         if node.rules.run_when == RunWhen.FAILURE and not node.rules.is_gather:
             raise InvalidOption("run_when='failure' never fits a root node: nothing comes before it that could fail")
-        super()._attach(node, label)
+        return super()._place(node, label)
 
 
 def _names_of(nodes: list[TaskTreeNode[Any]]) -> str:

@@ -10,6 +10,7 @@ from asgiref.sync import sync_to_async
 from django.db.models import Exists
 
 import django_tasktree
+from django_tasktree.client.completion_links import completion_path
 from django_tasktree.client.control import ControlMixin
 from django_tasktree.client.handle_id import handle_id
 from django_tasktree.client.paths import checked_path
@@ -192,14 +193,14 @@ class NodeResult(ControlMixin, Generic[R_co]):
     def complete(self, result: Any = None, *, by: Any = None) -> Effect:
         """Give the node a result, as if its task had succeeded (:term:`complete`).
 
-        The node waits for a worker, or has failed or was revoked.
+        The node waits for a worker, or has failed or was revoked; or it is a :term:`wait node` that has been reached.
 
         Example::
 
             run[approval].complete({"approved": True}, by=request.user)
 
         Args:
-            result: the result of the node.
+            result: the result of the node; for a wait node, the payload that its form or its parameters validate.
             by: the user, or a text that names the program or person.
 
         Returns:
@@ -207,10 +208,26 @@ class NodeResult(ControlMixin, Generic[R_co]):
 
         Raises:
             NotPossible: the node has succeeded, was skipped, is running, or has not been reached.
+            InvalidParameter: the node is a wait node, and the payload does not fit its form or its parameters.
             SerializationError: the result can't be stored, or is larger than ``TASKTREE["MAX_RESULT_SIZE"]``.
         """
         self._row = None
         return operations.complete(self._target()[0], self.id, result, by)
+
+    def completion_url(self, request: Any = None) -> str:
+        """Return a signed link to a page that completes this :term:`wait node`, for people without an account.
+
+        The page shows the form of the node, if it has one. The link is valid as long as the node waits, and at most
+        ``TASKTREE["COMPLETION_LINK_MAX_AGE"]`` seconds. It needs ``django_tasktree.urls`` in the project's URLs.
+
+        Args:
+            request: a request, for a complete URL; None returns the path.
+
+        Raises:
+            NotPossible: the node does not wait, or the setting ``COMPLETION_LINKS`` is off.
+        """
+        path = completion_path(self._read())
+        return path if request is None else str(request.build_absolute_uri(path))
 
     async def arerun(self, *, by: Any = None) -> Effect:
         """Like :meth:`rerun`, without blocking the event loop."""

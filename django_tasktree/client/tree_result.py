@@ -14,7 +14,7 @@ from django_tasktree.client.node_result import NodeGroup, NodeResult
 from django_tasktree.client.paths import checked_path
 from django_tasktree.client.run_value import run_value
 from django_tasktree.client.waiting import Awaited, await_for, wait_for
-from django_tasktree.control import operations
+from django_tasktree.control import operations, waits
 from django_tasktree.definitions.relaunch import copy_run
 from django_tasktree.engine.types import Effect
 from django_tasktree.exceptions import RunNotFound
@@ -183,6 +183,35 @@ class TreeResult(ControlMixin, NodeGroup):
         if run_id != self.id:
             raise ValueError(f"node {node.id} belongs to run {run_id}, not to run {self.id}: use its own run's handle")
         return node
+
+    def send_event(self, name: str, payload: Any = None, *, by: Any = None) -> None:
+        """Send an event, which ends the first :term:`wait node` of the run that waits for it.
+
+        The event may be sent before the node is reached: it is stored, and taken once, by the first node that waits for
+        it. In a transaction, it is sent when the transaction commits.
+
+        Example::
+
+            run.send_event("approved", {"by": 7}, by=request.user)
+
+        Args:
+            name: the name of the event, as in ``wait_for(name)``.
+            payload: the output of the node.
+            by: the user, or a text that names the program or person.
+
+        Raises:
+            RunNotFound: there is no such run.
+            NotPossible: the run has ended.
+            InvalidParameter: the payload does not fit the form or the parameters of the node that waits for it, or will
+                wait for it. Nothing is stored.
+            InvalidOption: the name is not a text, is empty, or contains a slash.
+            SerializationError: the payload can't be stored, or is larger than ``TASKTREE["MAX_RESULT_SIZE"]``.
+        """
+        waits.send_event(self.id, name, payload, by)
+
+    async def asend_event(self, name: str, payload: Any = None, *, by: Any = None) -> None:
+        """Like :meth:`send_event`, without blocking the event loop."""
+        await sync_to_async(self.send_event)(name, payload, by=by)
 
     def copy(self, *, by: Any = None, **params: Any) -> "TreeResult":
         """Launch the same tree once more, as a new run. This run is not changed.

@@ -209,6 +209,15 @@ _ALL = (
 ACTIONS: dict[str, ActionType] = {action.name: action for action in _ALL}
 
 
+#: The permission to complete wait nodes, and nothing else.
+ANSWER = "django_tasktree.answer_treerun"
+
+
+def is_answer(action: ActionType, row: Any) -> bool:
+    """Return whether an action on a row completes a wait node: then the permission :data:`ANSWER` is enough."""
+    return action.name == "complete" and isinstance(row, NodeRun) and row.is_wait
+
+
 def run_actions() -> dict[str, ActionType]:
     """Return the actions on runs, by name."""
     return {name: action for name, action in ACTIONS.items() if action.may_fit_run is not None}

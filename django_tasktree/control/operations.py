@@ -22,9 +22,11 @@ from django_tasktree.control.division import Request, carried_out, divide, divid
 from django_tasktree.control.purge import delete_run
 from django_tasktree.dispatch import termination
 from django_tasktree.dispatch.after_commit import advance_and_settle_after_commit, finish_and_propagate
+from django_tasktree.dispatch.waits import clean_payload
 from django_tasktree.encoding import serialization, times
 from django_tasktree.encoding.nested import find_all
 from django_tasktree.encoding.references import Reference
+from django_tasktree.encoding.wait_spec import WaitSpec
 from django_tasktree.engine.control import pause as engine_pause
 from django_tasktree.engine.control import rerun as engine_rerun
 from django_tasktree.engine.control.add import add, place_in
@@ -249,21 +251,28 @@ def complete(run_id: UUID, node_id: UUID, result: Any = None, by: Any = None) ->
 
     Args:
         run_id: the run.
-        node_id: a node that waits for a worker, or that failed or was revoked.
-        result: the result of the node.
+        node_id: a node that waits for a worker or, as a wait node, for its event; or that failed or was revoked.
+        result: the result of the node; for a wait node, the payload that its form or its parameters validate.
         by: the user, or a text that names the program or person.
 
     Raises:
         NotPossible: the node has succeeded, was skipped, is running, or has not been reached.
+        InvalidParameter: the node is a wait node, and the payload does not fit its form or its parameters.
         SerializationError: the result can't be stored, or is larger than ``MAX_RESULT_SIZE``.
     """
-    text = serialization.write(result, "max_result_size")
+    text = serialization.write(_result_of(node_id, result), "max_result_size")
     with transaction.atomic(using=write_alias()):
         ref, effect = prepare_completion(run_id, node_id)
         record(run_id, Action.COMPLETE, by, node_id=node_id, nodes=1)
-        finish_and_propagate(ref, Outcome(NodeState.SUCCESS, result=text), [NodeState.PENDING])
+        finish_and_propagate(ref, Outcome(NodeState.SUCCESS, result=text), [NodeState.PENDING, NodeState.WAITING])
         advance_and_settle_after_commit(run_id)
         return effect
+
+
+def _result_of(node_id: UUID, given: Any) -> Any:
+    """Return the result with which a node is completed; that of a wait node is its validated payload."""
+    wait = nodes().filter(id=node_id).values_list("wait", flat=True).first()
+    return given if wait is None else clean_payload(WaitSpec.read(wait), given)
 
 
 @retry_deadlocks

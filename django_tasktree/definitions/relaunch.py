@@ -107,4 +107,5 @@ def _copied(row: NodeRun, keys: Mapping[UUID, UUID], children: int) -> NodeSpec:
         label=row.label,
         template=None if row.template is None else Template.read(row.template).with_keys(keys).text(),
         tolerated=row.tolerated,
+        wait=row.wait,
     )

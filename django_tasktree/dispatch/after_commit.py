@@ -8,18 +8,30 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
+from itertools import count, islice
 from typing import Any
 from uuid import UUID
 
 from django.db import connections, transaction
 from django.dispatch import Signal
 
+from django_tasktree.conf import settings
 from django_tasktree.dispatch.open_transactions import rolled_back_after
 from django_tasktree.dispatch.publisher import publish
 from django_tasktree.dispatch.shared_messages import for_waiting_lanes, lane_to_continue, note_end, with_message
 from django_tasktree.dispatch.termination import terminate_below
+from django_tasktree.dispatch.waits import outcomes_by_events, schedule_end, timed_out, without_waits
+from django_tasktree.encoding import times
 from django_tasktree.encoding.errors import describe
+from django_tasktree.engine.control.waits import (
+    OpenWait,
+    first_open_wait,
+    is_due,
+    lock_wait,
+    note_sent,
+    open_waits,
+    take_event,
+)
 from django_tasktree.engine.database_retries import retry_transient, retry_transient_flagged
 from django_tasktree.engine.lifecycle.advance import advance
 from django_tasktree.engine.lifecycle.finish import finish
@@ -27,9 +39,11 @@ from django_tasktree.engine.lifecycle.finish_together import finish_together
 from django_tasktree.engine.lifecycle.settle import finished_but_unsettled, settle, tolerant_nodes
 from django_tasktree.engine.lifecycle.stop import stop_late_children
 from django_tasktree.engine.transitions import write_alias
+from django_tasktree.engine.traversal import in_chunks
 from django_tasktree.engine.types import Dispatch, Launched, NodeRef, Outcome
-from django_tasktree.exceptions import StaleAttempt
-from django_tasktree.signals import node_finished, run_finished, run_started
+from django_tasktree.exceptions import NotPossible, RunNotFound, StaleAttempt
+from django_tasktree.models import RunEvent
+from django_tasktree.signals import node_finished, node_waiting, run_finished, run_started
 from django_tasktree.states import NODE_FAILED, NodeState, RunState
 
 logger = logging.getLogger(__name__)
@@ -174,6 +188,46 @@ def advance_now(run_id: UUID) -> int:
     return next(numbers)
 
 
+def begin_waits_now(run_id: UUID, ids: Sequence[UUID]) -> None:
+    """Process that nodes of a run have begun to wait, if a crash has kept that from being done."""
+    _process_all(run_id, _begin_waits(ids))
+
+
+def end_waits_by_event_now(run_id: UUID, event: str) -> int:
+    """End the nodes of a run that wait for an event, each by one of the events that were sent.
+
+    Returns:
+        How many nodes have ended.
+    """
+    number = 0
+    previous: NodeRef | None = None
+    while (wait := retry_transient(lambda: first_open_wait(run_id, event))) is not None:
+        ended = list(_end_by_event(wait))
+        if not ended and wait.node == previous:
+            # No event is left. Before, another process may have ended the node or taken the event in the meantime.
+            break
+        previous = None if ended else wait.node
+        number += len(ended)
+        _process_all(run_id, ended)
+    return number
+
+
+def end_wait_if_due_now(wait: OpenWait) -> bool:
+    """End a wait whose time has passed.
+
+    Returns:
+        False if its time has not passed, it has ended already, or the run is CHANGING.
+    """
+    ended = list(_end_wait(wait, timed_out(wait))) if is_due(wait, times.now()) else []
+    _process_all(wait.node.run_id, ended)
+    return bool(ended)
+
+
+def remind_now(wait: OpenWait) -> None:
+    """Send ``node_waiting`` once more. Call it outside any transaction."""
+    _announce(wait)
+
+
 def _finish(node: NodeRef, outcome: Outcome, sources: Iterable[NodeState]) -> _FollowUp:
     lane = None if connections[write_alias()].in_atomic_block else lane_to_continue(node)
     released = finish(node, outcome, sources, None if lane is None else lane.taker)
@@ -206,7 +260,11 @@ def _process_launch(run_id: UUID, follow_up: _FollowUp) -> None:
 
 
 def _process(run_id: UUID, follow_up: _FollowUp) -> None:
-    queue = deque([follow_up])
+    _process_all(run_id, [follow_up])
+
+
+def _process_all(run_id: UUID, follow_ups: Iterable[_FollowUp]) -> None:
+    queue = deque(follow_ups)
     while queue:
         work = queue.popleft()
         # An iterator counts as true.
@@ -237,9 +295,65 @@ def _publish(work: _FollowUp, queue: deque[_FollowUp]) -> int:
     """
     numbers = count()
     queued = (dispatch for dispatch, _ in zip(work.dispatches, numbers, strict=False))
-    report = publish(with_message(queued) if work.shares else queued)
+    waits: list[Dispatch] = []
+    tasks = without_waits(queued, waits)
+    report = publish(with_message(tasks) if work.shares else tasks)
     queue.extend(_fail(dispatch, error) for dispatch, error in report.refused)
+    for batch in in_chunks(waits, settings.batch_size):
+        queue.extend(_begin_waits([dispatch.id for dispatch in batch]))
     return next(numbers)
+
+
+def _begin_waits(ids: Sequence[UUID]) -> Iterator[_FollowUp]:
+    """Process that nodes have begun to wait: end those whose time or event has come, and announce the others."""
+    for wait in retry_transient(lambda: open_waits(ids)):
+        outcome = retry_transient(partial(schedule_end, wait))
+        if outcome is not None:
+            yield from _end_wait(wait, outcome)
+        elif wait.spec.event:
+            ended = list(_end_by_event(wait))
+            yield from ended
+            if not ended:
+                _announce(wait)
+
+
+def _end_by_event(wait: OpenWait) -> Iterator[_FollowUp]:
+    """End a wait by the first event that was sent for it; yield what follows."""
+    for event, outcome in retry_transient(lambda: list(islice(outcomes_by_events(wait), 1))):
+        yield from _end_wait(wait, outcome, event)
+
+
+def _end_wait(wait: OpenWait, outcome: Outcome, event: RunEvent | None = None) -> Iterator[_FollowUp]:
+    """End a wait, and yield what follows; nothing if it has ended, the event was taken or the run is CHANGING.
+
+    The sweep ends it later if the run was CHANGING.
+    """
+    follow_up = retry_transient(partial(_try_to_end, wait, outcome, event))
+    if follow_up is not None:
+        _send(node_finished, run_id=wait.node.run_id, node_id=wait.node.id, label=wait.node.label, state=outcome.state)
+        yield follow_up
+
+
+def _try_to_end(wait: OpenWait, outcome: Outcome, event: RunEvent | None) -> _FollowUp | None:
+    try:
+        with transaction.atomic(using=write_alias()):
+            node = lock_wait(wait.node)
+            if node is None or (event is not None and not take_event(event, node.id)):
+                return None
+            return _finish(node, outcome, [NodeState.WAITING])
+    except (NotPossible, RunNotFound) as exc:
+        logger.info("node %s is not ended now: %s", wait.node, exc)
+        return None
+
+
+def _announce(wait: OpenWait) -> None:
+    """Send ``node_waiting``. It is counted after it was sent the first time, so that no crash loses it."""
+    values = {"run_id": wait.node.run_id, "node_id": wait.node.id, "label": wait.node.label}
+    if wait.sent == 0:
+        _send(node_waiting, **values, reminder=0)
+        retry_transient(lambda: note_sent(wait))
+    elif retry_transient(lambda: note_sent(wait)):
+        _send(node_waiting, **values, reminder=wait.sent)
 
 
 def _settle(run_id: UUID, node_id: UUID | None, *, failed: bool = False) -> Iterator[_FollowUp]:

@@ -25,7 +25,7 @@ def read_rows(run_id: UUID) -> list[NodeRow]:
         run_id: the run.
 
     Raises:
-        NotPossible: if there are more than ``MAX_NODES`` nodes, or one has pickled arguments.
+        NotPossible: if there are more than ``MAX_NODES`` nodes, one is a wait node, or one has pickled arguments.
     """
     nodes = _read_nodes(run_id)
     names = _names_in(run_id, nodes)
@@ -40,6 +40,9 @@ def _read_nodes(run_id: UUID) -> list[Any]:
             run=run_id,
             number=MAX_NODES,
         )
+    if any(node.is_wait for node in nodes):
+        text = _("run %(run)s has wait nodes, which can't be edited by hand: build the tree in code")
+        raise NotPossible(text, run=run_id)
     return _in_order(nodes)
 
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from django_tasktree.engine.conditions import NEVER, Condition, Is
-from django_tasktree.states import CLAIMABLE, NODE_FAILED, NODE_FINAL, Hold, NodeState, RunState, RunWhen
+from django_tasktree.states import NODE_FAILED, NODE_FINAL, STANDING_BY, Hold, NodeState, RunState, RunWhen
 
 # Which nodes run after their parent
 
@@ -60,8 +60,10 @@ IS_FREE = RUN_LETS_START & SUBTREE_LETS_START
 MAY_START = IS_FREE & Is("limit_scope_id", None)
 #: The node is runnable: its parent lets it run, and it waits for ``advance``.
 IS_RUNNABLE = Is("state", NodeState.PENDING) & Is("runnable", True)
-#: The node's parent lets it run, and no worker has started it.
-IS_WAITING = Is("state", *sorted(CLAIMABLE)) | IS_RUNNABLE
+#: The node's parent lets it run, and no worker has started it; or it is a wait node that has not ended.
+IS_WAITING = Is("state", *sorted(STANDING_BY)) | IS_RUNNABLE
+#: The node has a task: it is queued when it may start. A wait node becomes WAITING instead.
+IS_TASK = Is("wait", None)
 
 # Whether a failure counts for the nodes above it, for the run, and for a stop
 

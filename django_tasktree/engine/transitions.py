@@ -3,18 +3,20 @@
 Hand-written statements get their assignment and their guard from a :class:`SqlMove`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 from django.db import connections, router
+from django.db.models import Case, Q, Value, When
 
 from django_tasktree.engine.literals import literal, literals
 from django_tasktree.engine.notifications import announcing_ends
 from django_tasktree.exceptions import InvalidTransition
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.models.fields import ExactCharField
 from django_tasktree.models.querysets import NodeRunQuerySet, TreeRunQuerySet
 from django_tasktree.states import (
     INITIAL_STATES,
@@ -54,7 +56,9 @@ def check(sources: Iterable[_State], target: _State) -> None:
             raise InvalidTransition(f"no {_kind(source)} moves from {source} to {target}")
 
 
-def move(queryset: Any, sources: Iterable[_State], target: _State, **values: Any) -> int:
+def move(
+    queryset: Any, sources: Iterable[_State], target: _State, *, cases: Sequence[tuple[Q, _State]] = (), **values: Any
+) -> int:
     """Move the nodes or runs that are in one of the source states to the target state.
 
     If this ends runs, the processes that wait for them are notified (see :mod:`django_tasktree.engine.notifications`).
@@ -62,7 +66,8 @@ def move(queryset: Any, sources: Iterable[_State], target: _State, **values: Any
     Args:
         queryset: the nodes or runs; it must not be sliced.
         sources: the states that the caller expects.
-        target: the new state.
+        target: the new state of those that match no case.
+        cases: pairs of a condition and a new state; the first condition that is true applies.
         **values: other columns to set in the same UPDATE.
 
     Returns:
@@ -72,12 +77,18 @@ def move(queryset: Any, sources: Iterable[_State], target: _State, **values: Any
         InvalidTransition: if the transition table does not permit one of the transitions.
     """
     sources = tuple(sources)
-    check(sources, target)
+    for state in (target, *(state for _, state in cases)):
+        check(sources, state)
     guard = {"state": sources[0]} if len(sources) == 1 else {"state__in": sources}
     moved = queryset.filter(**guard)
     ends_runs = isinstance(target, RunState) and target in RUN_FINAL
     with announcing_ends(connections[moved.db]) if ends_runs else nullcontext():
-        return int(moved.update(state=target, **values))
+        return int(moved.update(state=_by_case(cases, target) if cases else target, **values))
+
+
+def _by_case(cases: Sequence[tuple[Q, _State]], target: _State) -> Case:
+    whens = (When(condition, then=Value(state)) for condition, state in cases)
+    return Case(*whens, default=Value(target), output_field=ExactCharField())
 
 
 def begin(row: NodeRun | TreeRun, state: NodeState | RunState) -> None:

@@ -64,6 +64,7 @@ class NodeSpec:
     template: str | None = None
     tolerated: int | None = None
     quorum: str = ""
+    wait: str | None = None
 
 
 @dataclass(slots=True)
@@ -133,7 +134,7 @@ class NodeRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatch(NodeRef):
-    """A node to publish, with everything that its message needs."""
+    """A node to publish, with everything that its message needs; or a wait node that has begun to wait."""
 
     task: str
     args: str
@@ -142,6 +143,7 @@ class Dispatch(NodeRef):
     has_references: bool
     retries: int = 0
     eta: datetime | None = None
+    wait: str | None = None
 
     @staticmethod
     def of_columns(columns: Iterable[Any]) -> "Dispatch":

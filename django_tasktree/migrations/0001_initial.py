@@ -124,6 +124,7 @@ class Migration(migrations.Migration):
                 ("kwargs", models.TextField(default="{}", verbose_name="keyword arguments")),
                 ("options", models.TextField(default="{}", verbose_name="message options")),
                 ("has_references", models.BooleanField(default=False, verbose_name="takes other nodes' results")),
+                ("wait", models.TextField(blank=True, editable=False, null=True)),
                 (
                     "run_when",
                     django_tasktree.models.fields.ExactCharField(
@@ -221,6 +222,7 @@ class Migration(migrations.Migration):
                             ("QUEUED", "queued"),
                             ("STARTED", "started"),
                             ("RETRY", "retry"),
+                            ("WAITING", "waiting"),
                             ("SUCCESS", "success"),
                             ("FAILURE", "failure"),
                             ("REVOKED", "revoked"),
@@ -518,6 +520,7 @@ class Migration(migrations.Migration):
                     ("launch_treerun", "Can launch trees"),
                     ("compose_treerun", "Can compose drafts of any tasks"),
                     ("control_treerun", "Can pause, resume, retry, complete and revoke runs and nodes"),
+                    ("answer_treerun", "Can complete wait nodes"),
                 ],
                 "get_latest_by": "created_at",
             },
@@ -562,6 +565,7 @@ class Migration(migrations.Migration):
                             ("edit", "edit draft"),
                             ("stop", "stop on failure"),
                             ("deadline", "deadline passed"),
+                            ("event", "send event"),
                         ],
                         max_length=10,
                         verbose_name="action",
@@ -663,6 +667,81 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "history",
                 "ordering": ["run", "id"],
             },
+        ),
+        migrations.CreateModel(
+            name="RunEvent",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=django_tasktree.encoding.ids.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("name", django_tasktree.models.fields.ExactCharField(max_length=100, verbose_name="name")),
+                ("payload", models.TextField(default="null", verbose_name="payload")),
+                (
+                    "created_at",
+                    django_tasktree.models.fields.InstantField(
+                        default=django_tasktree.encoding.times.now, verbose_name="sent"
+                    ),
+                ),
+                (
+                    "actor",
+                    django_tasktree.models.fields.ExactCharField(blank=True, max_length=255, verbose_name="sent by"),
+                ),
+                (
+                    "taken_at",
+                    django_tasktree.models.fields.InstantField(blank=True, null=True, verbose_name="taken"),
+                ),
+                (
+                    "taken_by",
+                    models.UUIDField(
+                        blank=True, help_text="The node that it ended.", null=True, verbose_name="taken by"
+                    ),
+                ),
+                (
+                    "refusal",
+                    models.TextField(
+                        blank=True,
+                        help_text="Why its payload was refused, so that it ended no node.",
+                        verbose_name="refusal",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="events",
+                        to="django_tasktree.treerun",
+                        verbose_name="run",
+                    ),
+                ),
+                (
+                    "user",
+                    django_tasktree.models.user_key.UserKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django_tasktree.models.user_key.set_null_across_databases,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "event",
+                "verbose_name_plural": "events",
+            },
+        ),
+        migrations.AddIndex(
+            model_name="runevent",
+            index=models.Index(fields=["run", "name", "taken_at", "id"], name="tasktree_event_taking"),
         ),
         migrations.AddIndex(
             model_name="treerun",

@@ -27,6 +27,7 @@ class Action(models.TextChoices):
     EDIT = "edit", _("edit draft")
     STOP = "stop", _("stop on failure")
     DEADLINE = "deadline", _("deadline passed")
+    EVENT = "event", _("send event")
 
 
 class HistoryEntry(models.Model):

@@ -48,6 +48,8 @@ class NodeRun(models.Model):
     kwargs = models.TextField(_("keyword arguments"), default="{}")
     options = models.TextField(_("message options"), default="{}")
     has_references = models.BooleanField(_("takes other nodes' results"), default=False)
+    #: What a wait node waits for, as ``encoding.wait_spec`` writes it; NULL: the node has a task.
+    wait = models.TextField(null=True, blank=True, editable=False)  # noqa: DJ001
     run_when = ExactCharField(_("run when"), max_length=7, choices=RunWhen.choices, default=RunWhen.SUCCESS)
     is_gather = models.BooleanField(_("gather"), default=False)
     quorum = ExactCharField(
@@ -83,6 +85,7 @@ class NodeRun(models.Model):
         _("limited by"), null=True, blank=True, help_text=_("The run or the node whose limit it counts towards.")
     )
     #: Names the worker processes that may run the node without a message of its own; see ``builder.lanes``.
+    #: That of a wait node contains the name of its event; see ``builder.waits``.
     lane = ExactCharField(max_length=100, blank=True, default="", editable=False)
     added_at_runtime = models.BooleanField(_("added by its parent's task function"), default=False)
 
@@ -177,6 +180,11 @@ class NodeRun(models.Model):
     def title(self) -> str:
         """The name of the node for people: its label, or the last part of its task's name."""
         return self.label or short_name(self.task)
+
+    @property
+    def is_wait(self) -> bool:
+        """Whether the node is a wait node, which has no task."""
+        return self.wait is not None
 
     @property
     def is_over(self) -> bool:

@@ -84,6 +84,7 @@ class TreeRun(models.Model):
             ("launch_treerun", _("Can launch trees")),
             ("compose_treerun", _("Can compose drafts of any tasks")),
             ("control_treerun", _("Can pause, resume, retry, complete and revoke runs and nodes")),
+            ("answer_treerun", _("Can complete wait nodes")),
         ]
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="tasktree_run_newest"),

@@ -26,6 +26,10 @@ class SweepReport:
         advanced: nodes that could start and were queued.
         launched: drafts that were launched at their ``eta``.
         overdue: runs that were stopped at their deadline.
+        expired: wait nodes that were ended because their time had passed.
+        answered: wait nodes that were ended by an event that a lost process had stored.
+        announced: wait nodes whose beginning a lost process had not processed.
+        reminded: reminders of wait nodes that were sent.
         continued: actions on large runs that were continued.
         purged: old runs that were deleted.
         errors: repairs that failed; the log has the reasons.
@@ -39,6 +43,10 @@ class SweepReport:
     advanced: int = 0
     launched: int = 0
     overdue: int = 0
+    expired: int = 0
+    answered: int = 0
+    announced: int = 0
+    reminded: int = 0
     continued: int = 0
     purged: int = 0
     errors: int = 0

@@ -19,6 +19,7 @@ _PARTS = (
     ("skipped", (NodeState.SKIPPED,)),
     ("started", (NodeState.STARTED, NodeState.RETRY)),
     ("queued", (NodeState.QUEUED,)),
+    ("waiting", (NodeState.WAITING,)),
 )
 
 

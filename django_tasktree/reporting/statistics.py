@@ -135,9 +135,14 @@ def nodes_per_hour(window: Window) -> list[Hour]:
 
 
 def task_numbers(window: Window) -> list[TaskNumbers]:
-    """Return the statistics of each task, over the nodes that were created in the window, ran and ended."""
+    """Return the statistics of each task, over the nodes that were created in the window, ran and ended.
+
+    Wait nodes have no task.
+    """
     took = ExpressionWrapper(F("finished_at") - F("started_at"), output_field=DurationField())
-    ended = NodeRun.objects.filter(id__gte=window.first_node, finished_at__isnull=False, started_at__isnull=False)
+    ended = NodeRun.objects.filter(
+        id__gte=window.first_node, finished_at__isnull=False, started_at__isnull=False, wait__isnull=True
+    )
     failed = Count("pk", filter=Q(state=NodeState.FAILURE))
     numbers = {"ended": Count("*"), "failures": failed, "mean": Avg(took), "longest": Max(took)}
     rows = ended.order_by().values_list("task").annotate(**numbers)

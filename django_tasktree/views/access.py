@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 
 from django_tasktree.client.bulk import permission_of
 from django_tasktree.conf import settings
-from django_tasktree.control.actions import ActionType
-from django_tasktree.models import TreeRun
+from django_tasktree.control.actions import ANSWER, ActionType, is_answer
+from django_tasktree.models import NodeRun, TreeRun
 
 
 def default_may_view_run(request: HttpRequest, run: TreeRun) -> bool:
@@ -32,16 +32,24 @@ def may_see(request: HttpRequest, run: TreeRun) -> bool:
     return bool(_function(settings.may_view_run)(request, run))
 
 
-def may_act(request: HttpRequest, run: TreeRun, action: ActionType) -> bool:
+def may_act(request: HttpRequest, run: TreeRun, action: ActionType, node: NodeRun | None = None) -> bool:
     """Return the answer of the function in ``MAY_CONTROL_RUN``.
 
-    False if the action needs a permission of its own which the user lacks, or if the run itself acts on other runs and
-    the user lacks the permission for that action.
+    True if the action completes a wait node and the user has the permission for that. False if the action needs a
+    permission of its own which the user lacks, or if the run itself acts on other runs and the user lacks the
+    permission for that action.
     """
+    if is_answer(action, node) and request.user.has_perm(ANSWER):
+        return True
     own = None if action.permission == "control" else action.full_permission
     if not request.user.has_perms([needed for needed in (own, permission_of(run)) if needed is not None]):
         return False
     return bool(_function(settings.may_control_run)(request, run))
+
+
+def may_send_events(request: HttpRequest, run: TreeRun) -> bool:
+    """Return whether the user may send events to a run: with the permission to complete wait nodes or to control it."""
+    return request.user.has_perm(ANSWER) or bool(_function(settings.may_control_run)(request, run))
 
 
 def visible_run(request: HttpRequest, run_id: UUID) -> TreeRun:

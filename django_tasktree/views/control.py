@@ -18,7 +18,7 @@ from django_tasktree.control.descriptions import describe_effect
 from django_tasktree.control.forms import ControlForm
 from django_tasktree.encoding.strict_json import read_json
 from django_tasktree.encoding.yes_no import is_yes
-from django_tasktree.exceptions import NotPossible, SerializationError
+from django_tasktree.exceptions import InvalidParameter, NotPossible, SerializationError
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.reporting.refusals import refusal_text
 from django_tasktree.views.access import may_act, visible_run
@@ -50,15 +50,17 @@ def control_node(request: HttpRequest, node_id: UUID, action: str) -> HttpRespon
         node_id: the node.
         action: the name of the action.
     """
-    node = NodeRun.objects.filter(id=node_id).values("run_id").first()
+    node = NodeRun.objects.filter(id=node_id).only("run_id", "wait").first()
     if node is None:
         raise Http404(_("There is no node %(node)s, or you may not see it.") % {"node": node_id})
-    run = visible_run(request, node["run_id"])
-    return _act(request, run, NodeResult(node_id), _find(action, node_actions()))
+    run = visible_run(request, node.run_id)
+    return _act(request, run, NodeResult(node_id), _find(action, node_actions()), node)
 
 
-def _act(request: HttpRequest, run: TreeRun, handle: Any, action: ActionType) -> HttpResponse:
-    if not may_act(request, run, action):
+def _act(
+    request: HttpRequest, run: TreeRun, handle: Any, action: ActionType, node: NodeRun | None = None
+) -> HttpResponse:
+    if not may_act(request, run, action, node):
         raise PermissionDenied(_("You do not have permission for this action on this run."))
     try:
         values = _values(request, [*action.options, "preview"])
@@ -76,6 +78,8 @@ def _act(request: HttpRequest, run: TreeRun, handle: Any, action: ActionType) ->
             if previewed
             else action.carry_out(handle, by=request.user, **form.cleaned_data)
         )
+    except InvalidParameter as exc:
+        return error(400, str(exc), fields=exc.errors)
     except (NotPossible, SerializationError) as exc:
         return error(409 if isinstance(exc, NotPossible) else 400, refusal_text(exc))
     return answer(_answered(run, action, done, previewed))

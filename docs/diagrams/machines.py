@@ -180,7 +180,7 @@ class _Machine:
                 ends = ((x, top + _HEIGHT), (x, bottom))
                 self.drawing.arrow(*(ends if down else ends[::-1]), kind=kind)
             else:
-                reach = 38.0 * abs(distance) - (0 if down else 18)
+                reach = 34.0 * abs(distance) - (0 if down else 18)
                 start, end = self._y[source] + _HEIGHT * 0.35, self._y[target] + _HEIGHT * 0.65
                 way = ((_LEFT - reach, start), (_LEFT - reach, end), (_LEFT, end))
                 self.drawing.arrow((_LEFT, start), *way, kind=kind, curved=True)

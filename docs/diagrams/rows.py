@@ -18,6 +18,7 @@ _TOP = 40
 PLACES: dict[str, tuple[float, float, float, int]] = {
     "TreeRun": (4, 4, 170, 1),
     "HistoryEntry": (4, 356, 170, 1),
+    "RunEvent": (4, 612, 170, 1),
     "NodeRun": (234, 4, 336, 2),
     "NodeAttempt": (630, 4, 146, 1),
     "Worker": (630, 252, 146, 1),
@@ -109,7 +110,7 @@ def _relation(drawing: Drawing, lane: int, model: type[Model], field: "Field[Any
     target_x, target_y, target_width, _ = PLACES[target.__name__]
     row = y + _TOP - 3 + _LINE * (columns(model).index(field) % _rows(model))
     end = target_y + _TOP - 3
-    gap = 182.0 + 9 * lane if min(x, target_x) < 100 or model is target else 600.0
+    gap = 181.0 + 7 * lane if min(x, target_x) < 100 or model is target else 600.0
     start_x = x if gap < x else x + width
     end_x = target_x if gap < target_x else target_x + target_width
     drawing.arrow((start_x, row), (gap, row), (gap, end), (end_x, end), kind="line relation")

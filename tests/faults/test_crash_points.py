@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from django_tasktree import TaskTree
 from django_tasktree.dispatch import capacities
-from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.models import NodeRun, RunEvent, TreeRun
 from django_tasktree.recovery import nodes as recovery_of_nodes
 from django_tasktree.recovery.sweep import sweep
 from django_tasktree.states import RUN_FINAL
@@ -164,8 +164,46 @@ def drafting(key):
     return result
 
 
+def answering(key):
+    """An event comes before its node is reached."""
+    tree = TaskTree("answering")
+    tree.add_task(echo, ["a"]).wait_for("ok").add_task(echo, ["b"])
+    return with_event(tree.apply_async(key=key))
+
+
+def calling(key):
+    """An event comes while its node waits."""
+    tree = TaskTree("calling")
+    tree.wait_for("ok").add_task(echo, ["b"])
+    tree.gather(echo, ["all"])
+    return with_event(tree.apply_async(key=key))
+
+
+def with_event(result):
+    if not RunEvent.objects.filter(run_id=result.id).exists():
+        result.send_event("ok", 1)
+    return result
+
+
+def completing(key):
+    tree = TaskTree("completing")
+    tree.wait_for("ok").wait_for("too")
+    result = tree.apply_async(key=key)
+    for path in ("ok", "ok/too"):
+        if result[path].state == "WAITING":
+            result[path].complete(1)
+    return result
+
+
+def napping(key):
+    tree = TaskTree("napping")
+    tree.add_task(echo, ["a"]).sleep(until=timezone.now() - timedelta(hours=1), label="nap").add_task(echo, ["b"])
+    return tree.apply_async(key=key)
+
+
 SCENARIOS = [chain, fan_in, failure, stopping, retrying, growing, together, mapping, mapping_in_vain, any_of, limited]
 ACTIONS = [pausing, revoking, skipping, adding, drafting]
+WAITS = [answering, calling, completing, napping]
 
 
 def run_scenario(world, scenario, key):
@@ -198,7 +236,7 @@ def expected(world, scenario):
 
 
 @pytest.mark.parametrize("loses", [False, True], ids=["messages are kept", "messages are lost"])
-@pytest.mark.parametrize("scenario", [*SCENARIOS, *ACTIONS], ids=lambda scenario: scenario.__name__)
+@pytest.mark.parametrize("scenario", [*SCENARIOS, *ACTIONS, *WAITS], ids=lambda scenario: scenario.__name__)
 def test_a_crash_before_each_step(world, database, scenario, loses):
     if not loses and database != "postgresql":
         pytest.skip("whether messages are kept concerns the broker and not the database: tested with PostgreSQL")

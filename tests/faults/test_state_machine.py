@@ -31,9 +31,9 @@ from django_tasktree.engine.lifecycle.claim import claim
 from django_tasktree.engine.rules import FOLLOWING
 from django_tasktree.engine.types import Outcome
 from django_tasktree.exceptions import NotPossible, StaleAttempt
-from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.models import NodeRun, RunEvent, TreeRun
 from django_tasktree.recovery.sweep import sweep
-from django_tasktree.states import ACTIVE, NODE_FINAL, RUN_FINAL, NodeState, RunState
+from django_tasktree.states import NODE_FINAL, RUN_FINAL, UNDER_WAY, NodeState, RunState
 from tests import simulation
 from tests.sample.map_tasks import halve
 from tests.sample.tasks import echo, fail, flaky
@@ -43,7 +43,7 @@ WHEN = st.sampled_from(["success", "failure", "always"])
 #: quorum of a gather node.
 NODES = st.lists(
     st.tuples(
-        st.sampled_from(["echo", "fail", "flaky", "map"]),
+        st.sampled_from(["echo", "fail", "flaky", "map", "wait", "sleep"]),
         st.integers(0, 8),
         WHEN,
         st.booleans(),
@@ -66,9 +66,12 @@ def build(shapes, **options):
     for number, (task, below, when, gathers, rules, quorum) in enumerate(shapes):
         parent = built[below % len(built)]
         when = "success" if parent is tree and when == "failure" else when
-        if isinstance(parent, MapNode) and not gathers:
+        if isinstance(parent, MapNode) and (not gathers or task in ("wait", "sleep")):
             # What is below a map runs for each of its items.
             parent = parent.each
+        if task in ("wait", "sleep"):
+            built.append(build_wait(parent, task, f"n{number}", run_when=when, **rules))
+            continue
         if task == "map" and not gathers:
             built.append(map_below(parent, when, rules))
             continue
@@ -90,6 +93,14 @@ def map_below(parent, when, rules):
     return parent.map(
         halve, over=over, tolerate=tolerate, run_when=when, on_failure=rules.get("on_failure", "continue")
     )
+
+
+def build_wait(parent, kind, label, **rules):
+    """Add a wait node whose time passes with ``pass_time``; no worker gets a timer for so long a time."""
+    hour = timedelta(hours=1)
+    if kind == "sleep":
+        return parent.sleep(hour, label=label, **rules)
+    return parent.wait_for("event", label=label, timeout=hour, on_timeout="skip", **rules)
 
 
 class Machine(RuleBasedStateMachine):
@@ -192,6 +203,17 @@ class Machine(RuleBasedStateMachine):
     @rule(which=st.integers(0, 2), node=st.integers(0, 12), action=st.sampled_from(NODE_ACTIONS))
     def act_on_a_node(self, which, node, action):
         self.attempt(getattr(self.any_node(which, node), action))
+
+    @precondition(lambda self: self.results)
+    @rule(which=st.integers(0, 2))
+    def send_an_event(self, which):
+        with suppress(NotPossible):
+            self.results[which % len(self.results)].send_event("event")
+
+    @precondition(lambda self: self.results)
+    @rule(which=st.integers(0, 2), step=st.integers(1, 20))
+    def send_an_event_and_die(self, which, step):
+        self.die_in(lambda: self.results[which % len(self.results)].send_event("event"), step)
 
     @precondition(lambda self: self.results)
     @rule(which=st.integers(0, 2), node=st.integers(-1, 12), when=WHEN, gathers=st.booleans())
@@ -363,7 +385,7 @@ class Machine(RuleBasedStateMachine):
             if TreeRun.objects.get(id=result.id).state in (*RUN_FINAL, RunState.CHANGING):
                 continue
             rows = NodeRun.objects.filter(run_id=result.id)
-            moving = rows.filter(state__in=ACTIVE) | rows.filter(state=NodeState.PENDING, runnable=True)
+            moving = rows.filter(state__in=UNDER_WAY) | rows.filter(state=NodeState.PENDING, runnable=True)
             assert moving.exists(), ("nothing continues an open run", simulation.states(result.id))
 
     @invariant()
@@ -386,8 +408,19 @@ class Machine(RuleBasedStateMachine):
         if getattr(self, "results", None):
             rows = NodeRun.objects.filter(run_id__in=[result.id for result in self.results])
             below = rows.filter(parent__state=NodeState.SKIPPED, attempts=0)
-            assert not below.filter(state__in=ACTIVE).exists(), "a node below a skipped one is active"
+            assert not below.filter(state__in=UNDER_WAY).exists(), "a node below a skipped one is active"
             assert not below.filter(runnable=True).exists(), "a node below a skipped one is runnable"
+
+    @invariant()
+    def nodes_wait_only_if_they_may(self):
+        """A wait node follows the same rules as a task, but no message is claimed that could check them."""
+        if getattr(self, "is_damaged", True):
+            return
+        rows = NodeRun.objects.filter(run_id__in=[result.id for result in self.results], state=NodeState.WAITING)
+        for row in rows.select_related("parent"):
+            self.check_order(row)
+        taken = RunEvent.objects.filter(taken_at__isnull=False).values_list("taken_by", flat=True)
+        assert None not in taken, "an event was taken by no node"
 
     def teardown(self):
         """After any sequence, every run ends once it is resumed and a worker is available."""

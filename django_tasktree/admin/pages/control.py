@@ -2,15 +2,17 @@
 
 # ruff: noqa: ARG002  Django's signatures
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django import forms
 from django.contrib import messages
 from django.contrib.admin import helpers
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -21,11 +23,21 @@ from django_tasktree.admin.pages.submitted_once import launched_once, new_token,
 from django_tasktree.client.bulk import act_in_background, permission_of
 from django_tasktree.client.node_result import NodeResult
 from django_tasktree.client.tree_result import TreeResult
-from django_tasktree.control.actions import ActionType, available_for_node, available_for_run, node_actions, run_actions
+from django_tasktree.control.actions import (
+    ActionType,
+    available_for_node,
+    available_for_run,
+    is_answer,
+    node_actions,
+    run_actions,
+)
 from django_tasktree.control.descriptions import describe_effect, total
 from django_tasktree.control.forms import ControlForm
+from django_tasktree.definitions.payload_forms import payload_form
+from django_tasktree.definitions.payloads import CleanedPayload
+from django_tasktree.encoding.wait_spec import WaitSpec
 from django_tasktree.engine.types import Effect
-from django_tasktree.exceptions import TaskTreeError
+from django_tasktree.exceptions import InvalidParameter, TaskTreeError
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.reporting.numbers import number_text
 from django_tasktree.reporting.refusals import refusal_text
@@ -34,6 +46,8 @@ if TYPE_CHECKING:
     from django_tasktree.admin.base import ReadOnlyAdmin
     from django_tasktree.admin.nodes import NodeRunAdmin
     from django_tasktree.admin.runs import TreeRunAdmin
+
+logger = logging.getLogger(__name__)
 
 #: The maximum number of rows that are shown with a preview and handled in the request; more are handled by a worker.
 MAX_ROWS = 200
@@ -73,7 +87,7 @@ class Confirmation:
 
     action: ActionType
     asked: list[ActionPreview]
-    form: ControlForm
+    form: forms.BaseForm
     hidden: list[tuple[str, Any]] = field(default_factory=list)
     #: The number of rows, if they are too many to be shown and are handled by a worker; otherwise 0.
     number: int = 0
@@ -149,6 +163,8 @@ class ControlPage(AdminPage):
     def has_action_permission(self, request: HttpRequest, action: ActionType, obj: Any = None) -> bool:
         """Return whether the model admin's hook grants the permission that an action needs."""
         hook = getattr(self.model_admin, f"has_{action.permission}_permission")
+        if is_answer(action, obj) and self.model_admin.has_answer_permission(request, obj):
+            return True
         return bool(hook(request, obj))
 
     def may_view_and_act(self, request: HttpRequest, action: ActionType, row: Any) -> bool:
@@ -195,15 +211,34 @@ class ControlPage(AdminPage):
         Returns:
             None if the request has carried out the action.
         """
-        form = ControlForm(action, request.POST if confirmed else None)
+        form = self.form_for(action, rows, request.POST if confirmed else None)
         if confirmed and form.is_valid():
             page = Confirmation(action, self._previews(action, rows) if action.is_slow else [], form)
             if page.is_large:
                 return self.do_later(request, action, [row.pk for row in rows], form)
-            self._do(request, action, rows, form.cleaned_data)
+            self._do(request, action, rows, options_of(form))
             return None
         page = Confirmation(action, self._previews(action, rows), form, list(hidden))
         return self._asking(request, page)
+
+    def form_for(self, action: ActionType, rows: Sequence[Any], data: QueryDict | None) -> forms.BaseForm:
+        """Return the form of an action: for one wait node, the form of its payload, if it has one.
+
+        Args:
+            action: the action.
+            rows: the rows.
+            data: the submitted data; None for an empty form.
+        """
+        if len(rows) == 1 and is_answer(action, rows[0]):
+            try:
+                form = payload_form(WaitSpec.read(rows[0].wait), data)
+            except InvalidParameter as exc:
+                # The page shows the JSON field, and completing the node shows the reason.
+                logger.warning("the form of node %s can't be shown: %s", rows[0].pk, exc)
+                form = None
+            if form is not None:
+                return form
+        return ControlForm(action, data)
 
     def confirm_many(
         self, request: HttpRequest, action: ActionType, queryset: Any, hidden: Iterable[tuple[str, Any]]
@@ -225,12 +260,12 @@ class ControlPage(AdminPage):
         return self._asking(request, Confirmation(action, [], form, list(hidden), queryset.count()))
 
     def do_later(
-        self, request: HttpRequest, action: ActionType, keys: Sequence[UUID], form: ControlForm
+        self, request: HttpRequest, action: ActionType, keys: Sequence[UUID], form: forms.BaseForm
     ) -> HttpResponse:
         """Launch a run that carries out the action; redirect to its page, or to the list if the user may not see it."""
         name = f"{action.label}: {self._counted(len(keys))}"
         run_id, model = run_id_of(request), self.model_admin.model
-        about: dict[str, Any] = {"by": request.user, "name": name, "run_id": run_id, **form.cleaned_data}
+        about: dict[str, Any] = {"by": request.user, "name": name, "run_id": run_id, **options_of(form)}
         try:
             run, is_new = launched_once(run_id, lambda: act_in_background(model, keys, action.name, **about).id)
         except TaskTreeError as exc:
@@ -340,6 +375,7 @@ class ControlPage(AdminPage):
         title = f"{page.action.label}: {asked}"
         return {
             **self.page_context(title),
+            "media": self.model_admin.media + page.form.media,
             "page": page,
             "once": new_token(),
             "single": page.asked[0] if len(page.asked) == 1 else None,
@@ -348,6 +384,11 @@ class ControlPage(AdminPage):
 
     def _list_page(self) -> str:
         return self.model_admin.address("changelist")
+
+
+def options_of(form: Any) -> dict[str, Any]:
+    """Return the arguments of an action that a valid form contains; those of a payload's form are the result."""
+    return dict(form.cleaned_data) if isinstance(form, ControlForm) else {"result": CleanedPayload(form.cleaned_data)}
 
 
 def handle_of(row: Any) -> TreeResult | NodeResult:

@@ -15,6 +15,7 @@ from django_tasktree.encoding.text import short_name
 from django_tasktree.reporting import statistics
 from django_tasktree.reporting.numbers import number_text
 from django_tasktree.reporting.statistics import Hour, TaskNumbers, Window
+from django_tasktree.reporting.waits import MAX_WAITS, count_open_waits
 from django_tasktree.reporting.workers import listed_workers
 from django_tasktree.states import NodeState, RunState
 
@@ -58,6 +59,7 @@ class DashboardPage(LiveAnswer):
             "most_nodes": number_text(statistics.MAX_NODES) if window.is_cut else "",
             "node_states": _states(statistics.open_nodes(), NodeState),
             "nodes": _chart(statistics.nodes_per_hour(window), NodeState),
+            "open_waits": _number_of_waits(count_open_waits()),
             "waiting": [_waiting(node, text) for node in statistics.longest_waiting()],
             "slowest": [_task(each) for each in statistics.slowest(tasks)],
             "failing": [_task(each) for each in statistics.most_failing(tasks)],
@@ -74,6 +76,10 @@ def _states(counts: dict[str, int], states: Any) -> list[dict[str, Any]]:
 
 def _number(number: int) -> str:
     return number_text(number) if number <= statistics.MAX_NODES else f"{number_text(statistics.MAX_NODES)}+"
+
+
+def _number_of_waits(number: int) -> str:
+    return f"{number_text(number)}+" if number == MAX_WAITS else number_text(number) if number else ""
 
 
 def _chart(hours: list[Hour], states: Any) -> dict[str, Any]:

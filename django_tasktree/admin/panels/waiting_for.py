@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from django_tasktree.admin.addresses import page_address
 from django_tasktree.admin.rendering import moment
+from django_tasktree.encoding.wait_spec import WaitSpec
 from django_tasktree.engine.rules import IS_FREE, MAY_START
 from django_tasktree.models import NodeRun
 from django_tasktree.states import NODE_FINAL, NOT_STARTED, Hold, NodeState, RunState
@@ -43,6 +44,8 @@ def _held(node: NodeRun) -> list[Any]:
 
 
 def _next(node: NodeRun, site: str) -> list[Any]:
+    if node.state == NodeState.WAITING and node.wait is not None:
+        return _awaited(node, WaitSpec.read(node.wait))
     if node.state != NodeState.PENDING:
         due = [format_html(_("its time, {}"), moment(node.eta))] if node.eta is not None else []
         return due or ([_("its next attempt")] if node.state == NodeState.RETRY else [_("a worker")])
@@ -55,6 +58,14 @@ def _next(node: NodeRun, site: str) -> list[Any]:
     if node.runnable and IS_FREE.holds(node) and not MAY_START.holds(node):
         return [_("a free place: its limit of active nodes is reached")]
     return []
+
+
+def _awaited(node: NodeRun, spec: WaitSpec) -> list[Any]:
+    found: list[Any] = [_("the event “%(name)s”, or its completion") % {"name": spec.event}] if spec.event else []
+    if node.eta is not None:
+        text = _("its time-out, {}") if spec.event else _("its time, {}")
+        found.append(format_html(text, moment(node.eta)))
+    return found
 
 
 def _link(node: NodeRun, site: str) -> SafeString:

@@ -26,11 +26,12 @@ from django_tasktree.engine.backends.base import (
 )
 from django_tasktree.engine.backends.insertion import Insertion
 from django_tasktree.engine.conditions import NEVER
-from django_tasktree.engine.rules import FITS, MAY_START
+from django_tasktree.engine.rules import FITS, IS_TASK, MAY_START
 from django_tasktree.engine.transitions import SqlMove
 from django_tasktree.engine.types import DISPATCH_COLUMNS, CompanionRow, Dispatch, NodeRef, Outcome, Released, Taker
 from django_tasktree.states import NodeState
 
+_QUEUED = (NodeState.QUEUED, NodeState.WAITING)
 #: The number of rows from which on COPY takes less time than an INSERT.
 _COPIED = 10
 # One statement, because several could not be prepared.
@@ -57,11 +58,13 @@ _FINISH = """
     SELECT released.* FROM finished LEFT JOIN released ON TRUE ORDER BY released.position
 """
 _FREE = MAY_START.sql(node="child", run="run")
-_SKIP, _QUEUE = ("NOT {fits}", NodeState.SKIPPED), (_FREE, NodeState.QUEUED)
-_RELEASE = SqlMove((NodeState.PENDING,), None, (_SKIP, _QUEUE))
-# The statement evaluates the cases in this order, so here the child fits.
+_SKIP = ("NOT {fits}", NodeState.SKIPPED)
+# The statement evaluates the cases in this order, so from here on the child fits.
+_QUEUE = (f"{_FREE} AND {IS_TASK.sql(node='child')}", NodeState.QUEUED)
+_WAIT = (_FREE, NodeState.WAITING)
+_RELEASE = SqlMove((NodeState.PENDING,), None, (_SKIP, _QUEUE, _WAIT))
 _GOES_ON = f"{_FREE} AND child.lane = taker.lane AND {{alone}}"
-_RELEASE_AND_TAKE = SqlMove((NodeState.PENDING,), None, (_SKIP, (_GOES_ON, NodeState.STARTED), _QUEUE))
+_RELEASE_AND_TAKE = SqlMove((NodeState.PENDING,), None, (_SKIP, (_GOES_ON, NodeState.STARTED), _QUEUE, _WAIT))
 _TAKER = """, (
             SELECT %s::text AS lane, %s::text AS worker, %s::uuid AS worker_id, %s::uuid AS carried_by,
                 %s::timestamptz AS at
@@ -169,7 +172,7 @@ class PostgreSQL(Backend):
         rows = self.rows(form.sql(write, companion), *values, now, now, *taking, node.id, node.run_id, *more)
         if not rows:
             return None
-        queued = [Dispatch.of_columns(columns) for _, state, *columns in rows if state == NodeState.QUEUED]
+        queued = [Dispatch.of_columns(columns) for _, state, *columns in rows if state in _QUEUED]
         taken = [Dispatch.of_columns(columns) for _, state, *columns in rows if state == NodeState.STARTED]
         runnable = any(row[1] == NodeState.PENDING for row in rows)
         return Released(queued, runnable=runnable, taken=taken[0] if taken else None)

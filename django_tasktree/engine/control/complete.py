@@ -6,6 +6,7 @@ from django.utils.translation import gettext_noop as _
 
 from django_tasktree.engine.control.reachability import may_run
 from django_tasktree.engine.control.reset import lock_run, reopen, reset, undone_children, undone_gathers, unsettle
+from django_tasktree.engine.control.waits import note_attempt
 from django_tasktree.engine.rules import IS_WAITING
 from django_tasktree.engine.transitions import nodes
 from django_tasktree.engine.types import Effect, NodeRef
@@ -15,13 +16,13 @@ from django_tasktree.states import NODE_FAILED, Hold, NodeState
 
 
 def prepare_completion(run_id: UUID, node_id: UUID) -> tuple[NodeRef, Effect]:
-    """Prepare a node for completion from outside: one that waits for a worker, or that failed or was revoked.
+    """Prepare a node for completion from outside: one that waits, or that failed or was revoked.
 
     Call it in a transaction; then finish the node with SUCCESS, and call ``advance`` after commit.
 
     Returns:
-        The attempt to finish, and the effect on other nodes. A node that is not PENDING gets a new task ID, so that
-        messages for its earlier attempts are out of date.
+        The attempt to finish, which is PENDING or WAITING, and the effect on other nodes. A node that was in any other
+        state gets a new task ID, so that messages for its earlier attempts are out of date.
 
     Raises:
         NotPossible: if the node has succeeded, was skipped, is running or has not been reached.
@@ -31,7 +32,9 @@ def prepare_completion(run_id: UUID, node_id: UUID) -> tuple[NodeRef, Effect]:
     row = nodes().select_for_update().get(id=node_id)
     refuse_completion(row)
     again = 0
-    if row.state != NodeState.PENDING:
+    if row.state == NodeState.WAITING:
+        note_attempt(node_id)
+    elif row.state != NodeState.PENDING:
         unsettle(run_id, [node_id])
         reset([node_id])
     if row.state in NODE_FAILED:
@@ -43,7 +46,7 @@ def prepare_completion(run_id: UUID, node_id: UUID) -> tuple[NodeRef, Effect]:
 
 
 def refuse_completion(row: NodeRun) -> None:
-    """Raise an error if a node can't be completed: if it neither waits for a worker nor failed or was revoked.
+    """Raise an error if a node can't be completed: if it neither waits nor failed nor was revoked.
 
     Raises:
         NotPossible: if the node has succeeded, was skipped, is running or has not been reached.

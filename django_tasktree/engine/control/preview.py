@@ -24,7 +24,7 @@ from django_tasktree.engine.transitions import nodes
 from django_tasktree.engine.traversal import LEVELS, ancestors, in_batches, in_chunks
 from django_tasktree.engine.types import Effect
 from django_tasktree.exceptions import NotPossible
-from django_tasktree.states import CLAIMABLE, NODE_FAILED, NOT_STARTED, RUN_STOPPABLE, Hold, NodeState, RunState
+from django_tasktree.states import NODE_FAILED, NOT_STARTED, RUN_STOPPABLE, STANDING_BY, Hold, NodeState, RunState
 
 #: The maximum number of nodes at which one query starts.
 _TOPS = 5_000
@@ -72,7 +72,7 @@ class _Kind:
     @property
     def waits_again(self) -> bool:
         """Whether the action, if it affects the nodes, makes them wait again: ``WAITS_AGAIN`` for counted nodes."""
-        return (self.state == NodeState.SKIPPED and self.is_untried) or self.state in CLAIMABLE
+        return (self.state == NodeState.SKIPPED and self.is_untried) or self.state in STANDING_BY
 
 
 class _Below:

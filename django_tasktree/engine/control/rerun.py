@@ -17,7 +17,7 @@ from django_tasktree.engine.traversal import in_batches, subtree
 from django_tasktree.engine.types import Effect
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.models import NodeRun
-from django_tasktree.states import CLAIMABLE, NODE_FINAL, NodeState
+from django_tasktree.states import NODE_FINAL, STANDING_BY, NodeState
 
 
 def refuse_rerun(top: UUID) -> None:
@@ -101,7 +101,9 @@ def refuse_before_parent(row: NodeRun) -> None:
 
 
 def _refuse_running(ids: list[UUID]) -> int:
-    """Prevent claims of waiting nodes by new task IDs. A concurrent claim has either been committed before, or fails.
+    """Prevent claims and ends of nodes that stand by with new task IDs.
+
+    A concurrent one has either been committed before, or fails.
 
     Raises:
         NotPossible: if one of the nodes is running.
@@ -111,15 +113,15 @@ def _refuse_running(ids: list[UUID]) -> int:
     running = next((key for key, state in states.items() if state == NodeState.STARTED), None)
     if running is not None:
         raise running_refusal(running)
-    waiting = [key for key, state in states.items() if state in CLAIMABLE]
+    waiting = [key for key, state in states.items() if state in STANDING_BY]
     if waiting:
         nodes().filter(id__in=waiting).update(task_id=RandomId())
     return 0
 
 
 def _let_start(ids: list[UUID]) -> int:
-    """Make waiting nodes runnable, because their messages are out of date since their task IDs were changed."""
-    move(nodes().filter(id__in=ids), CLAIMABLE, NodeState.PENDING, runnable=True)
+    """Make nodes that stand by runnable, because their messages are out of date since their task IDs were changed."""
+    move(nodes().filter(id__in=ids), STANDING_BY, NodeState.PENDING, runnable=True)
     return 0
 
 

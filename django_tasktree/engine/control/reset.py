@@ -20,13 +20,13 @@ from django_tasktree.engine.traversal import ancestors, in_batches
 from django_tasktree.exceptions import NotPossible, RunNotFound
 from django_tasktree.models import TreeRun
 from django_tasktree.models.fields import ExactCharField
-from django_tasktree.states import CLAIMABLE, NODE_FINAL, RUN_FINAL, Hold, NodeState, RunState
+from django_tasktree.states import NODE_FINAL, RUN_FINAL, STANDING_BY, Hold, NodeState, RunState
 
 #: States of nodes that :func:`reset` makes pending again.
-RESETTABLE = NODE_FINAL | CLAIMABLE
+RESETTABLE = NODE_FINAL | STANDING_BY
 #: Nodes that wait again if they have to wait for another node. attempts=0 leaves out nodes that their own task function
 #: skipped: those have had an attempt.
-WAITS_AGAIN = Q(state=NodeState.SKIPPED, attempts=0) | Q(state__in=CLAIMABLE)
+WAITS_AGAIN = Q(state=NodeState.SKIPPED, attempts=0) | Q(state__in=STANDING_BY)
 _UNDONE = WAITS_AGAIN | Q(runnable=True)
 
 
@@ -84,7 +84,7 @@ def running_refusal(node_id: UUID) -> NotPossible:
 
 
 def reset(ids: Collection[UUID]) -> int:
-    """Make nodes that are finished, or wait for a worker, PENDING with a new task ID. The log keeps their attempts.
+    """Make nodes that are finished, or stand by, PENDING with a new task ID. The log keeps their attempts.
 
     Nodes that are running are left as they are. Call it in a transaction.
 

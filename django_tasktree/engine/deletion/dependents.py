@@ -16,7 +16,7 @@ from django.db.models.deletion import CASCADE, DO_NOTHING, Collector
 from django.db.models.signals import post_delete, pre_delete
 
 from django_tasktree.engine.transitions import write_alias
-from django_tasktree.models import HistoryEntry, NodeAttempt, NodeRun, TreeRun
+from django_tasktree.models import HistoryEntry, NodeAttempt, NodeRun, RunEvent, TreeRun
 
 #: The models whose rows are deleted with a run -> the lookup from each to the IDs of runs.
 OF_RUNS: Mapping[type[models.Model], str] = {
@@ -24,6 +24,7 @@ OF_RUNS: Mapping[type[models.Model], str] = {
     NodeRun: "run",
     NodeAttempt: "node__run",
     HistoryEntry: "run",
+    RunEvent: "run",
 }
 #: The models whose rows are deleted with a node -> the lookup from each to the IDs of nodes.
 OF_NODES: Mapping[type[models.Model], str] = {NodeRun: "pk", NodeAttempt: "node"}

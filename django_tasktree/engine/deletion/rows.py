@@ -16,7 +16,7 @@ from django_tasktree.engine.deletion.dependents import OF_NODES, OF_RUNS, Depend
 from django_tasktree.engine.transitions import nodes, runs, write_alias
 from django_tasktree.engine.traversal import in_batches
 from django_tasktree.exceptions import NotPossible
-from django_tasktree.models import HistoryEntry, NodeAttempt, NodeCounts
+from django_tasktree.models import HistoryEntry, NodeAttempt, NodeCounts, RunEvent
 
 #: The number of IDs that are read at a time.
 _KEYS = 50_000
@@ -47,6 +47,9 @@ def delete_runs(run_ids: Sequence[UUID], on_batch: BatchHook | None = None) -> i
         history = HistoryEntry.objects.using(write_alias()).filter(run__in=run_ids)
         with announced(history):
             history._raw_delete(write_alias())
+        events = RunEvent.objects.using(write_alias()).filter(run__in=run_ids)
+        with announced(events):
+            events._raw_delete(write_alias())
         NodeCounts.objects.using(write_alias()).filter(run_id__in=run_ids)._raw_delete(write_alias())
         deleted._raw_delete(write_alias())
     return number

@@ -54,12 +54,19 @@ def _batch(run_id: UUID, limit_scope_id: UUID | None) -> list[Dispatch]:
         if run.max_active is not None:
             room = min(room, run.max_active - _active(run_id).count())
         found: list[Dispatch] = []
+        waits: list[Dispatch] = []
         if room <= 0:
+            # The wait nodes, if there are any, begin to wait as soon as a place is free.
             return []
         for under in _limiters(runnable, run, limit_scope_id):
+            if under is None and run.max_active is not None:
+                # Only wait nodes count towards no limit in such a run.
+                waits = _take(runnable.filter(limit_scope_id=None), run, None, settings.batch_size)
+                continue
             found += _take(runnable.filter(limit_scope_id=under), run, under, room - len(found))
             if len(found) >= room:
                 break
+        found += waits
         if found:
             queue(nodes().filter(id__in=[dispatch.id for dispatch in found]))
         return found
@@ -79,12 +86,13 @@ def _lock(run_id: UUID) -> TreeRun | None:
 
 
 def _limiters(runnable: NodeRunQuerySet, run: TreeRun, limit_scope_id: UUID | None) -> Iterator[UUID | None]:
-    """Yield the limits under which there may be room, the one that is known to have room first."""
+    """Yield the limits under which there may be room, the one that is known to have room first; then None."""
     if limit_scope_id is not None:
         yield limit_scope_id
         if run.max_active is None:
             return
-    for other in runnable.order_by().values_list("limit_scope_id", flat=True).distinct():
+    others = runnable.order_by().values_list("limit_scope_id", flat=True).distinct()
+    for other in sorted(others, key=lambda other: other is not None):
         if other is None or other != limit_scope_id:
             yield other
 

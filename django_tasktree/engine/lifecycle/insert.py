@@ -34,7 +34,8 @@ def insert_nodes(
     Args:
         run_id: the run.
         specs: the nodes, each parent before its children.
-        roots: the state of root nodes that are not gather nodes; all other nodes are PENDING.
+        roots: the state of root nodes that are not gather nodes; all other nodes are PENDING. If it is QUEUED, wait
+            nodes are WAITING instead.
         roots_runnable: whether these root nodes are runnable.
         hold: the hold of all nodes; if it is REVOKED, all nodes are inserted as REVOKED and settled.
         added_by: the node whose task function added them; its own children are marked, as a rerun of it deletes them.
@@ -61,17 +62,17 @@ class _Kinds:
         self._added_by = added_by
         self._roots = roots
         self._roots_runnable = roots_runnable
-        self._rows: dict[tuple[bool, bool, bool], NodeRun] = {}
+        self._rows: dict[tuple[bool, bool, bool, bool], NodeRun] = {}
 
     def of(self, spec: NodeSpec) -> NodeRun:
         """Return the row for nodes of the same kind as a node."""
         is_added = self._added_by is not None and spec.parent_id == self._added_by
-        kind = spec.parent_id is None and not spec.is_gather, spec.allow_failure, is_added
+        kind = spec.parent_id is None and not spec.is_gather, spec.allow_failure, is_added, spec.wait is not None
         if kind not in self._rows:
             self._rows[kind] = self._begun(*kind)
         return self._rows[kind]
 
-    def _begun(self, is_root: bool, allow_failure: bool, is_added: bool) -> NodeRun:
+    def _begun(self, is_root: bool, allow_failure: bool, is_added: bool, waits: bool) -> NodeRun:
         row = NodeRun(
             runnable=is_root and self._roots_runnable,
             allow_failure=allow_failure,
@@ -82,8 +83,9 @@ class _Kinds:
             begin(row, NodeState.REVOKED)
             row.settled, row.subtree_failed = True, FAILURE_COUNTS.holds(row)
             return row
-        begin(row, self._roots if is_root else NodeState.PENDING)
-        row.queued_at = times.now() if row.state == NodeState.QUEUED else None
+        state = self._roots if is_root else NodeState.PENDING
+        begin(row, NodeState.WAITING if waits and state == NodeState.QUEUED else state)
+        row.queued_at = None if row.state == NodeState.PENDING else times.now()
         return row
 
 

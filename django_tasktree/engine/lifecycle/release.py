@@ -10,13 +10,16 @@ from django.db.models import Exists, F, Q
 from django_tasktree.conf import settings
 from django_tasktree.encoding import times
 from django_tasktree.engine.database_retries import retry_transient
-from django_tasktree.engine.rules import FOLLOWING, MAY_START, RUN_LETS_START, SUBTREE_LETS_START
+from django_tasktree.engine.rules import FOLLOWING, IS_TASK, MAY_START, RUN_LETS_START, SUBTREE_LETS_START
 from django_tasktree.engine.transitions import move, nodes, runs
 from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch, NodeRef, Outcome, Released, Taker
 from django_tasktree.models.querysets import NodeRunQuerySet
 from django_tasktree.states import NodeState, RunState, RunWhen
 
 _PENDING = (NodeState.PENDING,)
+#: The states of nodes that :func:`queue` has queued.
+_QUEUED = (NodeState.QUEUED, NodeState.WAITING)
+_TASKS_ARE_QUEUED = [(IS_TASK.q(), NodeState.QUEUED)]
 #: The columns that decide, with the parent's outcome, what happens to a child.
 _RULES = ("is_gather", "run_when", "hold", "run__state")
 
@@ -71,10 +74,13 @@ def _may_start(row: tuple[Any, ...]) -> Dispatch | None:
 def queue(pending: NodeRunQuerySet) -> int:
     """Queue the nodes that are still PENDING. The next attempt uses the task ID in the node's row.
 
+    A wait node begins to wait instead. It is returned, and counted, among the queued nodes.
+
     Returns:
         How many nodes were queued.
     """
-    return move(pending, _PENDING, NodeState.QUEUED, runnable=False, queued_at=times.now(), resend_count=0)
+    values = {"runnable": False, "queued_at": times.now(), "resend_count": 0}
+    return move(pending, _PENDING, NodeState.WAITING, cases=_TASKS_ARE_QUEUED, **values)
 
 
 def _start(pending: Dispatch, taker: Taker, at: datetime) -> bool:
@@ -125,7 +131,7 @@ def _release_wide(node: NodeRef, fits: frozenset[RunWhen], skip_all: bool) -> Re
 
 
 def queued_children(run_id: UUID, parent_id: UUID | None) -> Iterator[Dispatch]:
-    """Read the queued children of a node, or the queued root nodes of a run, in pages, in order.
+    """Read the queued children of a node, or the queued root nodes of a run, in pages, in order; also waiting ones.
 
     Children that a worker has claimed in the meantime are left out, as their message has arrived.
 
@@ -137,7 +143,7 @@ def queued_children(run_id: UUID, parent_id: UUID | None) -> Iterator[Dispatch]:
         The children, to be published.
     """
     after = -1
-    queued: Any = nodes().under(run_id, parent_id).filter(state=NodeState.QUEUED).in_order()
+    queued: Any = nodes().under(run_id, parent_id).filter(state__in=_QUEUED).in_order()
 
     def page() -> list[Any]:
         some = queued.filter(position__gt=after)

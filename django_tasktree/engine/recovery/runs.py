@@ -25,7 +25,7 @@ from django_tasktree.engine.rules import (
 from django_tasktree.engine.transitions import nodes, runs, write_alias
 from django_tasktree.models import HistoryEntry
 from django_tasktree.models.querysets import TreeRunQuerySet
-from django_tasktree.states import ACTIVE, NODE_FINAL, RUN_GOING, Hold, NodeState, RunState
+from django_tasktree.states import NODE_FINAL, RUN_GOING, UNDER_WAY, Hold, NodeState, RunState
 
 
 class RunProblem(Enum):
@@ -34,7 +34,7 @@ class RunProblem(Enum):
     Attributes:
         RUNNABLE: it has runnable nodes without a hold.
         SETTLED: all its root nodes have settled, except waiting gather nodes.
-        IDLE: none of its nodes is active or runnable, and no node has finished in the last seconds.
+        IDLE: none of its nodes is under way or runnable, and no node has finished in the last seconds.
     """
 
     RUNNABLE = auto()
@@ -69,7 +69,7 @@ def runs_without_progress(scan: Scan, now: datetime) -> Iterator[tuple[UUID, Run
     runnable = mine.filter(_RUNNABLE)
     startable = mine.filter(_STARTABLE)
     going = mine.filter(_UNSETTLED, parent__isnull=True).exclude(_WAITING_GATHER)
-    active = mine.filter(state__in=ACTIVE)
+    active = mine.filter(state__in=UNDER_WAY)
     for state in sorted(RUN_GOING):
         for page in scan.pages(f"run {state}", runs().filter(state=state)):
             some = runs().filter(id__in=[key for (key,) in page], state=state)

@@ -46,7 +46,7 @@ class FocusPage:
     def _choose(self, lines: int) -> list[NodeRow]:
         running = read(self._nodes.filter(state__in=[NodeState.STARTED, NodeState.RETRY]).order_by("id")[:lines])
         failed = read(self._nodes.filter(state__in=NODE_FAILED)[: max(lines // 4, 1)])
-        waiting = read(self._nodes.filter(state=NodeState.QUEUED)[: max(lines // 4, 1)])
+        waiting = read(self._nodes.filter(state__in=[NodeState.QUEUED, NodeState.WAITING])[: max(lines // 4, 1)])
         # Quick nodes that are queued now may have finished by the next poll. They are remembered and shown then, too.
         self._remember([*reversed(waiting), *running])
         recent_ids = [*self._recent][: max(lines - len(running), 0)]

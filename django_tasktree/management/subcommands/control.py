@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
@@ -12,20 +13,31 @@ from rich.text import Text
 
 from django_tasktree.control.actions import ActionType, Done
 from django_tasktree.control.descriptions import describe_effect
+from django_tasktree.definitions.payloads import read_texts
 from django_tasktree.encoding.strict_json import read_json
+from django_tasktree.encoding.wait_spec import WaitSpec
 from django_tasktree.exceptions import NotPossible, TaskTreeError
 from django_tasktree.management.display.console import console_of
 from django_tasktree.management.display.json import dumps
 from django_tasktree.management.errors import usage_error
 from django_tasktree.management.output_format import add_format_option
+from django_tasktree.management.parameters import read_pairs
 from django_tasktree.management.targets import Target, add_target_arguments, chosen, current_os_user
+from django_tasktree.models import NodeRun
 
 _Answers = list[tuple[Target, Done | TaskTreeError]]
 
 #: The keyword arguments of ``add_argument`` for the options of actions, by name.
 _ARGUMENTS: dict[str, dict[str, Any]] = {
     "terminate": {"action": "store_true", "help": "also stop tasks that are running (prefork pools only)"},
-    "result": {"metavar": "JSON", "default": "null", "help": "the result of the node; by default null"},
+    "result": {"metavar": "JSON", "help": "the result of the node; by default null"},
+}
+#: The argument that gives a result as a dict, instead of ``--result``.
+_PARAM: dict[str, Any] = {
+    "metavar": "NAME=VALUE",
+    "action": "append",
+    "default": [],
+    "help": "one value of the result, instead of --result: a field of a wait node's form, or one of its parameters",
 }
 
 
@@ -46,6 +58,8 @@ class ActionCommand:
         add_target_arguments(parser, **self._kinds)
         for name in self.action.options:
             parser.add_argument(f"--{name}", **_ARGUMENTS[name])
+        if "result" in self.action.options:
+            parser.add_argument("--param", **_PARAM)
         parser.add_argument("--dry-run", action="store_true", help="only print what would be done")
         parser.add_argument("--yes", "-y", action="store_true", help="do not ask for confirmation")
         add_format_option(parser)
@@ -73,10 +87,7 @@ class ActionCommand:
     def _given(self, options: dict[str, Any]) -> dict[str, Any]:
         given = {name: options[name] for name in self.action.options}
         if "result" in given:
-            try:
-                given["result"] = read_json(given["result"])
-            except ValueError as exc:
-                raise usage_error(f"--result: {options['result']!r} is not JSON ({exc})") from exc
+            given["result"] = _result_of(options)
         return given
 
     def _preview(self, targets: list[Target], given: dict[str, Any]) -> _Answers:
@@ -86,8 +97,14 @@ class ActionCommand:
         return Done(target.handle.preview(self.action.name, **given))
 
     def _carry_out(self, targets: list[Target], given: dict[str, Any]) -> _Answers:
-        act = partial(self.action.carry_out, by=current_os_user(), **given)
-        return [(target, _answer(partial(act, target.handle))) for target in targets]
+        act = partial(self._carry_out_one, given=given)
+        return [(target, _answer(partial(act, target))) for target in targets]
+
+    def _carry_out_one(self, target: Target, given: dict[str, Any]) -> Done:
+        result = given.get("result")
+        if isinstance(result, _Texts):
+            given = {**given, "result": result.for_node(target.handle.id)}
+        return self.action.carry_out(target.handle, by=current_os_user(), **given)
 
     def _print_answers(self, console: Console, answers: _Answers, *, as_json: bool, done: bool) -> None:
         if as_json:
@@ -97,6 +114,30 @@ class ActionCommand:
         for target, answer in [] if as_json else answers:
             # Wrap lines between words in a terminal; elsewhere, print each answer on one line.
             console.print(_line(self.action, target, answer, done=done), soft_wrap=not console.is_terminal)
+
+
+class _Texts(dict[str, str]):
+    """The values of ``--param``, which each wait node reads with the types of its own parameters."""
+
+    def for_node(self, node_id: UUID) -> dict[str, Any]:
+        """Return the result of a node.
+
+        Raises:
+            InvalidParameter: a text does not fit the type of a parameter.
+        """
+        wait = NodeRun.objects.filter(id=node_id).values_list("wait", flat=True).first()
+        return dict(self) if wait is None else read_texts(WaitSpec.read(wait), self)
+
+
+def _result_of(options: dict[str, Any]) -> Any:
+    if options["param"]:
+        if options["result"] is not None:
+            raise usage_error("--result and --param both give the result: use one of them")
+        return _Texts(read_pairs(options["param"]))
+    try:
+        return read_json("null" if options["result"] is None else options["result"])
+    except ValueError as exc:
+        raise usage_error(f"--result: {options['result']!r} is not JSON ({exc})") from exc
 
 
 def _answer(act: Callable[[], Done]) -> Done | TaskTreeError:

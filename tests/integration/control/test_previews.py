@@ -2,12 +2,15 @@
 
 import random
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_tasktree import NodeResult, TaskTree, TreeResult, bulk
+from django_tasktree.control.waits import end_wait
+from django_tasktree.encoding import times
 from django_tasktree.engine.control.reachability import MAY_RUN
 from django_tasktree.exceptions import TaskTreeError
 from django_tasktree.models import HistoryEntry, NodeAttempt, NodeRun, TreeRun
@@ -18,6 +21,7 @@ from tests.sample.tasks import echo
 
 pytestmark = pytest.mark.exhaustive
 
+DAY = timedelta(days=1)
 RUN_ACTIONS = ["launch", "pause", "resume", "revoke", "retry"]
 NODE_ACTIONS = ["pause", "resume", "revoke", "retry", "rerun", "complete"]
 
@@ -29,15 +33,17 @@ def grow(parent, rng, room):
             return
         room[0] -= 1
         is_gather = rng.random() < 0.3
-        add = parent.gather if is_gather else parent.add_task
         whens = ["success", "always", *([] if isinstance(parent, TaskTree) and not is_gather else ["failure"])]
-        node = add(
-            echo,
-            [room[0]],
-            run_when=rng.choice(whens),
-            allow_failure=rng.random() < 0.2,
-            on_failure="stop" if rng.random() < 0.15 else "continue",
-        )
+        rules = {
+            "run_when": rng.choice(whens),
+            "allow_failure": rng.random() < 0.2,
+            "on_failure": "stop" if rng.random() < 0.15 else "continue",
+        }
+        if not is_gather and rng.random() < 0.2:
+            outcome = rng.choice(["failure", "success", "skip"])
+            node = parent.wait_for("event", label=str(room[0]), timeout=DAY, on_timeout=outcome, **rules)
+        else:
+            node = (parent.gather if is_gather else parent.add_task)(echo, [room[0]], **rules)
         grow(node, rng, room)
 
 
@@ -63,6 +69,10 @@ def random_step(result, rng):
     rows = list(NodeRun.objects.filter(run_id=result.id).order_by("id"))
     started = [row for row in rows if row.state == NodeState.STARTED]
     queued = [row for row in rows if row.state in CLAIMABLE]
+    waits = [row for row in rows if row.state == NodeState.WAITING]
+    if waits and rng.random() < 0.3:
+        let_time_pass(rng.choice(waits))
+        return
     event = rng.random()
     if event < 0.45 and queued:
         claim(ref(rng.choice(queued).id), "w")
@@ -73,6 +83,12 @@ def random_step(result, rng):
         action = rng.choice(RUN_ACTIONS if handle is result else NODE_ACTIONS)
         with suppress(TaskTreeError):
             getattr(handle, action)()
+
+
+def let_time_pass(row):
+    """End a wait node by its time-out."""
+    NodeRun.objects.filter(id=row.id).update(eta=times.after(times.now(), -1))
+    end_wait(row.id, row.task_id)
 
 
 def outcome_of(ask):

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("own_messages")
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 HANDLES = [(TreeResult, run_actions), (NodeResult, node_actions), (Bulk, lambda: ACTIONS)]
 #: Methods with a parameter ``by`` that are no actions of the table.
-OTHER_METHODS = {"add_task", "gather", "in_background"}
+OTHER_METHODS = {"add_task", "gather", "in_background", "send_event"}
 #: The arguments of every subcommand that carries out an action.
 COMMON_ARGUMENTS = {"id", "dry_run", "yes", "format"}
 
@@ -101,6 +101,8 @@ def test_there_is_a_subcommand_for_each_action():
         command.add_arguments(parser)
         taken = {each.dest for each in parser._actions} - {"help"}
         of_runs = {"state", "name"} if name in run_actions() else set()
+        # Another way to give the result.
+        of_runs |= {"param"} if "result" in ACTIONS[name].options else set()
         assert taken == COMMON_ARGUMENTS | of_runs | set(ACTIONS[name].options), name
 
 

@@ -20,20 +20,25 @@ from tests.integration.engine.trees import insert_run
 from tests.model import FAILED, STATES, Model, Shape
 from tests.sample.tasks import echo
 
+#: The states of the model in which a node has been queued, or has begun to wait.
+BEGUN = ("QUEUED", "WAITING")
+
 
 def _assemble(drawn):
     """Add each node below an earlier one, or below the tree."""
     top = Shape()
     placed = [top]
-    for run_when, gather, outcome, allow_failure, on_failure, where, items, quorum in drawn:
+    for run_when, kind, outcome, allow_failure, on_failure, where, items, quorum in drawn:
+        gather = kind == "gather"
         parent = placed[where % len(placed)]
         # A map has only gather nodes beside its items.
         is_gather = gather or parent.is_map
         if parent is top and not is_gather and run_when == "failure":
             run_when = "always"  # refused for root nodes
-        node = Shape(run_when, is_gather, outcome, allow_failure, on_failure, parent=parent)
+        waits = kind == "wait" and not is_gather
+        node = Shape(run_when, is_gather, waits, outcome, allow_failure, on_failure, parent=parent)
         node.quorum = quorum if is_gather else 0
-        if items is not None and not is_gather:
+        if items is not None and not is_gather and not waits:
             _make_map(node, *items)
         parent.children.append(node)
         placed.append(node)
@@ -61,7 +66,7 @@ MAPS = st.tuples(
 )
 NODES = st.tuples(
     WHEN,
-    st.sampled_from([False, False, False, True]),
+    st.sampled_from(["task", "task", "task", "gather", "wait"]),
     OUTCOMES,
     st.sampled_from([False, False, True]),
     st.sampled_from(["continue", "stop", "terminate"]),
@@ -86,7 +91,10 @@ def _add(parent, shape):
         for below in items[0].children if items else ():
             node.each.add_task(echo, run_when=below.run_when)
         return node, [child for child in shape.children if child.gather]
-    rules = {"allow_failure": shape.allow_failure, "on_failure": shape.on_failure, "run_when": shape.run_when}
+    rules: dict[str, Any] = {"allow_failure": shape.allow_failure, "on_failure": shape.on_failure}
+    rules["run_when"] = shape.run_when
+    if shape.wait:
+        return parent.wait_for("event", label=str(id(shape)), **rules), shape.children
     if shape.gather:
         return parent.gather(echo, when=shape.quorum or "all", **rules), shape.children
     return parent.add_task(echo, **rules), shape.children
@@ -123,16 +131,25 @@ def execute(top, seed):
     while queue:
         message = NodeRef.of(queue.pop(rng.randrange(len(queue))))
         shape = shape_of[message.id]
-        assert claim(message, "w") == (shape.state == "QUEUED")
-        if shape.state == "QUEUED":
-            queue.extend(_end(message, shape.outcome))
+        assert _begin(message, shape) == (shape.state in BEGUN)
+        if shape.state in BEGUN:
+            queue.extend(_end(message, shape))
             model.end(shape)
     return launched.run_id, shape_of, model
 
 
-def _end(message, outcome):
-    state = STATES.get(outcome, outcome)
-    released = finish(message, Outcome(NodeState(state), result="1", skip_children=outcome == "STOP"))
+def _begin(message, shape):
+    """Claim a node; return whether it has started, or whether it waits."""
+    if shape.wait:
+        return NodeRun.objects.get(id=message.id).state == NodeState.WAITING
+    return claim(message, "w")
+
+
+def _end(message, shape):
+    state = STATES.get(shape.outcome, shape.outcome)
+    sources = [NodeState.WAITING if shape.wait else NodeState.STARTED]
+    outcome = Outcome(NodeState(state), result="1", skip_children=shape.outcome == "STOP")
+    released = finish(message, outcome, sources)
     if dispatches := list(released.dispatches):
         return dispatches
     is_leaf = not message.child_count or state == "SKIPPED"

@@ -46,6 +46,12 @@ class Scene:
         self.run_id = launched.run_id
         self.root, self.child, self.handler, self.gather = (keys[node] for node in (root, child, handler, gather))
 
+    def with_wait(self):
+        """Replace the child by a wait node."""
+        nodes().filter(id=self.child).update(task="tasktree.wait", wait='{"event": "go"}', lane="|go")
+        self.wait = self.child
+        return self.claim_root()
+
     def node(self, key):
         """Return a queryset of one node."""
         return nodes().filter(id=key)
@@ -100,6 +106,13 @@ class Scene:
         self.run().update(state=run_state)
         self.node(self.root).update(**hold)
         return self
+
+
+def tree_with_wait():
+    """Build a tree of one wait node."""
+    tree = TaskTree()
+    tree.wait_for("go")
+    return tree
 
 
 def begin_change(scene, action):
@@ -194,6 +207,22 @@ OPERATIONS = {
     "complete": (
         lambda: Scene().end_run(FAILURE),
         lambda scene: operations.complete(scene.run_id, scene.child, 1),
+        (),
+    ),
+    "begin to wait": (
+        lambda: Scene().with_wait(),
+        lambda scene: finish(ref(scene.root), SUCCESS),
+        (NodeState.PENDING,),
+    ),
+    "begin to wait at the launch": (Scene, lambda scene: insert_run(tree_with_wait()), (NodeState,)),
+    "end a wait": (
+        lambda: Scene().with_wait().finish_root(),
+        lambda scene: finish(ref(scene.wait), SUCCESS, [NodeState.WAITING]),
+        (),
+    ),
+    "complete a wait": (
+        lambda: Scene().with_wait().finish_root(),
+        lambda scene: operations.complete(scene.run_id, scene.wait, 1),
         (),
     ),
     "begin a change": (Scene, lambda scene: begin_change(scene, Action.REVOKE), ()),

@@ -17,6 +17,7 @@ RULES = {name: rule for name, rule in vars(rules).items() if isinstance(rule, Co
 #: The columns that the rules refer to.
 NAMES = [
     *("state", "run_when", "is_gather", "allow_failure", "hold", "runnable", "settled", "limit_scope_id", "parent_id"),
+    "wait",
     *("run__state", "parent__state", "parent__hold"),
 ]
 KEY = new_id()
@@ -31,6 +32,7 @@ NODE = st.fixed_dictionaries(
         "runnable": st.booleans(),
         "settled": st.booleans(),
         "limit_scope_id": st.sampled_from([None, KEY]),
+        "wait": st.sampled_from([None, "{}"]),
     }
 )
 #: Runs with their state and their nodes; each node has the number of its parent among the nodes before it.

@@ -1,0 +1,118 @@
+"""Validate the payload that ends a wait node: with its form, or with the parameters of a function."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.forms import BaseForm
+from django.utils.module_loading import import_string
+
+from django_tasktree.definitions.given_parameters import read_parameters
+from django_tasktree.definitions.parameters import Parameter
+from django_tasktree.definitions.parameters.signature import parameters_of
+from django_tasktree.encoding.wait_spec import WaitSpec
+from django_tasktree.exceptions import InvalidParameter
+
+
+@dataclass(frozen=True, slots=True)
+class CleanedPayload:
+    """A payload that a form has validated already, for ``complete``.
+
+    Attributes:
+        value: the cleaned data.
+    """
+
+    value: Any
+
+
+def check_parameters(function: Callable[..., Any], event: str) -> None:
+    """Check that the parameters of a function can describe a payload.
+
+    Raises:
+        InvalidDefinition: a parameter has a type that is not supported, or a default that does not fit.
+    """
+    parameters_of(function, event)
+
+
+def parameters_for(spec: WaitSpec) -> tuple[Parameter, ...]:
+    """Return the parameters of the payload; empty if the wait has none.
+
+    Raises:
+        InvalidParameter: the function does not exist any more.
+    """
+    return parameters_of(_imported(spec, spec.params), spec.event) if spec.params else ()
+
+
+def form_class_of(spec: WaitSpec) -> type[BaseForm] | None:
+    """Return the class of the form of the payload; None if the wait has none.
+
+    Raises:
+        InvalidParameter: the class does not exist any more.
+    """
+    found: type[BaseForm] | None = _imported(spec, spec.form) if spec.form else None
+    return found
+
+
+def clean_payload(spec: WaitSpec, payload: Any) -> Any:
+    """Return the output of a wait node for a payload.
+
+    It is the cleaned data of its form, the values of its parameters, or the payload itself.
+
+    Args:
+        spec: what the node waits for.
+        payload: the payload.
+
+    Raises:
+        InvalidParameter: the payload does not fit; the error names all faults.
+    """
+    if isinstance(payload, CleanedPayload):
+        return payload.value
+    if spec.form:
+        return _cleaned_by_form(spec, payload)
+    if spec.params:
+        parameters = parameters_for(spec)
+        values = read_parameters(spec.event, parameters, payload, lambda parameter, value: parameter.clean(value))
+        return {parameter.name: parameter.to_json(values[parameter.name]) for parameter in parameters}
+    return payload
+
+
+def read_texts(spec: WaitSpec, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Return the payload that the texts of a command line describe; without parameters, the texts themselves.
+
+    Raises:
+        InvalidParameter: a text does not fit the type of its parameter; other faults are left to
+            :func:`clean_payload`.
+    """
+    known = {parameter.name: parameter for parameter in parameters_for(spec)}
+    return {
+        name: known[name].to_json(known[name].parse(text)) if name in known else text for name, text in texts.items()
+    }
+
+
+def _cleaned_by_form(spec: WaitSpec, payload: Any) -> dict[str, Any]:
+    form_class = form_class_of(spec)
+    if not isinstance(payload, Mapping):
+        raise InvalidParameter(f"the payload of {spec.event!r} must be a dict of the values of {spec.form}")
+    form: Any = form_class(data=dict(payload)) if form_class is not None else None
+    unknown = sorted(str(name) for name in payload.keys() - form.fields.keys())
+    if unknown:
+        fields = ", ".join(form.fields)
+        raise InvalidParameter(
+            f"the payload of {spec.event!r} has {unknown[0]!r}, but the fields of {spec.form} are {fields}",
+            {unknown[0]: f"no such field: the fields are {fields}"},
+        )
+    if not form.is_valid():
+        faults = {name: " ".join(map(str, errors)) for name, errors in form.errors.items()}
+        named = "; ".join(f"{name}: {text}" if name in form.fields else text for name, text in faults.items())
+        raise InvalidParameter(f"the payload of {spec.event!r} is not valid: {named}", faults)
+    return dict(form.cleaned_data)
+
+
+def _imported(spec: WaitSpec, path: str) -> Any:
+    try:
+        return import_string(path)
+    except (ImportError, ValueError) as exc:
+        raise InvalidParameter(
+            f"{path}, which validates the payload of {spec.event!r}, can't be imported any more ({exc}): define it "
+            "there again, or launch a new run"
+        ) from exc

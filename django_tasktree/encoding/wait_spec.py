@@ -1,0 +1,74 @@
+"""The stored form of what a wait node waits for."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from django_tasktree.encoding import times
+
+#: The name in the column ``task`` of a wait node. No such task is registered, and no message is sent.
+WAIT = "tasktree.wait"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitSpec:
+    """What a wait node waits for: an event, or a time only.
+
+    Attributes:
+        event: the name of the event; empty: only the time ends the wait.
+        form: the dotted path of the form that validates the payload; empty for none.
+        params: the dotted path of the function whose parameters the payload must fit; empty for none.
+        timeout: the maximum duration in seconds; None for no limit.
+        until: the time at which it ends, as an instant in ISO 8601; empty if ``timeout`` determines it.
+        on_timeout: the outcome if the time has passed: ``"failure"``, ``"success"`` or ``"skip"``.
+        default: the result if the time has passed and ``on_timeout`` is ``"success"``, as JSON can hold it.
+        remind_after: the number of seconds after which ``node_waiting`` is sent again; None for no reminder.
+        remind_every: the interval of further reminders in seconds; None for none.
+    """
+
+    event: str = ""
+    form: str = ""
+    params: str = ""
+    timeout: float | None = None
+    until: str = ""
+    on_timeout: str = "failure"
+    default: Any = None
+    remind_after: float | None = None
+    remind_every: float | None = None
+
+    @staticmethod
+    def read(text: str) -> "WaitSpec":
+        """Return the specification that a text contains."""
+        return WaitSpec(**json.loads(text))
+
+    def write(self) -> str:
+        """Return the text of the specification: JSON, without the attributes that have their default."""
+        return json.dumps({name: value for name, value in asdict(self).items() if value != _DEFAULTS[name]})
+
+    def due(self, since: datetime) -> datetime | None:
+        """Return the stored time at which the wait ends without an event; None if it has no limit.
+
+        Args:
+            since: the stored time at which the node began to wait.
+        """
+        if self.until:
+            return times.as_stored(times.read(self.until))
+        return None if self.timeout is None else times.after(since, self.timeout)
+
+    def next_reminder(self, since: datetime, sent: int) -> datetime | None:
+        """Return the stored time at which ``node_waiting`` is to be sent again; None if it is not.
+
+        Args:
+            since: the stored time at which the node began to wait.
+            sent: how often the signal was sent.
+        """
+        first = self.remind_every if self.remind_after is None else self.remind_after
+        if sent < 1 or first is None:
+            return None
+        if sent == 1:
+            return times.after(since, first)
+        return None if self.remind_every is None else times.after(since, first + self.remind_every * (sent - 1))
+
+
+_DEFAULTS = {field.name: field.default for field in fields(WaitSpec)}

@@ -1,0 +1,83 @@
+"""Find nodes that wait although their time or their event has come, or of which nobody was sent."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django_tasktree.encoding import times
+from django_tasktree.engine.control.waits import OpenWait, event_of_lane, is_due, open_waits
+from django_tasktree.engine.recovery.nodes import IN_PASSING
+from django_tasktree.engine.recovery.scan import Scan, unsettled
+from django_tasktree.engine.transitions import write_alias
+from django_tasktree.models import RunEvent
+from django_tasktree.states import NodeState
+
+_COLUMNS = ("eta", "queued_at", "resend_count", "wait")
+
+
+@dataclass
+class FoundWaits:
+    """What is to be done about a page of nodes that wait.
+
+    Attributes:
+        due: the waits whose time has passed.
+        unannounced: the run and the node of each wait that was not processed when it began.
+        reminders: the waits of which ``node_waiting`` is to be sent again.
+        events: the run and the name of the events for which a node waits although they were sent.
+    """
+
+    due: list[OpenWait] = field(default_factory=list)
+    unannounced: list[tuple[UUID, UUID]] = field(default_factory=list)
+    reminders: list[OpenWait] = field(default_factory=list)
+    events: list[tuple[UUID, str]] = field(default_factory=list)
+
+
+def waits_to_process(scan: Scan, now: datetime) -> Iterator[FoundWaits]:
+    """Find the nodes that wait and need something.
+
+    Args:
+        scan: the extent of the pass.
+        now: the database's time.
+    """
+    for page in scan.pages("WAITING", unsettled(NodeState.WAITING), "run_id", "lane", *_COLUMNS):
+        found = FoundWaits(events=_sent_for({(run_id, event_of_lane(lane)) for _, run_id, lane, *_ in page if lane}))
+        some = [key for key, _, lane, *columns in page if _may_need_something(now, bool(lane), *columns)]
+        for wait in open_waits(some) if some else ():
+            _sort(found, wait, now)
+        yield found
+
+
+def _may_need_something(
+    now: datetime, has_event: bool, eta: datetime | None, since: datetime | None, sent: int, wait: str
+) -> bool:
+    """Return whether to look at a wait; most only wait for their event or their time, which is not due."""
+    is_processed = sent > 0 if has_event else eta is not None
+    if not is_processed or since is None:
+        return True
+    return "remind_" in wait or (eta is not None and times.instant(eta) <= times.instant(now))
+
+
+def _sort(found: FoundWaits, wait: OpenWait, now: datetime) -> None:
+    if is_due(wait, now):
+        found.due.append(wait)
+        return
+    # A sleep is not announced. Its time is stored when it begins.
+    is_processed = wait.sent > 0 if wait.spec.event else wait.due is not None
+    if not is_processed:
+        if times.elapsed(wait.since, now) > timedelta(seconds=IN_PASSING):
+            found.unannounced.append((wait.node.run_id, wait.node.id))
+        return
+    reminder = wait.spec.next_reminder(wait.since, wait.sent)
+    if reminder is not None and times.instant(reminder) <= times.instant(now):
+        found.reminders.append(wait)
+
+
+def _sent_for(wanted: set[tuple[UUID, str]]) -> list[tuple[UUID, str]]:
+    """Return those of some runs and names of events for which there is an event that no node has taken."""
+    if not wanted:
+        return []
+    sent: Any = RunEvent.objects.using(write_alias()).filter(run_id__in={run_id for run_id, _ in wanted})
+    pending = sent.filter(name__in={name for _, name in wanted}, taken_at=None, refusal="")
+    return [pair for pair in pending.order_by().values_list("run_id", "name").distinct() if pair in wanted]

@@ -1,0 +1,137 @@
+"""Wait nodes in the admin: the form of the payload, the list, the dashboard and the permission."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+
+from django_tasktree import TaskTree
+from django_tasktree.models import NodeRun
+from tests import simulation
+from tests.integration.admin.control import ask, messages_of
+from tests.integration.admin.pages import node_page, query_count, shown
+from tests.sample.payloads import ApprovalForm, decision
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WAITING = reverse("admin:django_tasktree_noderun_waiting")
+INDEX = reverse("admin:app_list", args=["django_tasktree"])
+
+
+def launch(*names, **options):
+    tree = TaskTree("orders")
+    for name in names or ("approved",):
+        tree.wait_for(name, **options)
+    return tree.apply_async()
+
+
+def complete_page(node):
+    return reverse("admin:django_tasktree_noderun_control", args=[node.id, "complete"])
+
+
+@pytest.fixture
+def world(app):
+    """Yield a simulated broker with one worker."""
+    with simulation.simulated(app, "waits-admin") as world:
+        world.start_worker("w")
+        yield world
+
+
+def test_the_form_completes_the_node(world, admin_client, admin_user):
+    run = launch(form=ApprovalForm)
+    node = run["approved"]
+    page = node_page(node)
+    assert complete_page(node) in shown(admin_client, page)
+    asked = shown(admin_client, complete_page(node))
+    assert 'name="by"' in asked
+    assert 'name="result"' not in asked
+    wrong = ask(admin_client, complete_page(node), by="0", note="no").content.decode()
+    assert "greater than or equal to 1" in wrong
+    assert "Say more." in wrong
+    response = ask(admin_client, complete_page(node), by="7")
+    assert messages_of(response) == ["Complete: 1 node."]
+    assert (node.get(), run.state) == ({"by": 7, "note": ""}, "SUCCESS")
+    assert (run.history[-1].action, run.history[-1].user) == ("complete", admin_user)
+
+
+def test_parameters_become_fields(world, admin_client):
+    node = launch(params=decision)["approved"]
+    asked = shown(admin_client, complete_page(node))
+    assert all(f'name="{name}"' in asked for name in ("by", "verdict", "day"))
+    assert "is not a whole number" in ask(admin_client, complete_page(node), by="x", verdict='"no"').content.decode()
+    ask(admin_client, complete_page(node), by="7", verdict='"no"', day="2030-01-31")
+    assert node.get() == {"by": 7, "verdict": "no", "day": "2030-01-31"}
+
+
+def test_without_a_form_the_payload_is_json(world, admin_client):
+    node = launch()["approved"]
+    ask(admin_client, complete_page(node), result='{"by": 7}')
+    assert node.get() == {"by": 7}
+
+
+def test_the_node_page_says_what_it_waits_for(world, admin_client):
+    node = launch(timeout=timedelta(days=3))["approved"]
+    page = shown(admin_client, node_page(node))
+    assert "the event “approved”, or its completion" in page
+    assert "its time-out" in page
+
+
+def test_the_list_shows_the_longest_waiting_first(world, admin_client):
+    assert "No node waits for an answer." in shown(admin_client, WAITING)
+    run = launch("second", "first")
+    first = NodeRun.objects.get(label="first")
+    NodeRun.objects.filter(id=first.id).update(queued_at=first.queued_at - timedelta(hours=1))
+    tree = TaskTree()
+    tree.sleep(timedelta(days=1), label="nap")
+    tree.apply_async()
+    page = shown(admin_client, WAITING)
+    assert page.index(str(first.id)) < page.index(str(run["second"].id))
+    assert complete_page(first) in page
+    assert "nap" not in page
+    of_one = shown(admin_client, f"{WAITING}?event=second")
+    assert str(first.id) not in of_one
+    assert str(run["second"].id) in of_one
+
+
+def test_the_list_takes_a_constant_number_of_queries(world, admin_client):
+    launch()
+    before = query_count(admin_client, WAITING)
+    launch(*(f"w{number}" for number in range(60)))
+    assert query_count(admin_client, WAITING) == before
+    page = shown(admin_client, f"{WAITING}?p=2")
+    assert "2 / 2" in page
+
+
+def test_the_dashboard_counts_them(world, admin_client):
+    assert WAITING not in shown(admin_client, INDEX)
+    launch("a", "b")
+    assert f'<a href="{WAITING}">Waiting for an answer: 2</a>' in shown(admin_client, INDEX)
+
+
+def test_the_list_of_nodes_links_to_it(world, admin_client):
+    assert WAITING in admin_client.get(reverse("admin:django_tasktree_noderun_changelist")).content.decode()
+
+
+def test_the_permission_is_enough_to_complete_waits_and_nothing_else(world, staff):
+    client = staff("view_noderun", "view_treerun", "answer_treerun")
+    run = launch("a", "b")
+    node = run["a"]
+    page = shown(client, node_page(node))
+    assert complete_page(node) in page
+    assert "/control/revoke/" not in page
+    assert client.get(reverse("admin:django_tasktree_noderun_control", args=[node.id, "revoke"])).status_code == 403
+    ask(client, complete_page(node), result="1")
+    assert node.get() == 1
+
+
+def test_without_the_permission(world, staff):
+    client = staff("view_noderun", "view_treerun")
+    node = launch()["approved"]
+    assert complete_page(node) not in shown(client, WAITING)
+    assert client.get(complete_page(node)).status_code == 403
+
+
+def test_each_view_of_the_tree_shows_the_state(world, admin_client):
+    run = launch()
+    page = shown(admin_client, reverse("admin:django_tasktree_treerun_change", args=[run.id]))
+    assert "tasktree-state-waiting" in page

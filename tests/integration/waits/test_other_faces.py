@@ -1,0 +1,186 @@
+"""Wait nodes in JSON, signed links and commands."""
+
+import json
+from datetime import timedelta
+from unittest import mock
+
+import pytest
+from django.core import signing
+from django.test import Client
+from django.urls import reverse
+
+from django_tasktree import TaskTree
+from django_tasktree.exceptions import NotPossible
+from django_tasktree.models import NodeRun
+from tests import simulation
+from tests.integration.management.test_action_commands import tasktree
+from tests.sample.payloads import ApprovalForm, decision
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def world(app):
+    """Yield a simulated broker with one worker."""
+    with simulation.simulated(app, "waits-faces") as world:
+        world.start_worker("w")
+        yield world
+
+
+def launch(**options):
+    tree = TaskTree("orders")
+    tree.wait_for("approved", **options)
+    return tree.apply_async()
+
+
+def post_json(client, address, value):
+    return client.post(address, json.dumps(value), content_type="application/json")
+
+
+class TestJson:
+    def test_the_node_is_completed(self, world, staff):
+        client = staff("view_treerun", "answer_treerun")
+        run = launch(params=decision)
+        address = reverse("tasktree:control_node", args=[run["approved"].id, "complete"])
+        refused = post_json(client, address, {"result": {"by": "x"}})
+        assert (refused.status_code, refused.json()["error"]["fields"].keys()) == (400, {"by"})
+        assert post_json(client, address, {"result": {"by": 7}}).json()["run"]["state"] == "SUCCESS"
+        assert run["approved"].get()["by"] == 7
+
+    def test_an_event_is_sent(self, world, staff):
+        client = staff("view_treerun", "answer_treerun")
+        run = launch(form=ApprovalForm)
+        address = reverse("tasktree:send_event", args=[run.id, "approved"])
+        assert post_json(client, address, {}).status_code == 400
+        assert client.post(address, "{", content_type="application/json").status_code == 400
+        assert post_json(client, address, {"by": 7}).json()["event"] == "approved"
+        assert run["approved"].get()["by"] == 7
+        assert run.history[-1].user == client.user
+        assert post_json(client, address, {"by": 7}).status_code == 409
+
+    def test_an_event_without_a_payload(self, world, staff):
+        client = staff("view_treerun", "control_treerun")
+        run = launch()
+        address = reverse("tasktree:send_event", args=[run.id, "approved"])
+        assert client.post(address, "", content_type="application/json").status_code == 200
+        assert run["approved"].get() is None
+
+    @pytest.mark.parametrize("names", [["view_treerun"], ["answer_treerun"]])
+    def test_permissions(self, world, staff, names):
+        client = staff(*names)
+        run = launch()
+        for address in (
+            reverse("tasktree:send_event", args=[run.id, "approved"]),
+            reverse("tasktree:control_node", args=[run["approved"].id, "complete"]),
+        ):
+            assert client.post(address).status_code == (403 if "view_treerun" in names else 404)
+
+    def test_the_permission_is_for_wait_nodes_only(self, world, staff):
+        client = staff("view_treerun", "answer_treerun")
+        node = launch()["approved"]
+        assert client.post(reverse("tasktree:control_node", args=[node.id, "revoke"])).status_code == 403
+
+
+class TestLinks:
+    def test_the_form_completes_the_node(self, world):
+        run = launch(form=ApprovalForm)
+        address = run["approved"].completion_url()
+        client = Client(enforce_csrf_checks=True)
+        page = client.get(address)
+        assert 'name="by"' in page.content.decode()
+        assert "no-store" in page["Cache-Control"]
+        assert client.post(address, {"by": "7"}).status_code == 403, "without the token of the form"
+        token = {"csrfmiddlewaretoken": page.context["csrf_token"]}
+        assert "This field is required." in client.post(address, token).content.decode()
+        assert run["approved"].state == "WAITING"
+        assert "Thank you" in client.post(address, {"by": "7", **token}).content.decode()
+        assert run["approved"].get() == {"by": 7, "note": ""}
+        assert run.history[-1].actor == "link"
+        again = client.post(address, {"by": "8", **token})
+        assert (again.status_code, run["approved"].get()["by"]) == (410, 7)
+
+    def test_without_a_form_there_is_a_button(self, world, client):
+        run = launch()
+        client.post(run["approved"].completion_url())
+        assert run["approved"].get() is None
+        assert run.state == "SUCCESS"
+
+    def test_get_changes_nothing(self, world, client):
+        run = launch()
+        client.get(run["approved"].completion_url())
+        assert run["approved"].state == "WAITING"
+
+    def test_a_complete_url(self, world, rf):
+        url = launch()["approved"].completion_url(rf.get("/"))
+        assert url.startswith("http://testserver/")
+
+    def test_it_ends_with_the_time_out(self, world, client):
+        run = launch(timeout=timedelta(hours=1))
+        address = run["approved"].completion_url()
+        NodeRun.objects.filter(run_id=run.id).update(eta=run["approved"].node.queued_at)
+        assert client.get(address).status_code == 410
+
+    def test_it_expires(self, world, client, settings):
+        run = launch()
+        with mock.patch.object(signing.time, "time", return_value=0):
+            address = run["approved"].completion_url()
+        assert client.get(address).status_code == 410
+
+    def test_a_link_of_an_earlier_wait_is_void(self, world, client):
+        run = launch()
+        address = run["approved"].completion_url()
+        run["approved"].complete()
+        run["approved"].rerun()
+        assert run["approved"].state == "WAITING"
+        assert client.post(address).status_code == 410
+
+    def test_a_forged_link(self, world, client):
+        assert client.get(reverse("tasktree:complete_by_link", args=["forged"])).status_code == 410
+
+    def test_it_can_be_switched_off(self, world, client, settings):
+        run = launch()
+        address = run["approved"].completion_url()
+        settings.TASKTREE = {"COMPLETION_LINKS": False}
+        assert client.get(address).status_code == 404
+        with pytest.raises(NotPossible, match="COMPLETION_LINKS"):
+            run["approved"].completion_url()
+
+    def test_only_a_wait_has_one(self, world):
+        run = launch()
+        run["approved"].complete()
+        with pytest.raises(NotPossible, match="only a wait node that waits has a link"):
+            run["approved"].completion_url()
+
+
+class TestCommand:
+    def test_a_result(self, world):
+        run = launch(params=decision)
+        out, error = tasktree("complete", str(run.id), "approved", "--result", '{"by": 7}', "--yes")
+        assert error is None, out
+        assert run["approved"].get()["by"] == 7
+
+    def test_parameters_are_typed(self, world):
+        run = launch(params=decision)
+        out, error = tasktree("complete", f"{run.id}", "approved", "--param", "by=x", "--yes")
+        assert "'x' is not a whole number" in out
+        assert error == (1, "1 of 1 refused")
+        _, error = tasktree(
+            "complete", f"{run.id}", "approved", "--param", "by=7", "--param", "day=2030-01-31", "--yes"
+        )
+        assert error is None
+        assert run["approved"].get() == {"by": 7, "verdict": "yes", "day": "2030-01-31"}
+
+    def test_the_fields_of_a_form(self, world):
+        run = launch(form=ApprovalForm)
+        assert tasktree("complete", f"{run.id}", "approved", "--param", "by=7", "--yes")[1] is None
+        assert run["approved"].get() == {"by": 7, "note": ""}
+
+    def test_both(self, world):
+        run = launch()
+        _, error = tasktree("complete", f"{run.id}", "approved", "--param", "by=7", "--result", "1", "--yes")
+        assert error == (2, "--result and --param both give the result: use one of them")
+
+    def test_show(self, world):
+        run = launch()
+        out, _ = tasktree("show", str(run.id))
+        assert "◷" in out

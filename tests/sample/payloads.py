@@ -1,0 +1,29 @@
+"""Forms and signatures that validate the payloads of wait nodes in tests."""
+
+from datetime import date
+from typing import Literal
+
+from django import forms
+
+
+class ApprovalForm(forms.Form):
+    """A form with a required and an optional field."""
+
+    by = forms.IntegerField(min_value=1)
+    note = forms.CharField(required=False)
+
+    def clean_note(self):
+        """Refuse one word."""
+        if self.cleaned_data["note"] == "no":
+            raise forms.ValidationError("Say more.")
+        return self.cleaned_data["note"]
+
+
+def decision(by: int, verdict: Literal["yes", "no"] = "yes", day: date | None = None):
+    """Define the parameters of a payload."""
+    raise NotImplementedError
+
+
+def unsupported(by: set):
+    """Have a parameter of a type that is not supported."""
+    raise NotImplementedError
