@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from django.db.models import QuerySet
+from django.utils.module_loading import import_string
 
 from django_tasktree.builder.calls import Call, call, check_choice, check_limit
 from django_tasktree.builder.eligibility import registered_task
@@ -43,6 +44,10 @@ T = TypeVar("T")
 
 #: The task of map nodes.
 MAP = "django_tasktree.map"
+#: The task of nodes that start a run, and wait for it.
+START_RUN = "django_tasktree.start_run"
+#: Checks the definition of a run and its parameters. Definitions are a layer above this one.
+_CHECKED_RUN = "django_tasktree.definitions.sub_runs.checked_run"
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -365,6 +370,51 @@ class NodeParent:
         """
         rules = _rules(run_when, False, allow_failure, on_failure, max_active)
         return self._add_wait(sleep_spec(duration, until), label, rules)
+
+    def add_run(
+        self,
+        definition: Any,
+        params: Mapping[str, Any] | None = None,
+        *,
+        label: str | None = None,
+        run_when: RunWhenOption = "success",
+        allow_failure: bool = False,
+        on_failure: OnFailureOption = "continue",
+        max_active: int | None = None,
+        **options: "Unpack[MessageOptions]",
+    ) -> "TaskTreeNode[Any]":
+        """Add a node that starts a run of its own, a :term:`sub-run`, and waits for it. The result is that of the run.
+
+        It occupies no worker while it waits. Pause, resume, revocation and deadline of this run also apply to the
+        sub-run; if the sub-run fails, the node fails.
+
+        Example::
+
+            report = tree.add_run("nightly-report", {"day": day}, label="report")
+            report.add_task(mail, [report.output])
+
+        Args:
+            definition: the name of a :term:`definition`, or the definition itself. The tree is built when the node
+                runs, in a worker.
+            params: its parameters. They may contain outputs of nodes.
+            label: see :meth:`add_task`.
+            run_when: see :meth:`add_task`.
+            allow_failure: see :meth:`add_task`.
+            on_failure: see :meth:`add_task`; it concerns the nodes below this one, not those of the sub-run.
+            max_active: see :meth:`add_task`; likewise.
+            **options: options of the message of the node that starts the run; see :meth:`add_task`.
+
+        Returns:
+            The new node, to which children can be added.
+
+        Raises:
+            UnknownDefinition: no definition has this name.
+            InvalidParameter: parameters are missing, unknown or have invalid values, as far as they are known already.
+            InvalidOption: see :meth:`add_task`.
+        """
+        check: Callable[..., Any] = import_string(_CHECKED_RUN)
+        rules = _rules(run_when, False, allow_failure, on_failure, max_active)
+        return self._add(START_RUN, check(definition, params), None, label, rules, {**options})
 
     def push(
         self,

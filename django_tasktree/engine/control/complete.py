@@ -33,7 +33,9 @@ def prepare_completion(run_id: UUID, node_id: UUID) -> tuple[NodeRef, Effect]:
     refuse_completion(row)
     again = 0
     if row.state == NodeState.WAITING:
-        note_attempt(node_id)
+        # While it waits for a sub-run, the attempt is counted already.
+        if row.is_wait:
+            note_attempt(node_id)
     elif row.state != NodeState.PENDING:
         unsettle(run_id, [node_id])
         reset([node_id])

@@ -103,13 +103,14 @@ def refuse_before_parent(row: NodeRun) -> None:
 def _refuse_running(ids: list[UUID]) -> int:
     """Prevent claims and ends of nodes that stand by with new task IDs.
 
-    A concurrent one has either been committed before, or fails.
+    A concurrent one has either been committed before, or fails. Nodes that wait for a sub-run keep their task ID, by
+    which the sub-run knows them; they do not end while the run is CHANGING.
 
     Raises:
         NotPossible: if one of the nodes is running.
     """
-    rows = nodes().filter(id__in=ids).select_for_update().order_by("id").values_list("id", "state")
-    states = dict(rows)
+    rows = nodes().filter(id__in=ids).select_for_update().order_by("id").values_list("id", "state", "wait")
+    states = {key: state for key, state, wait in rows if wait is not None or state != NodeState.WAITING}
     running = next((key for key, state in states.items() if state == NodeState.STARTED), None)
     if running is not None:
         raise running_refusal(running)
@@ -121,7 +122,8 @@ def _refuse_running(ids: list[UUID]) -> int:
 
 def _let_start(ids: list[UUID]) -> int:
     """Make nodes that stand by runnable, because their messages are out of date since their task IDs were changed."""
-    move(nodes().filter(id__in=ids), STANDING_BY, NodeState.PENDING, runnable=True)
+    some = nodes().filter(~Q(state=NodeState.WAITING) | Q(wait__isnull=False), id__in=ids)
+    move(some, STANDING_BY, NodeState.PENDING, runnable=True)
     return 0
 
 
