@@ -27,9 +27,9 @@ demo: $(VENV)/.installed-demo  ## run a real tree: an inventory of a directory, 
 	$(DEMO) migrate --verbosity 0
 	$(DEMO) run_tasktree inventory --param path=$(or $(DEMO_PATH),$(CURDIR)/django_tasktree) --worker
 
-demo-orders: $(VENV)/.installed-demo  ## import orders from CSV files: maps, tolerated failures, a report
+demo-orders: $(VENV)/.installed-demo  ## import orders from CSV files: maps, tolerated failures, an approval, a report
 	$(DEMO) migrate --verbosity 0
-	$(DEMO) run_tasktree orders --worker
+	TESTPROJECT_VAR=$(CURDIR)/var/demo $(BIN)/python -m testproject.orders.demo
 
 serve: $(VENV)/.installed-demo  ## the demo's pages and admin (demo, demo) on http://127.0.0.1:8000/, with a worker
 	$(DEMO) migrate --verbosity 0

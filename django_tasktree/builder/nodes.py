@@ -466,11 +466,12 @@ class NodeParent:
         return node
 
     def _place(self, node: "TaskTreeNode[Any]", label: str | None) -> "TaskTreeNode[Any]":
-        """Append a new node to the children."""
+        """Append a new node to the children, and return it."""
         if label is not None:
             self._name(node, label)
         node.parent = self
         self.children.append(node)
+        return node
 
     def _name(self, node: "TaskTreeNode[Any]", label: str) -> None:
         if self._labels is None:

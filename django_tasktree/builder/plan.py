@@ -112,6 +112,8 @@ class TreePlan:
         if not tree.returned:
             return None
         (value,) = tree.returned
+        if holds(value, Item):
+            raise InvalidOption("the result of the tree contains ITEM, which only the arguments of a map's tasks may")
         try:
             _refuse_lazy(value)
             return serialization.write(replace(value, Output, self._referred), "max_args_size")

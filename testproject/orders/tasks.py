@@ -49,8 +49,15 @@ def add_up(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @task_with_callbacks
-def write_report(day: date, totals: dict[str, Any]) -> dict[str, Any]:
-    """Write the report of a day, and return the totals with its path."""
+def write_report(day: date, totals: dict[str, Any], approval: dict[str, Any]) -> dict[str, Any]:
+    """Write the report of a day, and return the totals with its path.
+
+    Args:
+        day: the day.
+        totals: the number and the sum of its orders.
+        approval: the cleaned data of the form with which somebody has approved them.
+    """
     path = files.directory(day) / "report.txt"
-    path.write_text(f"{day}: {totals['orders']} orders, {totals['total']} in total\n", encoding="utf-8")
+    text = f"{day}: {totals['orders']} orders, {totals['total']} in total; approved by {approval['by']}\n"
+    path.write_text(text, encoding="utf-8")
     return {**totals, "report": str(path)}

@@ -1,14 +1,15 @@
-"""The tree: read each file of a day, store its orders in lists of fifty, and write a report."""
+"""The tree: read each file of a day, store its orders in lists of fifty, and write a report if somebody approves."""
 
-from datetime import date
+from datetime import date, timedelta
 
 from django_tasktree import ITEM, TaskTree, register_tree
+from testproject.orders.forms import ApprovalForm
 from testproject.orders.tasks import add_up, list_files, read_file, store, write_report
 
 
 @register_tree
 def orders(day: date = date(2026, 1, 31), samples: int = 30) -> TaskTree:
-    """Import the orders of a day from CSV files, and write a report.
+    """Import the orders of a day from CSV files, and write a report once somebody has approved the totals.
 
     If there are no files of the day below MEDIA_ROOT/orders, samples are written. Up to 10% of the files may be
     unreadable.
@@ -19,6 +20,7 @@ def orders(day: date = date(2026, 1, 31), samples: int = 30) -> TaskTree:
     stored = read.each.map(store, over=read.each.output, args=[day, ITEM], batch=50, label="stored")
     read.each.gather(add_up, [stored.outputs], label="subtotal")
     total = read.gather(add_up, [read.subtree_outputs], label="total")
-    report = total.add_task(write_report, [day, total.output], label="report")
+    approved = total.wait_for("approved", form=ApprovalForm, timeout=timedelta(days=3))
+    report = approved.add_task(write_report, [day, total.output, approved.output], label="report")
     tree.returns(report.output)
     return tree

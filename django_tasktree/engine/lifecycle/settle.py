@@ -117,7 +117,14 @@ def settle_run(run_id: UUID) -> Settled:
         if only_gathers_left is not None:
             started: Settled | None = Settled()
             if only_gathers_left or waits_for_quorum:
-                started = _start_gathers(run_id, None, None, revision, all_settled=bool(only_gathers_left))
+                started = _start_gathers(
+                    run_id,
+                    None,
+                    None,
+                    revision,
+                    all_settled=bool(only_gathers_left),
+                    waits_for_quorum=bool(waits_for_quorum),
+                )
             if started is not None:
                 return started
             continue
@@ -179,11 +186,24 @@ def _started_below(run_id: UUID, node_id: UUID, look: _Look) -> Settled | None:
     """Start the gather nodes below a node if they may start; see :func:`_start_gathers`."""
     if not look.may_start_gathers:
         return Settled()
-    return _start_gathers(run_id, node_id, look, look.revision, all_settled=bool(look.only_gathers_left))
+    return _start_gathers(
+        run_id,
+        node_id,
+        look,
+        look.revision,
+        all_settled=bool(look.only_gathers_left),
+        waits_for_quorum=look.waits_for_quorum,
+    )
 
 
 def _start_gathers(
-    run_id: UUID, parent_id: UUID | None, look: _Look | None, revision: int, *, all_settled: bool
+    run_id: UUID,
+    parent_id: UUID | None,
+    look: _Look | None,
+    revision: int,
+    *,
+    all_settled: bool,
+    waits_for_quorum: bool,
 ) -> Settled | None:
     """Start gather nodes under a parent: queue those that fit and skip the others.
 
@@ -193,12 +213,13 @@ def _start_gathers(
         look: what was read of the parent; None for the run.
         revision: that of the parent or the run, when it was read.
         all_settled: whether only gather nodes are left; otherwise only those start whose quorum is decided.
+        waits_for_quorum: whether a gather node with a quorum waits.
 
     Returns:
         The nodes to publish, which are none if gather nodes have started already. None if the caller must read the
         parent again: all gather nodes were skipped, so that nothing is left, or nodes were added or reset.
     """
-    reached = decided_quorums(run_id, parent_id) if look is None or look.waits_for_quorum else {}
+    reached = decided_quorums(run_id, parent_id) if waits_for_quorum else {}
     if not all_settled and not reached:
         return Settled()
     with transaction.atomic(using=write_alias()):

@@ -49,14 +49,15 @@ def note_failure(run_id: UUID, node_id: UUID, tolerated: int, *, fresh: bool = F
     mine = nodes().filter(id=node_id)
     if not fresh:
         mine.update(failures=F("failures") + 1)
-        if mine.values_list("failures", flat=True).get() <= tolerated:
+        if not mine.filter(failures__gt=tolerated).exists():
             return None
     failed = nodes().under(run_id, node_id).filter(subtree_failed=True, is_gather=False).order_by()
     number = failed[: tolerated + 1].count()
     if number <= tolerated:
         mine.update(failures=number)
         return None
-    return _stop_rest(mine.get())
+    node = mine.first()
+    return None if node is None else _stop_rest(node)
 
 
 def _stop_rest(node: NodeRun) -> Settled | None:

@@ -248,6 +248,12 @@ class TestShape:
         with pytest.raises(InvalidOption, match="contain ITEM, but it is not below"):
             tree.apply_async()
 
+    def test_item_in_the_result(self):
+        tree = TaskTree()
+        tree.returns([ITEM])
+        with pytest.raises(InvalidOption, match="the result of the tree contains ITEM"):
+            tree.apply_async()
+
     def test_the_output_of_one_of_many(self):
         tree = TaskTree()
         pages = tree.map(echo, over=[1])
