@@ -1,4 +1,4 @@
-"""Sub-runs: runs that a node has started and waits for. The column ``wait`` of that node, which is WAITING, is empty."""
+"""Sub-runs: runs that a node has started and waits for. Such a node is WAITING, and its column ``wait`` is empty."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -86,6 +86,8 @@ def has_begun(node: NodeRef, run_id: UUID) -> bool:
 
 def waiting_node(run: TreeRun) -> NodeRun | None:
     """Return the node that waits for a sub-run; None if none does any more."""
+    if run.parent_node_id is None or run.parent_task_id is None:
+        return None
     waiting = nodes().filter(id=run.parent_node_id, task_id=run.parent_task_id, state=NodeState.WAITING)
     node: NodeRun | None = waiting.first()
     return node
@@ -158,7 +160,7 @@ def without_waiting(some: TreeRunQuerySet) -> list[Abandoned]:
     A sub-run that had ended and was reopened is left out: it continues by itself.
     """
     going = some.filter(idle=timedelta(), parent_task_id__isnull=False)
-    columns = list(going.values_list("id", "parent_node_id", "parent_task_id"))
+    columns: list[tuple[Any, ...]] = list(going.values_list("id", "parent_node_id", "parent_task_id"))
     found: list[Abandoned] = []
     for part in in_chunks(columns, settings.batch_size):
         waiting = nodes().filter(id__in=[node_id for _, node_id, _ in part], state=NodeState.WAITING)

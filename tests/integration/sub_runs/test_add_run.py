@@ -144,7 +144,7 @@ class TestFailure:
 
 class TestBuilding:
     def test_a_definition_instead_of_its_name(self):
-        node = TaskTree().add_run(get_definition("report"), {"day": "7"})
+        node = TaskTree().add_run(get_definition("report"), {"day": 7})
         assert node.args == ("report", {"day": 7, "fails": False})
 
     def test_what_can_be_checked_when_the_tree_is_built(self):
