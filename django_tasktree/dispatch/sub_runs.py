@@ -57,7 +57,7 @@ def wait_for_run_of(node: NodeRef, tree: Tree) -> UUID | None:
 
 
 def _start(node: NodeRef, tree: Tree, run_id: UUID) -> None:
-    around = begin_to_wait(node)
+    around = begin_to_wait(node, run_id)
     if around.is_stopped:
         raise _Stopped
     spec = _spec(node, tree, run_id, around)

@@ -282,6 +282,7 @@ class Migration(migrations.Migration):
                     "carried_by",
                     models.UUIDField(blank=True, editable=False, null=True),
                 ),
+                ("sub_run_id", models.UUIDField(blank=True, editable=False, null=True, verbose_name="sub-run")),
                 ("resend_count", models.PositiveSmallIntegerField(default=0, verbose_name="messages sent again")),
                 ("queued_at", django_tasktree.models.fields.InstantField(blank=True, null=True, verbose_name="queued")),
                 (
@@ -473,7 +474,6 @@ class Migration(migrations.Migration):
                     "parent_node_id",
                     models.UUIDField(blank=True, editable=False, null=True, verbose_name="node that waits for it"),
                 ),
-                ("parent_task_id", models.UUIDField(blank=True, editable=False, null=True)),
                 (
                     "depth",
                     models.PositiveSmallIntegerField(

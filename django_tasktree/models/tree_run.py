@@ -52,11 +52,10 @@ class TreeRun(models.Model):
     copy_of = models.ForeignKey(
         "self", verbose_name=_("copy of"), null=True, blank=True, on_delete=models.SET_NULL, related_name="copies"
     )
-    # If it is a sub-run: the run and the node that have started it, and the task ID of the attempt. They are no foreign
-    # keys, as either side may be deleted first.
+    # If it is a sub-run: the run and the node that have started it. They are no foreign keys, as either side may be
+    # deleted first.
     parent_run_id = models.UUIDField(_("run that started it"), null=True, blank=True, editable=False)
     parent_node_id = models.UUIDField(_("node that waits for it"), null=True, blank=True, editable=False)
-    parent_task_id = models.UUIDField(null=True, blank=True, editable=False)
     depth = models.PositiveSmallIntegerField(
         _("depth"), default=0, editable=False, help_text=_("How many runs it is nested in.")
     )

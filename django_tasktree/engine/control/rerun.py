@@ -103,14 +103,13 @@ def refuse_before_parent(row: NodeRun) -> None:
 def _refuse_running(ids: list[UUID]) -> int:
     """Prevent claims and ends of nodes that stand by with new task IDs.
 
-    A concurrent one has either been committed before, or fails. Nodes that wait for a sub-run keep their task ID, by
-    which the sub-run knows them; they do not end while the run is CHANGING.
+    A concurrent one has either been committed before, or fails.
 
     Raises:
         NotPossible: if one of the nodes is running.
     """
-    rows = nodes().filter(id__in=ids).select_for_update().order_by("id").values_list("id", "state", "wait")
-    states = {key: state for key, state, wait in rows if wait is not None or state != NodeState.WAITING}
+    rows = nodes().filter(id__in=ids).select_for_update().order_by("id").values_list("id", "state")
+    states = dict(rows)
     running = next((key for key, state in states.items() if state == NodeState.STARTED), None)
     if running is not None:
         raise running_refusal(running)
@@ -121,8 +120,11 @@ def _refuse_running(ids: list[UUID]) -> int:
 
 
 def _let_start(ids: list[UUID]) -> int:
-    """Make nodes that stand by runnable, because their messages are out of date since their task IDs were changed."""
-    some = nodes().filter(~Q(state=NodeState.WAITING) | Q(wait__isnull=False), id__in=ids)
+    """Make nodes that stand by runnable, because their messages are out of date since their task IDs were changed.
+
+    Nodes that wait for a sub-run go on waiting for it.
+    """
+    some = nodes().filter(~Q(state=NodeState.WAITING) | Q(sub_run_id__isnull=True), id__in=ids)
     move(some, STANDING_BY, NodeState.PENDING, runnable=True)
     return 0
 

@@ -1,8 +1,7 @@
-"""Sub-runs: runs that a node has started and waits for. Such a node is WAITING, and its column ``wait`` is empty."""
+"""Sub-runs: runs that a node has started and waits for. Such a node is WAITING; ``sub_run_id`` is its sub-run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +18,7 @@ from django_tasktree.engine.types import NodeRef
 from django_tasktree.exceptions import RunsTooDeep, StaleAttempt
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.models.history_entry import Action
-from django_tasktree.models.querysets import TreeRunQuerySet
+from django_tasktree.models.querysets import NodeRunQuerySet, TreeRunQuerySet
 from django_tasktree.states import RUN_FINAL, RUN_STOPPABLE, Hold, NodeState, RunState
 
 
@@ -53,11 +52,12 @@ class Abandoned:
     node_id: UUID
 
 
-def begin_to_wait(node: NodeRef) -> Surroundings:
+def begin_to_wait(node: NodeRef, run_id: UUID) -> Surroundings:
     """Move a started node to WAITING in the transaction in which the caller then inserts its sub-run.
 
     Args:
         node: the attempt.
+        run_id: the ID of the sub-run.
 
     Raises:
         StaleAttempt: if another attempt has taken over, or the node has finished already.
@@ -66,7 +66,9 @@ def begin_to_wait(node: NodeRef) -> Surroundings:
     # Like every action, lock the run before the node: one that pauses or ends the run sees the sub-run, or is seen.
     runs().filter(id=node.run_id).update(revision=F("revision"))
     mine = nodes().filter(id=node.id)
-    if not move(mine.filter(task_id=node.task_id), [NodeState.STARTED], NodeState.WAITING, lane=""):
+    # Without a lane: that of a node that is WAITING names an event.
+    attempt = mine.filter(task_id=node.task_id)
+    if not move(attempt, [NodeState.STARTED], NodeState.WAITING, lane="", sub_run_id=run_id):
         raise StaleAttempt.of(node.id, node.task_id)
     hold, state, depth, user = mine.values_list("hold", "run__state", "run__depth", "run__launched_by_id").get()
     if depth >= settings.max_run_depth:
@@ -81,16 +83,19 @@ def begin_to_wait(node: NodeRef) -> Surroundings:
 
 def has_begun(node: NodeRef, run_id: UUID) -> bool:
     """Return whether an attempt has started a sub-run, and waits for it or has done so."""
-    return bool(runs().filter(id=run_id, parent_task_id=node.task_id).exists())
+    return bool(nodes().filter(id=node.id, sub_run_id=run_id).exists())
 
 
 def waiting_node(run: TreeRun) -> NodeRun | None:
     """Return the node that waits for a sub-run; None if none does any more."""
-    if run.parent_node_id is None or run.parent_task_id is None:
+    if run.parent_node_id is None:
         return None
-    waiting = nodes().filter(id=run.parent_node_id, task_id=run.parent_task_id, state=NodeState.WAITING)
-    node: NodeRun | None = waiting.first()
+    node: NodeRun | None = _waiting(run.parent_node_id, run.id).first()
     return node
+
+
+def _waiting(node_id: UUID, run_id: UUID | None) -> NodeRunQuerySet:
+    return nodes().filter(id=node_id, sub_run_id=run_id, state=NodeState.WAITING)
 
 
 def lock_waiting_node(node: NodeRun) -> NodeRef | None:
@@ -104,8 +109,7 @@ def lock_waiting_node(node: NodeRun) -> NodeRef | None:
         NotPossible: if the run is CHANGING.
     """
     lock_run(node.run_id)
-    waiting = nodes().filter(id=node.id, task_id=node.task_id, state=NodeState.WAITING)
-    row = waiting.select_for_update().first()
+    row = _waiting(node.id, node.sub_run_id).select_for_update().first()
     return None if row is None else NodeRef.of(row)
 
 
@@ -157,15 +161,14 @@ def abandoned(run_id: UUID) -> list[Abandoned]:
 def without_waiting(some: TreeRunQuerySet) -> list[Abandoned]:
     """Return those of some open sub-runs that no node waits for any more.
 
-    A sub-run that had ended and was reopened is left out: it continues by itself.
+    A sub-run that had ended and was reopened, after its node had ended too, is left out: it continues by itself.
     """
-    going = some.filter(idle=timedelta(), parent_task_id__isnull=False)
-    columns: list[tuple[Any, ...]] = list(going.values_list("id", "parent_node_id", "parent_task_id"))
+    columns: list[tuple[UUID, Any]] = list(some.values_list("id", "parent_node_id"))
     found: list[Abandoned] = []
     for part in in_chunks(columns, settings.batch_size):
-        waiting = nodes().filter(id__in=[node_id for _, node_id, _ in part], state=NodeState.WAITING)
-        pairs = set(waiting.values_list("id", "task_id"))
-        found += [Abandoned(key, node_id) for key, node_id, task_id in part if (node_id, task_id) not in pairs]
+        mine = nodes().filter(id__in=[node_id for _, node_id in part]).exclude(state=NodeState.REVOKED)
+        kept = set(mine.values_list("sub_run_id", flat=True))
+        found += [Abandoned(key, node_id) for key, node_id in part if key not in kept]
     return found
 
 

@@ -119,7 +119,7 @@ def _parent(run_spec: RunSpec) -> dict[str, UUID]:
     parent = run_spec.parent
     if parent is None:
         return {}
-    return {"parent_run_id": parent.run_id, "parent_node_id": parent.id, "parent_task_id": parent.task_id}
+    return {"parent_run_id": parent.run_id, "parent_node_id": parent.id}
 
 
 class _Roots:

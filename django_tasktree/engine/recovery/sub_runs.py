@@ -1,12 +1,13 @@
 """Find nodes that wait although their sub-run has ended, and open sub-runs for which no node waits."""
 
 from collections.abc import Iterator
+from uuid import UUID
 
 from django_tasktree.engine.control.sub_runs import Abandoned, without_waiting
 from django_tasktree.engine.recovery.scan import Scan, unsettled
 from django_tasktree.engine.transitions import nodes, runs
 from django_tasktree.models import NodeRun, TreeRun
-from django_tasktree.states import RUN_FINAL, RUN_STOPPABLE, NodeState
+from django_tasktree.states import RUN_FINAL, RUN_STOPPABLE, NodeState, RunState
 
 
 def ended_sub_runs(scan: Scan) -> Iterator[tuple[NodeRun, TreeRun | None]]:
@@ -18,16 +19,16 @@ def ended_sub_runs(scan: Scan) -> Iterator[tuple[NodeRun, TreeRun | None]]:
     Yields:
         The node, and the sub-run; None if that was deleted.
     """
-    for page in scan.pages("sub-runs", unsettled(NodeState.WAITING), "run_id", "task_id", "wait"):
-        waiting = {key: (run_id, task_id) for key, run_id, task_id, wait in page if wait is None}
-        if not waiting:
+    for page in scan.pages("sub-runs", unsettled(NodeState.WAITING), "sub_run_id"):
+        wanted = {run_id for _, run_id in page if run_id is not None}
+        if not wanted:
             continue
-        some = runs().filter(parent_run_id__in={run_id for run_id, _ in waiting.values()}, parent_node_id__in=waiting)
-        found = {run.parent_task_id: run for run in some.defer("params", "returns")}
-        for node in nodes().filter(id__in=waiting, state=NodeState.WAITING):
-            run = found.get(waiting[node.id][1])
-            if node.task_id == waiting[node.id][1] and (run is None or run.state in RUN_FINAL):
-                yield node, run
+        states = dict(runs().filter(id__in=wanted).values_list("id", "state"))
+        over = {run_id for run_id in wanted if states.get(run_id, RunState.REVOKED) in RUN_FINAL}
+        found: dict[UUID | None, TreeRun] = {run.id: run for run in runs().filter(id__in=over)} if over else {}
+        for node in nodes().filter(id__in=[key for key, run_id in page if run_id in over], state=NodeState.WAITING):
+            if node.sub_run_id in over:
+                yield node, found.get(node.sub_run_id)
 
 
 def abandoned_sub_runs(scan: Scan) -> Iterator[Abandoned]:

@@ -162,7 +162,6 @@ class TestAgain:
         assert NodeRun.objects.get(id=run["two"].id).attempts == 1
 
     def test_a_sub_run_that_is_retried_continues_by_itself(self, world, run):
-        run["two"].allow = None
         two(run).revoke()
         with pytest.raises(SubRunFailed):
             run["two"].get()
@@ -191,12 +190,13 @@ class TestSweep:
         assert not sweep(world.app).ended
 
     def test_it_fails_the_node_whose_run_was_deleted(self, world, run):
-        TreeRun.objects.filter(id=two(run).id).update(state="SUCCESS", parent_run_id=None)
+        TreeRun.objects.filter(id=two(run).id).update(state="SUCCESS")
+        two(run).delete()
         assert sweep(world.app).ended == 1
         assert run["two"].state == "FAILURE"
 
     def test_it_revokes_the_run_for_which_no_node_waits(self, world, run):
-        NodeRun.objects.filter(id=run["top/one"].id).update(state="SUCCESS", settled=True)
+        NodeRun.objects.filter(id=run["top/one"].id).update(state="REVOKED", settled=True)
         assert sweep(world.app).stopped == 1
         assert [each.state for each in (one(run), inner(run))] == ["REVOKED", "REVOKED"]
 
