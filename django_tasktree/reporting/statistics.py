@@ -141,7 +141,11 @@ def task_numbers(window: Window) -> list[TaskNumbers]:
     """
     took = ExpressionWrapper(F("finished_at") - F("started_at"), output_field=DurationField())
     ended = NodeRun.objects.filter(
-        id__gte=window.first_node, finished_at__isnull=False, started_at__isnull=False, wait__isnull=True
+        id__gte=window.first_node,
+        finished_at__isnull=False,
+        started_at__isnull=False,
+        wait__isnull=True,
+        sub_run_id__isnull=True,
     )
     failed = Count("pk", filter=Q(state=NodeState.FAILURE))
     numbers = {"ended": Count("*"), "failures": failed, "mean": Avg(took), "longest": Max(took)}
