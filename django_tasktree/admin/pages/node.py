@@ -1,5 +1,6 @@
 """The page of a node."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext_lazy as _
@@ -36,7 +37,7 @@ class NodePage(RowPage):
             "run_title": rendering.run_title(node.run),
             "may_see_run": may_view(site, request, TreeRun, node.run),
             "place": place_in_tree(node, site.name) if runs_have_pages else "",
-            "sub_run": sub_run_of(node, request, site),
+            "sub_run": sub_run_of(node, site.name, partial(may_view, site, request)),
             "waits_for": waiting_for(node, site.name),
             "badge": rendering.node_badge(node, node.run),
             "buttons": self.model_admin.page("control", ControlPage, request, node).buttons(request, node),

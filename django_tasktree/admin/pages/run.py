@@ -1,11 +1,12 @@
 """The page of a run."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.http import Http404
 from django.utils.translation import gettext_lazy as _
 
-from django_tasktree.admin.pages.base import RowPage
+from django_tasktree.admin.pages.base import RowPage, may_view
 from django_tasktree.admin.pages.compose import compose_buttons
 from django_tasktree.admin.pages.control import ControlPage
 from django_tasktree.admin.panels.history import history_of
@@ -56,7 +57,7 @@ class RunPage(RowPage):
         return {
             **run_summary(run, look, text=text),
             "buttons": [*control.buttons(request, run), *compose_buttons(admin, request, run)],
-            "started_by": started_by(run, request, admin.admin_site),
+            "started_by": started_by(run, admin.admin_site.name, partial(may_view, admin.admin_site, request)),
             "history": history_of(run, shows_nodes=may_see_nodes),
             "may_see_nodes": may_see_nodes,
             "failures": first_failures(run, admin.admin_site.name) if may_see_nodes else [],

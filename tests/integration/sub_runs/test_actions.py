@@ -1,16 +1,20 @@
 """Actions on runs with sub-runs: they go down to the sub-runs, and repair goes up."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from django_tasktree import TaskTree, TreeResult
 from django_tasktree.control import operations
+from django_tasktree.definitions.definition import Definition
 from django_tasktree.engine.transitions import runs
 from django_tasktree.exceptions import SubRunFailed
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.recovery.sweep import sweep
+from django_tasktree.testing import registered
 from tests.integration.sub_runs.runs import sub_run_of, sub_runs_of
+from tests.sample.sub_run_tasks import asking
 from tests.sample.tasks import echo
 
 
@@ -25,6 +29,20 @@ def run(world):
     run = tree.apply_async()
     world.deliver_all("w")
     return run
+
+
+@pytest.fixture
+def while_starting():
+    """Return a function that sets what is done while a definition of a sub-run builds its tree."""
+    actions: list[Any] = []
+
+    def acting(name: str = "ok") -> TaskTree:
+        while actions:
+            actions.pop()()
+        return asking(name)
+
+    with registered(Definition("asking", acting)):
+        yield actions.append
 
 
 def one(run):
@@ -91,46 +109,24 @@ class TestDown:
         run.revoke()
         assert states(run) == ["REVOKED"] * 4
 
-    def test_a_sub_run_that_starts_during_a_pause_is_paused(self, world):
+    def test_a_sub_run_that_starts_during_a_pause_is_paused(self, world, while_starting):
         tree = TaskTree()
         tree.add_run("asking", label="asking")
         run = tree.apply_async()
-        (message,) = world.receive_all()
-        before = operations.pause
-        from django_tasktree.client import sub_run_task
-
-        original = sub_run_task.prepare
-
-        def paused(*args):
-            before(run.id)
-            return original(*args)
-
-        sub_run_task.prepare = paused
-        try:
-            world.deliver(message, "w")
-        finally:
-            sub_run_task.prepare = original
+        while_starting(run.pause)
+        world.deliver_all("w")
         assert (run.state, run["asking"].state, sub_run_of(run["asking"]).state) == ("PAUSED", "WAITING", "PAUSED")
         run.resume()
         sub_run_of(run["asking"]).send_event("ok", 1)
         assert run.state == "SUCCESS"
 
     @pytest.mark.parametrize("of_node", [False, True])
-    def test_nothing_starts_if_the_run_was_revoked_meanwhile(self, world, monkeypatch, of_node):
-        from django_tasktree.client import sub_run_task
-
+    def test_nothing_starts_if_the_run_was_revoked_meanwhile(self, world, while_starting, of_node):
         tree = TaskTree()
         tree.add_run("asking", label="asking")
         run = tree.apply_async()
-        (message,) = world.receive_all()
-        original = sub_run_task.prepare
-
-        def revoked(*args):
-            (run["asking"] if of_node else run).revoke()
-            return original(*args)
-
-        monkeypatch.setattr(sub_run_task, "prepare", revoked)
-        world.deliver(message, "w")
+        while_starting((run["asking"] if of_node else run).revoke)
+        world.deliver_all("w")
         assert run["asking"].state == "REVOKED"
         assert TreeRun.objects.count() == 1
 

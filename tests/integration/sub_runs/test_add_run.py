@@ -136,7 +136,7 @@ class TestFailure:
         tree.add_run("nested", {"levels": 15}, label="nested")
         run = tree.apply_async()
         world.deliver_all("w")
-        deepest = TreeRun.objects.order_by("-depth").first()
+        deepest = TreeRun.objects.latest("depth")
         assert deepest.depth == 16
         TreeResult(deepest.id).send_event("ok", "deep")
         assert (run.state, run["nested"].get()) == ("SUCCESS", "deep")

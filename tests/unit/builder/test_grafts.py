@@ -1,5 +1,7 @@
 """``add_tree()``: copies of trees inside other trees."""
 
+from typing import Any
+
 import pytest
 
 from django_tasktree import ITEM, TaskTree
@@ -86,16 +88,17 @@ class TestCopies:
         mapped.gather(total, [mapped.outputs], label="total", when="any")
         inner.wait_for("ok")
         graft = TaskTree().add_tree(inner)
-        copy = graft.children[0].children[0]
+        copy: Any = graft.children[0].children[0]
         assert copy.over == graft.children[0].output
         assert copy.each.parent is copy
         assert copy.each.children[0].args == (copy.each.output,)
         assert (copy.tolerate, copy.children[0].rules.quorum) == (1, "1")
-        assert graft.children[1].spec == inner.children[1].spec
+        waits: list[Any] = [graft.children[1], inner.children[1]]
+        assert waits[0].spec == waits[1].spec
 
     def test_a_chain_of_ten_thousand_nodes(self):
         tree = TaskTree()
-        node = tree
+        node: Any = tree
         for _ in range(10_000):
             node = node.add_task(echo)
         node = TaskTree().add_tree(tree)
