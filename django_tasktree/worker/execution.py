@@ -92,10 +92,11 @@ def _value_of(returned: Any) -> Any:
     """Return the value of an attempt.
 
     Raises:
-        Replaced: the attempt has started a run, so that Celery stores no result.
+        Ignore: the attempt has started a run, so that Celery stores no result. Pools of processes pickle the exception,
+            which must not contain the tree.
     """
     if isinstance(returned, Replaced):
-        raise returned
+        raise Ignore(str(returned))
     return returned
 
 

@@ -1,5 +1,7 @@
 """The end of an attempt by starting a run, whose result becomes that of the node."""
 
+from typing import Any
+
 from celery.exceptions import Ignore
 
 from django_tasktree.builder.tree import Tree
@@ -22,6 +24,10 @@ class Replaced(Ignore):
     def __init__(self, tree: Tree) -> None:
         super().__init__(f"the node waits for a run of {tree.run_name}")
         self.tree = tree
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A tree may be large, and what it contains may not be pickled.
+        return Ignore, self.args
 
 
 def replace_by(tree: Tree) -> None:
