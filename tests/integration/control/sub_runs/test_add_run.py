@@ -13,7 +13,7 @@ from django_tasktree.exceptions import (
 )
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.testing import registered, run_tree
-from tests.integration.sub_runs.runs import sub_run_of
+from tests.integration.control.sub_runs.runs import sub_run_of
 from tests.sample.sub_run_tasks import report
 from tests.sample.tasks import echo, fail
 

@@ -13,7 +13,7 @@ from django_tasktree.exceptions import SubRunFailed
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.recovery.sweep import sweep
 from django_tasktree.testing import registered
-from tests.integration.sub_runs.runs import sub_run_of, sub_runs_of
+from tests.integration.control.sub_runs.runs import sub_run_of, sub_runs_of
 from tests.sample.sub_run_tasks import asking
 from tests.sample.tasks import echo
 

@@ -7,7 +7,7 @@ from django_tasktree import TaskTree
 from django_tasktree.exceptions import InvalidOption, UnsupportedCanvas
 from django_tasktree.models import NodeAttempt, NodeRun, TreeRun
 from django_tasktree.testing import run_tree
-from tests.integration.sub_runs.runs import sub_run_of
+from tests.integration.control.sub_runs.runs import sub_run_of
 from tests.sample.models import Effect
 from tests.sample.sub_run_tasks import (
     grown_and_replaced,
