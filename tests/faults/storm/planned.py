@@ -104,7 +104,14 @@ def _a_node(choose, label, parent):
         when = "always"  # because "failure" is refused for root nodes
     seconds = choose.choice([0] * 8 + [0.05, 0.3, 2])
     node = Planned(
-        when, gather, ENDS[kind], choose.random() < 0.1, parent=parent, label=label, kind=kind, seconds=seconds
+        when,
+        gather,
+        outcome=ENDS[kind],
+        allow_failure=choose.random() < 0.1,
+        parent=parent,
+        label=label,
+        kind=kind,
+        seconds=seconds,
     )
     if kind == "grows":
         node.children = [Planned(outcome="SUCCESS", parent=node, label="grown") for _ in range(2)]

@@ -267,7 +267,6 @@ class TestPayloads:
         refused = RunEvent.objects.get(taken_at=None)
         assert "'by'" in refused.refusal
 
-
     def test_a_form_that_raises_does_not_affect_the_worker(self, world, caplog):
         tree = TaskTree()
         tree.add_task(ask_badly, label="ask").add_task(echo, ["beside"])
