@@ -13,9 +13,6 @@ from django_tasktree.encoding.nested import holds
 from django_tasktree.encoding.references import Output
 from django_tasktree.encoding.stand_ins import RowStandIn
 
-#: The position of the first node that gathers the children of a map: they come after any number of items.
-AFTER_ITEMS = 1_000_000_000
-
 
 def tolerates(node: TaskTreeNode[Any]) -> bool:
     """Return whether a node is a map that tolerates failures of its children."""

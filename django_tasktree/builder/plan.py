@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 from django_tasktree.builder.atomicity import atomic_alias
 from django_tasktree.builder.keys import NodeKeys
 from django_tasktree.builder.lanes import Lanes
-from django_tasktree.builder.maps import AFTER_ITEMS, known_items, message_options, tolerates
+from django_tasktree.builder.maps import known_items, message_options, tolerates
 from django_tasktree.builder.nodes import (
     MapNode,
     NodeParent,
@@ -167,7 +167,9 @@ class TreePlan:
         """Return the placement of a node's children."""
         if parent is self._root:
             return self._place
-        return Placement(self._place.run_id, self.keys[parent], _first_position(parent), *self._scopes_below(parent))
+        # The nodes that gather the children of a map come after them; those of a result are made later.
+        first = len(self._items.get(cast("TaskTreeNode", parent), ()))
+        return Placement(self._place.run_id, self.keys[parent], first, *self._scopes_below(parent))
 
 
 def scopes_below(node: TaskTreeNode, key: UUID, above: _Scopes, run_id: UUID) -> _Scopes:
@@ -199,10 +201,6 @@ def scopes_below(node: TaskTreeNode, key: UUID, above: _Scopes, run_id: UUID) ->
 def _on_failure(node: TaskTreeNode) -> str:
     """Return the effect of one failure below a node on the rest: none if the node tolerates failures."""
     return OnFailure.CONTINUE if tolerates(node) else node.rules.on_failure
-
-
-def _first_position(parent: NodeParent) -> int:
-    return AFTER_ITEMS if isinstance(parent, MapNode) else 0
 
 
 def plan_nodes(root: NodeParent, place: Placement) -> TreePlan:
@@ -353,8 +351,8 @@ class _Compiler:
             above = placements[parent]
             key = self._template_keys[parent]
             scopes = scopes_below(parent, key, (above.stop_scope_id, above.limit_scope_id), above.run_id)
-            under = Placement(above.run_id, key, _first_position(parent), *scopes)
-            for position, child in enumerate(children_of(parent), under.first_position):
+            under = Placement(above.run_id, key, 0, *scopes)
+            for position, child in enumerate(children_of(parent)):
                 placements[child] = under
                 specs.append(self.spec(child, position, under))
         return tuple(specs)

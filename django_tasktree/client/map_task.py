@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from itertools import islice
-from typing import Any
 
 from django_tasktree.builder.nodes import MAP
 from django_tasktree.builder.template import Copies, Template, children, number_of_children
@@ -11,7 +10,7 @@ from django_tasktree.client.decorators import task_with_callbacks
 from django_tasktree.conf import settings
 from django_tasktree.encoding import serialization
 from django_tasktree.encoding.items import items_of
-from django_tasktree.engine.lifecycle.expand import insert_children, made_children, set_tolerated
+from django_tasktree.engine.lifecycle.expand import complete_children, insert_children, made_children
 from django_tasktree.engine.lifecycle.stop import stop_late_children
 from django_tasktree.engine.transitions import nodes
 from django_tasktree.worker.arguments import with_results
@@ -53,13 +52,6 @@ def _make(node: RunningNode, template: Template) -> int:
         if not insert_children(node.ref, specs, some[0][0], may_fail):
             stop_late_children(node.ref)
             break
-    if not number and may_fail is not None:
-        set_tolerated(node.ref, may_fail)
-    _note_children(node)
+    # Let what ends the attempt know how many children there are.
+    node.ref = replace(node.ref, child_count=complete_children(node.ref, number, may_fail))
     return number
-
-
-def _note_children(node: RunningNode) -> None:
-    """Let what ends the attempt know how many children there are."""
-    count: Any = nodes().values_list("child_count", flat=True).get(id=node.id)
-    node.ref = replace(node.ref, child_count=count)

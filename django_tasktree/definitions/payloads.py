@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.forms import BaseForm
-from django.utils.module_loading import import_string
 
 from django_tasktree.definitions.given_parameters import read_parameters
 from django_tasktree.definitions.parameters import Parameter
 from django_tasktree.definitions.parameters.signature import parameters_of
+from django_tasktree.encoding.loading import find_module
 from django_tasktree.encoding.wait_spec import WaitSpec
-from django_tasktree.exceptions import InvalidParameter
+from django_tasktree.exceptions import InvalidDefinition, InvalidParameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,19 @@ def parameters_for(spec: WaitSpec) -> tuple[Parameter, ...]:
     """Return the parameters of the payload; empty if the wait has none.
 
     Raises:
-        InvalidParameter: the function does not exist any more.
+        InvalidParameter: the function does not exist any more, or its signature is not valid any more.
     """
-    return parameters_of(_imported(spec, spec.params), spec.event) if spec.params else ()
+    if not spec.params:
+        return ()
+    function = _find(spec, spec.params)
+    if not callable(function):
+        raise InvalidParameter(
+            f"{spec.params}, which describes the payload of {spec.event!r}, is not a function any more"
+        )
+    try:
+        return parameters_of(function, spec.event)
+    except InvalidDefinition as exc:
+        raise InvalidParameter(f"the payload of {spec.event!r} can't be validated: {exc}") from exc
 
 
 def form_class_of(spec: WaitSpec) -> type[BaseForm] | None:
@@ -49,7 +59,11 @@ def form_class_of(spec: WaitSpec) -> type[BaseForm] | None:
     Raises:
         InvalidParameter: the class does not exist any more.
     """
-    found: type[BaseForm] | None = _imported(spec, spec.form) if spec.form else None
+    if not spec.form:
+        return None
+    found = _find(spec, spec.form)
+    if not (isinstance(found, type) and issubclass(found, BaseForm)):
+        raise InvalidParameter(f"{spec.form}, which validates the payload of {spec.event!r}, is not a form any more")
     return found
 
 
@@ -108,11 +122,13 @@ def _cleaned_by_form(spec: WaitSpec, payload: Any) -> dict[str, Any]:
     return dict(form.cleaned_data)
 
 
-def _imported(spec: WaitSpec, path: str) -> Any:
-    try:
-        return import_string(path)
-    except (ImportError, ValueError) as exc:
+def _find(spec: WaitSpec, path: str) -> Any:
+    """Return what a dotted path in a row names. Only modules of installed apps are imported for it."""
+    module, _, name = path.rpartition(".")
+    found = getattr(find_module(module), name, None)
+    if found is None:
         raise InvalidParameter(
-            f"{path}, which validates the payload of {spec.event!r}, can't be imported any more ({exc}): define it "
-            "there again, or launch a new run"
-        ) from exc
+            f"{path}, which validates the payload of {spec.event!r}, can't be found: define it there again, in a "
+            "module of an app in INSTALLED_APPS, or launch a new run"
+        )
+    return found

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from celery import current_app
+from django.db import InterfaceError, OperationalError
 from django.utils.module_loading import import_string
 
 from django_tasktree.dispatch import eager
@@ -94,7 +95,7 @@ def clean_payload(spec: WaitSpec, payload: Any) -> Any:
 def outcomes_by_events(wait: OpenWait) -> Iterator[tuple[RunEvent, Outcome]]:
     """Yield the events that may end a wait, the oldest first, each with the outcome.
 
-    An event whose payload does not fit is marked as refused, and a warning is logged.
+    An event whose payload does not fit is marked as refused, and this is logged.
     """
     for event in events_to_take(wait.node.run_id, wait.spec.event).iterator():
         try:
@@ -103,5 +104,12 @@ def outcomes_by_events(wait: OpenWait) -> Iterator[tuple[RunEvent, Outcome]]:
         except (InvalidParameter, SerializationError) as exc:
             logger.warning("event %s of run %s does not end node %s: %s", event.pk, event.run_id, wait.node, exc)
             refuse_event(event, str(exc))
+            continue
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as exc:
+            # The form is code of the project, and may raise anything.
+            logger.exception("the payload of event %s of run %s could not be validated", event.pk, event.run_id)
+            refuse_event(event, repr(exc))
             continue
         yield event, Outcome(NodeState.SUCCESS, result=result)

@@ -8,4 +8,5 @@ class OrdersConfig(AppConfig):
 
     name = "testproject.orders"
     label = "demo_orders"
+    verbose_name = "Orders"
     default_auto_field = "django.db.models.BigAutoField"

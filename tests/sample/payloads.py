@@ -27,3 +27,11 @@ def decision(by: int, verdict: Literal["yes", "no"] = "yes", day: date | None = 
 def unsupported(by: set):
     """Have a parameter of a type that is not supported."""
     raise NotImplementedError
+
+
+class BrokenForm(forms.Form):
+    """A form whose validation raises an unexpected error."""
+
+    def clean(self):
+        """Raise an error that is not about the payload."""
+        raise ZeroDivisionError

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import F
 
 from django_tasktree.encoding import times
+from django_tasktree.encoding.text import storable
 from django_tasktree.encoding.wait_spec import WaitSpec
 from django_tasktree.engine.control.reset import lock_run
 from django_tasktree.engine.transitions import nodes, write_alias
@@ -155,4 +156,4 @@ def take_event(event: RunEvent, node_id: UUID) -> bool:
 
 def refuse_event(event: RunEvent, reason: str) -> None:
     """Store why the payload of an event was refused: it ends no node."""
-    RunEvent.objects.using(write_alias()).filter(id=event.pk, taken_at=None).update(refusal=reason)
+    RunEvent.objects.using(write_alias()).filter(id=event.pk, taken_at=None).update(refusal=storable(reason))

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from django.db import transaction
 from django.db.models import F
 
-from django_tasktree.engine.database_retries import retry_transient_flagged
+from django_tasktree.engine.database_retries import retry_transient, retry_transient_flagged
 from django_tasktree.engine.lifecycle.insert import insert_nodes
 from django_tasktree.engine.transitions import nodes, write_alias
 from django_tasktree.engine.types import NodeRef, NodeSpec
@@ -58,9 +58,34 @@ def insert_children(node: NodeRef, specs: Iterable[NodeSpec], first: int, tolera
     return retry_transient_flagged(attempt)
 
 
-def set_tolerated(node: NodeRef, tolerated: int) -> None:
-    """Write how many children of a map without children may fail."""
-    nodes().filter(id=node.id, task_id=node.task_id).update(tolerated=tolerated)
+def complete_children(node: NodeRef, number: int, tolerated: int | None) -> int:
+    """Place the nodes that gather the children of a map after these, when all children are there.
+
+    Args:
+        node: the attempt.
+        number: how many children the map has, without gather nodes.
+        tolerated: how many of them may fail.
+
+    Returns:
+        How many children the node has, with gather nodes.
+
+    Raises:
+        StaleAttempt: another attempt has taken over, or the node has finished already.
+    """
+
+    def attempt() -> int:
+        with transaction.atomic(using=write_alias()):
+            mine = nodes().filter(id=node.id, task_id=node.task_id, state=NodeState.STARTED)
+            if not mine.update(tolerated=tolerated):
+                raise StaleAttempt.of(node.id, node.task_id)
+            gathers = nodes().under(node.run_id, node.id).filter(is_gather=True).in_order()
+            for place, (key, position) in enumerate(list(gathers.values_list("id", "position")), number):
+                if position != place:
+                    nodes().filter(id=key).update(position=place)
+            count: int = mine.values_list("child_count", flat=True).get()
+            return count
+
+    return retry_transient(attempt)
 
 
 def _made(node: NodeRef) -> NodeRunQuerySet:

@@ -213,6 +213,26 @@ class TestShape:
         assert run["pages/2"].get() == 2
         assert [child.get() for child in run["pages"].children] == [0, 1, 2, 3]
 
+    def test_pages_need_positions_without_gaps(self):
+        tree = TaskTree()
+        source = tree.add_task(numbers, [3])
+        pages = source.map(echo, over=source.output)
+        pages.gather(echo)
+        pages.gather(echo)
+        inner = pages.each.map(echo, over=[1, 2])
+        inner.gather(echo)
+        known = tree.map(echo, over=range(3))
+        known.gather(echo)
+        run = tree.apply_async()
+        run[source].rerun()
+        assert run.wait() == "SUCCESS"
+        parents = {row.parent_id for row in NodeRun.objects.filter(run_id=run.id, parent__isnull=False)}
+        for parent in parents:
+            places = NodeRun.objects.filter(parent_id=parent).order_by("position").values_list("position", flat=True)
+            assert list(places) == list(range(len(places)))
+            gathers = NodeRun.objects.filter(parent_id=parent, is_gather=True)
+            assert all(row.position >= len(places) - len(gathers) for row in gathers)
+
     def test_a_task_adds_a_map(self):
         tree = TaskTree()
         node = tree.add_task(map_own_numbers, [4])

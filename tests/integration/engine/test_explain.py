@@ -94,12 +94,16 @@ def indexes_of_look_at_run(run):
     )
 
 
+#: The indexes with which settle looks for unsettled nodes, and for gather nodes with a quorum.
+BELOW = {"tasktree_node_unsettled", "tasktree_node_gathers"}
+
+
 def test_settle_looks_for_unsettled_nodes_by_index(runs):
-    assert indexes_of_look(runs[0]) == {"django_tasktree_noderun_pkey", "tasktree_node_unsettled"}
+    assert indexes_of_look(runs[0]) == {"django_tasktree_noderun_pkey", *BELOW}
 
 
 def test_settle_looks_for_unsettled_root_nodes_by_index(runs):
-    assert indexes_of_look_at_run(runs[0]) == {"tasktree_node_unsettled"}
+    assert indexes_of_look_at_run(runs[0]) == BELOW
 
 
 @pytest.fixture
@@ -119,7 +123,7 @@ def old_statistics(fresh_tables):
 
 def test_settle_needs_no_statistics_of_a_new_run(old_statistics):
     run = insert_run(tree_of([[] for _ in range(5000)], *[[] for _ in range(5000)]))[0]
-    assert indexes_of_look(run) == {"django_tasktree_noderun_pkey", "tasktree_node_unsettled"}
+    assert indexes_of_look(run) == {"django_tasktree_noderun_pkey", *BELOW}
     nodes().filter(run_id=run.run_id, position__lt=4990).update(settled=True, state="SUCCESS")
     # Any index that begins with the parent is good; this one would read the whole run.
     assert "tasktree_node_state" not in indexes_of_look(run)

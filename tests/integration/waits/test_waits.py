@@ -1,5 +1,7 @@
 """Wait nodes: how they begin and end, alone and with every other action."""
 
+import json
+import sys
 from datetime import timedelta
 
 import pytest
@@ -14,7 +16,7 @@ from django_tasktree.models import NodeAttempt, NodeRun, RunEvent, TreeRun
 from django_tasktree.recovery.sweep import sweep
 from django_tasktree.signals import node_waiting
 from django_tasktree.testing import run_tree
-from tests.sample.payloads import ApprovalForm, decision
+from tests.sample.payloads import ApprovalForm, BrokenForm, decision
 from tests.sample.tasks import echo, fail
 
 HOUR = timedelta(hours=1)
@@ -240,6 +242,14 @@ class TestPayloads:
         with pytest.raises(InvalidParameter, match="needs the parameter 'by'"):
             wait_of(run).complete({"verdict": "yes"})
 
+    @pytest.mark.parametrize("path", ["tests.sample.payloads.Gone", "tests.sample.tasks.echo", "antigravity.Form"])
+    def test_a_form_that_does_not_exist_any_more(self, world, path):
+        run = waiting(world)
+        NodeRun.objects.filter(label="approved").update(wait=json.dumps({"event": "approved", "form": path}))
+        with pytest.raises(InvalidParameter, match=path):
+            wait_of(run).complete({})
+        assert "antigravity" not in sys.modules
+
     def test_an_early_event_is_checked_too(self, world):
         run = approval(params=decision).apply_async()
         with pytest.raises(InvalidParameter):
@@ -257,11 +267,27 @@ class TestPayloads:
         refused = RunEvent.objects.get(taken_at=None)
         assert "'by'" in refused.refusal
 
+    def test_a_form_that_raises_does_not_affect_the_worker(self, world, caplog):
+        tree = TaskTree()
+        tree.add_task(ask_badly, label="ask").add_task(echo, ["beside"])
+        run = tree.apply_async()
+        run.send_event("asked", {})
+        world.deliver_all("w")
+        assert (run["ask"].state, run["ask/asked"].state, run["ask/0"].state) == ("SUCCESS", "WAITING", "SUCCESS")
+        assert "could not be validated" in caplog.text
+        assert RunEvent.objects.get().refusal == "ZeroDivisionError()"
+
 
 @task_with_callbacks
 def ask():
     """Add a wait node to the running node."""
     current_node().wait_for("asked", params=decision)
+
+
+@task_with_callbacks
+def ask_badly():
+    """Add a wait node with a form that raises an error."""
+    current_node().wait_for("asked", form=BrokenForm)
 
 
 class TestTimes:
