@@ -21,7 +21,7 @@ from django_tasktree.testing import registered
 from tests import simulation
 from tests.sample.chunk_tasks import double, some_fail
 from tests.sample.map_tasks import halve, numbers
-from tests.sample.sub_run_tasks import asking, nested, replaced, report
+from tests.sample.sub_run_tasks import replaced, report, sleeping
 from tests.sample.tasks import add, echo, fail, flaky, grow, total
 
 pytestmark = pytest.mark.exhaustive
@@ -32,7 +32,7 @@ def world(database, app, settings, monkeypatch):
     """Yield a simulation in which a scenario has the same steps each time, however long they take."""
     settings.TASKTREE = {"SHARE_MESSAGE_FOR": 3600}
     monkeypatch.setattr(capacities, "_REMEMBER", 0)
-    with simulation.simulated(app, "crash-points") as world, registered(asking, nested, report):
+    with simulation.simulated(app, "crash-points") as world, registered(sleeping, report):
         yield world
 
 
@@ -213,9 +213,9 @@ def starting(key):
 
 
 def starting_in_vain(key):
-    """The run that a node starts fails, and stops the tree, in which another run waits for an event."""
+    """The run that a node starts fails, and stops the tree, in which another run sleeps."""
     tree = TaskTree("starting in vain", on_failure="stop")
-    tree.add_run("asking", label="asking")
+    tree.add_run("sleeping", label="sleeping")
     tree.add_run("report", {"day": 1, "fails": True}, label="report")
     return tree.apply_async(key=key)
 
@@ -232,7 +232,7 @@ def replacing(key):
 def revoking_sub_runs(key):
     """A run is revoked, with a sub-run and the sub-run of that."""
     tree = TaskTree("revoking sub-runs")
-    tree.add_run("nested", {"levels": 1})
+    tree.add_run("sleeping", {"levels": 1})
     return tree.apply_async(key=key)
 
 
@@ -266,8 +266,8 @@ def recover(world, scenario, key):
 
 
 def innermost_waits():
-    """Return whether the event is awaited for which the innermost of three runs waits."""
-    return NodeRun.objects.filter(run__depth=2, label="ok", state="WAITING").exists()
+    """Return whether the innermost of three runs sleeps."""
+    return NodeRun.objects.filter(run__depth=2, label="nap", state="WAITING").exists()
 
 
 def all_have_ended(result):

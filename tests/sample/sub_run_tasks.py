@@ -1,5 +1,7 @@
 """Tasks whose nodes are replaced, and functions that build the trees of sub-runs."""
 
+from datetime import timedelta
+
 from celery import Signature
 from celery.exceptions import Ignore
 
@@ -75,6 +77,16 @@ def nested(levels: int) -> TaskTree:
     tree = TaskTree("nested")
     node = tree.add_run("nested", {"levels": levels - 1}) if levels else tree.wait_for("ok")
     tree.returns(node.output)
+    return tree
+
+
+def sleeping(levels: int = 0) -> TaskTree:
+    """Return a tree that sleeps for a long time, or starts itself with one level less."""
+    tree = TaskTree("sleeping")
+    if levels:
+        tree.add_run("sleeping", {"levels": levels - 1})
+    else:
+        tree.sleep(timedelta(days=100), label="nap")
     return tree
 
 
