@@ -10,9 +10,11 @@ from django_tasktree.builder.nodes import MAP, MapNode, TaskTreeNode, options_of
 from django_tasktree.builder.routes import target_of
 from django_tasktree.encoding.items import Item
 from django_tasktree.encoding.nested import holds
-from django_tasktree.encoding.references import Output
+from django_tasktree.encoding.references import Output, Reference
 from django_tasktree.encoding.stand_ins import RowStandIn
 
+#: What stands for items that are known only at run time.
+_LATE = (Output, Reference, Item)
 _WHERE_TO = ("queue", "exchange", "routing_key", "priority")
 
 
@@ -32,12 +34,12 @@ def known_items(node: MapNode[Any], *, at_once: bool = True) -> Any:
     over = node.over
     if isinstance(over, QuerySet):
         return _rows(over)
-    if isinstance(over, (Output, Item)):
+    if isinstance(over, _LATE):
         return None if at_once else over
     # Nothing is hidden in a range.
     items = over if isinstance(over, range) else list(over)
     if at_once:
-        return None if holds(items, (Output, Item)) else items
+        return None if holds(items, _LATE) else items
     return list(items)
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
-from django_tasktree.builder.nodes import NodeParent, children_of, kwargs_of
+from django_tasktree.builder.nodes import MapNode, NodeParent, children_of, kwargs_of
 from django_tasktree.builder.plan import plan_nodes
 from django_tasktree.conf import settings
 from django_tasktree.control.changes import TERMINATE, Interrupted, carry_out_while
@@ -379,8 +379,11 @@ def _referred_to(built: NodeParent) -> set[UUID]:
     stack = [*children_of(built)]
     while stack:
         node = stack.pop()
-        found |= {reference.node for reference in find_all([node.args, kwargs_of(node)], Reference)}
+        values = [node.args, kwargs_of(node), node.over if isinstance(node, MapNode) else None]
+        found |= {reference.node for reference in find_all(values, Reference)}
         stack.extend(children_of(node))
+        if isinstance(node, MapNode):
+            stack.append(node.each)
     return found
 
 

@@ -242,6 +242,16 @@ class TestShape:
         assert run[last].get() == [4]
         assert sorted(str(row.result) for row in NodeRun.objects.filter(task=halve.name)) == ["0", "1", "2", "3"]
 
+    def test_a_map_is_added_to_a_run(self):
+        tree = TaskTree()
+        source = tree.add_task(numbers, [3])
+        run = tree.apply_async()
+        below = run[source].map(echo, over=run[source].output, label="below", by="me")
+        beside = run.map(echo, over=[5, 6])
+        assert (below.get(), beside.get()) == (3, 2)
+        assert [child.get() for child in below.children] == [0, 1, 2]
+        assert run.state == "SUCCESS"
+
     def test_labels_options_and_limits(self):
         tree = TaskTree()
         source = tree.add_task(numbers, [6])
