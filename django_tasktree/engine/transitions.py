@@ -57,7 +57,7 @@ def check(sources: Iterable[_State], target: _State) -> None:
 
 
 def move(
-    queryset: Any, sources: Iterable[_State], target: _State, *, cases: Sequence[tuple[Q, _State]] = (), **values: Any
+    queryset: Any, sources: Iterable[_State], target: _State, cases: Sequence[tuple[Q, _State]] = (), /, **values: Any
 ) -> int:
     """Move the nodes or runs that are in one of the source states to the target state.
 
@@ -77,7 +77,8 @@ def move(
         InvalidTransition: if the transition table does not permit one of the transitions.
     """
     sources = tuple(sources)
-    for state in (target, *(state for _, state in cases)):
+    check(sources, target)
+    for _, state in cases:
         check(sources, state)
     guard = {"state": sources[0]} if len(sources) == 1 else {"state__in": sources}
     moved = queryset.filter(**guard)

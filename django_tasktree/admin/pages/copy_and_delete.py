@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django import forms
 from django.contrib import messages
 from django.contrib.admin.utils import model_ngettext
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -12,7 +13,6 @@ from django.utils.translation import gettext_noop, ngettext
 from django_tasktree.admin.pages.control import ControlPage
 from django_tasktree.admin.pages.submitted_once import launched_once, run_id_of, warn_submitted_before
 from django_tasktree.control.actions import ACTIONS, ActionType
-from django_tasktree.control.forms import ControlForm
 from django_tasktree.control.purge import what_goes_with
 from django_tasktree.definitions.registry import all_definitions
 from django_tasktree.definitions.relaunch import copy_run
@@ -51,7 +51,7 @@ class RunControlPage(ControlPage):
         return super().page_after(request, row) if TreeRun.objects.filter(pk=row.pk).exists() else self._list_page()
 
     def do_later(
-        self, request: HttpRequest, action: ActionType, keys: Sequence[UUID], form: ControlForm
+        self, request: HttpRequest, action: ActionType, keys: Sequence[UUID], form: forms.BaseForm
     ) -> HttpResponse:
         """Let a worker do it. To delete runs, first require permission for all models that may be deleted with them."""
         if action is _DELETE:

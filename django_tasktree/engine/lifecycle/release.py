@@ -80,7 +80,7 @@ def queue(pending: NodeRunQuerySet) -> int:
         How many nodes were queued.
     """
     values = {"runnable": False, "queued_at": times.now(), "resend_count": 0}
-    return move(pending, _PENDING, NodeState.WAITING, cases=_TASKS_ARE_QUEUED, **values)
+    return move(pending, _PENDING, NodeState.WAITING, _TASKS_ARE_QUEUED, **values)
 
 
 def _start(pending: Dispatch, taker: Taker, at: datetime) -> bool:

@@ -5,7 +5,6 @@ from datetime import timedelta
 from unittest import mock
 
 import pytest
-from django.core import signing
 from django.test import Client
 from django.urls import reverse
 
@@ -122,7 +121,7 @@ class TestLinks:
 
     def test_it_expires(self, world, client, settings):
         run = launch()
-        with mock.patch.object(signing.time, "time", return_value=0):
+        with mock.patch("django.core.signing.time.time", return_value=0):
             address = run["approved"].completion_url()
         assert client.get(address).status_code == 410
 
