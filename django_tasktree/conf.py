@@ -22,6 +22,8 @@ class Defaults:
     #: Whether Celery's result backend stores the results of nodes too. The node's row stores them in any case, so tasks
     #: are faster without it. The option ``ignore_result`` of a node takes precedence.
     store_task_results: bool = True
+    #: How many runs may be nested: a run that no node has started is at depth 0, its sub-runs at depth 1.
+    max_run_depth: int = 20
     #: The number of rows in one INSERT or UPDATE, and of messages in one batch for the broker.
     batch_size: int = 500
     #: The maximum number of characters of a node's args or kwargs, and of its result, as text; None for no limit.

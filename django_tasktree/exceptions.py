@@ -125,6 +125,22 @@ class WaitExpired(TaskTreeError):
     """No event ended a :term:`wait node` before its ``timeout``. Send the event, or complete the node; or retry it."""
 
 
+class SubRunFailed(TaskTreeError):
+    """The :term:`sub-run` for which a node waited has failed or was revoked. Correct the cause, and retry the node."""
+
+
+class RunsTooDeep(TaskTreeError):
+    """A run would start a :term:`sub-run` at too great a depth: probably it starts itself without an end."""
+
+    @classmethod
+    def of(cls, run_id: UUID, limit: int) -> "RunsTooDeep":
+        """Return the error for the run that starts another one, and the limit."""
+        return cls(
+            f"run {run_id} can't start a run of its own: it is {limit} runs deep already, which is the limit. Let the "
+            "recursion end, or increase TASKTREE['MAX_RUN_DEPTH']"
+        )
+
+
 class RunNotFound(TaskTreeError, LookupError):
     """No run, or no node, has this ID: the launch was not committed, or the run was deleted."""
 

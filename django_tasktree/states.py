@@ -88,10 +88,12 @@ NODE_TRANSITIONS: dict[NodeState, frozenset[NodeState]] = {
     # PENDING: its message arrived during a pause. FAILURE: its message could not be made, or no worker knows its task.
     # REVOKED: it expired, or was revoked here or through Celery.
     _N.QUEUED: frozenset({_N.STARTED, _N.PENDING, _N.FAILURE, _N.REVOKED, _N.SUCCESS}),
-    # QUEUED: the attempt was lost or rejected with requeue=True. SKIPPED: the task raised Ignore.
-    _N.STARTED: frozenset({_N.SUCCESS, _N.FAILURE, _N.RETRY, _N.QUEUED, _N.REVOKED, _N.SKIPPED}),
+    # QUEUED: the attempt was lost or rejected with requeue=True. SKIPPED: the task raised Ignore. WAITING: the task
+    # function has started a sub-run, whose result becomes that of the node.
+    _N.STARTED: frozenset({_N.SUCCESS, _N.FAILURE, _N.RETRY, _N.QUEUED, _N.WAITING, _N.REVOKED, _N.SKIPPED}),
     _N.RETRY: frozenset({_N.STARTED, _N.PENDING, _N.FAILURE, _N.REVOKED, _N.SUCCESS}),
-    # SUCCESS: its event came, or it was completed. FAILURE, SUCCESS, SKIPPED: its time has passed, as it says.
+    # SUCCESS: its event came, or it was completed. FAILURE, SUCCESS, SKIPPED: its time has passed, as it says. SUCCESS,
+    # FAILURE: its sub-run has ended.
     _N.WAITING: frozenset({_N.SUCCESS, _N.FAILURE, _N.SKIPPED, _N.REVOKED, _N.PENDING}),
     # Nodes that are run again return to PENDING.
     _N.SUCCESS: frozenset({_N.PENDING}),
@@ -122,7 +124,7 @@ INITIAL_STATES: dict[type[NodeState] | type[RunState], frozenset[NodeState] | fr
 
 #: States in which a node waits for a worker: a message with its current task ID may claim it.
 CLAIMABLE = frozenset({_N.QUEUED, _N.RETRY})
-#: States in which a node waits for a worker or, if it is a wait node, for its event or its time.
+#: States in which a node waits for a worker; for its event or its time, if it is a wait node; or for its sub-run.
 STANDING_BY = CLAIMABLE | {_N.WAITING}
 #: States in which a node has a message on its way or a running task function. A wait node needs no worker, so it never
 #: occupies a place under a limit.

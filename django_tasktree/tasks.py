@@ -12,6 +12,7 @@ from django_tasktree.client.background import BulkSummary, act_on_some, sum_of
 from django_tasktree.client.canvas_tasks import each, each_starred, errback, fork  # noqa: F401  Celery finds tasks here
 from django_tasktree.client.decorators import task_with_callbacks
 from django_tasktree.client.map_task import make_children  # noqa: F401  Celery finds tasks here
+from django_tasktree.client.sub_run_task import start_run  # noqa: F401  Celery finds tasks here
 from django_tasktree.control import operations, waits
 from django_tasktree.control.purge import old_runs, purge_runs, retention
 from django_tasktree.definitions.launch import launch_definition

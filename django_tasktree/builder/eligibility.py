@@ -49,10 +49,11 @@ def find_task(task: Any) -> "Task[..., Any]":
     elif isinstance(task, Task):
         instance = task
     elif hasattr(task, "add_task"):
-        raise TaskNotSupported(f"{task!r} is a tree or a node, not a task: add its tasks one by one")
+        raise TaskNotSupported(f"{task!r} is a tree or a node, not a task: add a tree with add_tree()")
     elif hasattr(task, "launch"):
         raise TaskNotSupported(
-            f"{task!r} is a tree definition, not a task: call it to build the tree, and launch that tree"
+            f"{task!r} is a tree definition, not a task: call it to build the tree, and add that with add_tree() or "
+            "launch it; or let the node start a run of it with add_run()"
         )
     else:
         raise TaskNotSupported(_not_a_task(task))

@@ -6,7 +6,7 @@ from typing import Any
 from celery import current_app
 from django.db.models import Model, QuerySet
 
-from django_tasktree.builder.nodes import MAP, MapNode, TaskTreeNode, options_of
+from django_tasktree.builder.nodes import MAP, WHERE_TO, MapNode, TaskTreeNode, options_of
 from django_tasktree.builder.routes import target_of
 from django_tasktree.encoding.items import Item
 from django_tasktree.encoding.nested import holds
@@ -15,7 +15,6 @@ from django_tasktree.encoding.stand_ins import RowStandIn
 
 #: What stands for items that are known only at run time.
 _LATE = (Output, Reference, Item)
-_WHERE_TO = ("queue", "exchange", "routing_key", "priority")
 
 
 def tolerates(node: TaskTreeNode[Any]) -> bool:
@@ -55,7 +54,7 @@ def _rows(query: "QuerySet[Any, Any]") -> list[Any]:
 def message_options(node: MapNode[Any]) -> Mapping[str, Any]:
     """Return the options of the message of a map node itself: it goes to the same queue as those of its children."""
     options = options_of(node.each)
-    given = {name: options[name] for name in _WHERE_TO if name in options}
+    given = {name: options[name] for name in WHERE_TO if name in options}
     if given.keys() & {"queue", "exchange", "routing_key"}:
         return given
     own, theirs = (target_of(current_app, task, {}).queue for task in (MAP, node.each.task))

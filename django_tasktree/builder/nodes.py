@@ -1,13 +1,16 @@
 """The nodes of a tree that is being built: plain Python objects, without a database."""
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence, Set
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from django.db.models import QuerySet
+from django.utils.module_loading import import_string
 
 from django_tasktree.builder.calls import Call, call, check_choice, check_limit
 from django_tasktree.builder.eligibility import registered_task
@@ -17,7 +20,8 @@ from django_tasktree.builder.waits import event_spec, sleep_spec
 from django_tasktree.encoding.items import ITEM, Item, items_of
 from django_tasktree.encoding.labels import check_label
 from django_tasktree.encoding.nested import holds
-from django_tasktree.encoding.references import Output, Reference
+from django_tasktree.encoding.nested import replace as replace_in
+from django_tasktree.encoding.references import Output, Reference, moved
 from django_tasktree.encoding.text import short_name
 from django_tasktree.encoding.wait_spec import WAIT, WaitSpec
 from django_tasktree.exceptions import InvalidOption
@@ -43,6 +47,14 @@ T = TypeVar("T")
 
 #: The task of map nodes.
 MAP = "django_tasktree.map"
+#: The task of nodes that do nothing: those above the nodes of a grafted tree, and above the members of a group.
+FORK = "django_tasktree.fork"
+#: The options of a message that determine where it is sent.
+WHERE_TO = ("queue", "exchange", "routing_key", "priority")
+#: The task of nodes that start a run, and wait for it.
+START_RUN = "django_tasktree.start_run"
+#: Checks the definition of a run and its parameters. Definitions are a layer above this one.
+_CHECKED_RUN = "django_tasktree.definitions.sub_runs.checked_run"
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -366,6 +378,86 @@ class NodeParent:
         rules = _rules(run_when, False, allow_failure, on_failure, max_active)
         return self._add_wait(sleep_spec(duration, until), label, rules)
 
+    def add_tree(
+        self, tree: "NodeParent", *, label: str | None = None, run_when: RunWhenOption = "success"
+    ) -> "GraftNode":
+        """Add a copy of another tree: its nodes run below a new node, which has no function of its own.
+
+        The tree is not changed, so it can be added several times, and launched. Its ``on_failure`` and ``max_active``
+        apply to the nodes of the copy.
+
+        Example::
+
+            graft = node.add_tree(publish(day), label="publish")
+            node.gather(report, [graft.output])
+
+        Args:
+            tree: the tree; a :term:`definition` returns one when it is called.
+            label: see :meth:`add_task`.
+            run_when: see :meth:`add_task`.
+
+        Returns:
+            The new node. Its ``output`` is the result of the tree, as declared by ``returns()``; otherwise the output
+            of its last gather node directly under the tree; or else of its last root node. Use it in a gather node
+            that is added to the same parent, or further up. ``outputs`` are those of the root nodes of the tree.
+
+        Raises:
+            InvalidOption: it is not a tree; also see :meth:`add_task`.
+        """
+        if not isinstance(tree, NodeParent) or not hasattr(tree, "returned"):
+            hint = "call the definition, or use add_run()" if hasattr(tree, "launch") else "pass a TaskTree"
+            raise InvalidOption(f"add_tree() takes a tree, not {tree!r}: {hint}")
+        rules = _rules(run_when, False, False, tree.on_failure, tree.max_active)  # type: ignore[attr-defined]
+        node = GraftNode(_options_of_first(tree), rules)
+        _graft(tree, node)
+        self._place(node, label)
+        return node
+
+    def add_run(
+        self,
+        definition: Any,
+        params: Mapping[str, Any] | None = None,
+        *,
+        label: str | None = None,
+        run_when: RunWhenOption = "success",
+        allow_failure: bool = False,
+        on_failure: OnFailureOption = "continue",
+        max_active: int | None = None,
+        **options: "Unpack[MessageOptions]",
+    ) -> "TaskTreeNode[Any]":
+        """Add a node that starts a run of its own, a :term:`sub-run`, and waits for it. The result is that of the run.
+
+        It occupies no worker while it waits. Pause, resume, revocation and deadline of this run also apply to the
+        sub-run; if the sub-run fails, the node fails.
+
+        Example::
+
+            report = tree.add_run("nightly-report", {"day": day}, label="report")
+            report.add_task(mail, [report.output])
+
+        Args:
+            definition: the name of a :term:`definition`, or the definition itself. The tree is built when the node
+                runs, in a worker.
+            params: its parameters. They may contain outputs of nodes.
+            label: see :meth:`add_task`.
+            run_when: see :meth:`add_task`.
+            allow_failure: see :meth:`add_task`.
+            on_failure: see :meth:`add_task`; it concerns the nodes below this one, not those of the sub-run.
+            max_active: see :meth:`add_task`; likewise.
+            **options: options of the message of the node that starts the run; see :meth:`add_task`.
+
+        Returns:
+            The new node, to which children can be added.
+
+        Raises:
+            UnknownDefinition: no definition has this name.
+            InvalidParameter: parameters are missing, unknown or have invalid values, as far as they are known already.
+            InvalidOption: see :meth:`add_task`.
+        """
+        check: Callable[..., Any] = import_string(_CHECKED_RUN)
+        rules = _rules(run_when, False, allow_failure, on_failure, max_active)
+        return self._add(START_RUN, check(definition, params), None, label, rules, {**options})
+
     def push(
         self,
         task: TaskLike[R],
@@ -537,6 +629,20 @@ class TaskTreeNode(NodeWithOutput[R_co], Generic[R_co]):
         """Its name among its siblings; None if it has none."""
         return self._label
 
+    def bare_copy(self) -> "TaskTreeNode[R_co]":
+        """Return a copy without parent, label and children."""
+        node = copy(self)
+        node._children = node._stack = node._labels = None
+        node.parent = node._label = None
+        node._kwargs = None if self._kwargs is None else dict(self._kwargs)
+        node._options = None if self._options is None else dict(self._options)
+        return node
+
+    def rebind(self, by: Callable[[Output[Any]], Output[Any]]) -> None:
+        """Replace each output in the arguments with the one that a function returns for it."""
+        self.args = _rebound(self.args, by)
+        self._kwargs = _rebound(self._kwargs, by)
+
     def detach(self) -> None:
         """Remove the node from its parent."""
         if self.parent is not None:
@@ -603,6 +709,18 @@ class MapNode(TaskTreeNode[int], Generic[R]):
         self.tolerate = tolerate
         each.parent = self
 
+    def bare_copy(self) -> "MapNode[R]":
+        """Return a copy without parent, label and children, with a copy of the node of one item."""
+        node = cast("MapNode[R]", super().bare_copy())
+        node.each = self.each.bare_copy()
+        node.each.parent = node
+        return node
+
+    def rebind(self, by: Callable[[Output[Any]], Output[Any]]) -> None:
+        """See :meth:`TaskTreeNode.rebind`; the items may contain outputs, too."""
+        super().rebind(by)
+        self.over = _rebound(self.over, by)
+
     def _place(self, node: TaskTreeNode[Any], label: str | None) -> TaskTreeNode[Any]:
         if not node.rules.is_gather:
             raise InvalidOption(
@@ -651,3 +769,71 @@ class WaitNode(TaskTreeNode[Any]):
     def __init__(self, spec: WaitSpec, rules: Rules = Rules()) -> None:
         super().__init__(Call(WAIT), rules)
         self.spec = spec
+
+
+class GraftNode(TaskTreeNode[Any]):
+    """A node below which the nodes of another tree run; see :meth:`NodeParent.add_tree`.
+
+    Attributes:
+        returned: the result of the tree: a value with outputs of its nodes.
+        root_count: the number of root nodes of the tree. They come first among the children.
+    """
+
+    __slots__ = ("returned", "root_count")
+
+    def __init__(self, options: dict[str, Any], rules: Rules) -> None:
+        super().__init__(Call(FORK, options=options), rules)
+        # In a process that is not a worker, it may not have been imported yet.
+        registered_task(FORK)
+        self.returned: Any = None
+        self.root_count = 0
+
+    @property
+    def output(self) -> Any:
+        """The result of the tree, with outputs of its nodes, for the arguments of a node that gathers them."""
+        return self.returned
+
+    def rebind(self, by: Callable[[Output[Any]], Output[Any]]) -> None:
+        """See :meth:`TaskTreeNode.rebind`; the result contains outputs, too."""
+        super().rebind(by)
+        self.returned = _rebound(self.returned, by)
+
+
+def _options_of_first(tree: NodeParent) -> dict[str, Any]:
+    """Return where the message of the node above a copy of a tree is sent: workers consume the queue of its nodes."""
+    first = next(iter(children_of(tree)), None)
+    options = {} if first is None else options_of(each_of(first) or first)
+    return {name: options[name] for name in WHERE_TO if name in options}
+
+
+def _graft(tree: Any, top: GraftNode) -> None:
+    """Add copies of the nodes of a tree to a node; outputs of the nodes become those of the copies."""
+    copies: dict[Any, NodeParent] = {tree: top}
+    parents: deque[NodeParent] = deque([tree])
+    while parents:
+        parent = parents.popleft()
+        for original in children_of(parent):
+            node = copies[original] = original.bare_copy()
+            NodeParent._place(copies[parent], node, original.label)
+            parents.append(original)
+            each = each_of(original)
+            if each is not None:
+                copies[each] = cast("MapNode[Any]", node).each
+                parents.append(each)
+
+    top.returned, top.root_count = _result_of(tree), len(children_of(tree))
+    for copied in copies.values():
+        cast("TaskTreeNode[Any]", copied).rebind(lambda output: moved(output, copies))
+
+
+def _result_of(tree: Any) -> Any:
+    """Return the declared result of a tree, or else the output of its last gather node or root node."""
+    if tree.returned:
+        return tree.returned[0]
+    nodes = children_of(tree)
+    last = next((node for node in reversed(nodes) if node.rules.is_gather), nodes[-1] if nodes else None)
+    return None if last is None else last.output
+
+
+def _rebound(value: Any, by: Callable[[Output[Any]], Output[Any]]) -> Any:
+    return replace_in(value, Output, by) if holds(value, Output) else value

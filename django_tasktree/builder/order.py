@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterator
 from itertools import chain
 from typing import cast
 
-from django_tasktree.builder.nodes import NodeParent, TaskTreeNode, children_of, each_of
+from django_tasktree.builder.nodes import GraftNode, NodeParent, TaskTreeNode, children_of, each_of
 from django_tasktree.encoding.references import Output, target_of
 from django_tasktree.exceptions import BrokenReference
 
@@ -98,8 +98,29 @@ class Order:
         if not self._has_finished(self._numbers[node], self._numbers[source], kind):
             raise BrokenReference(
                 f"{self._name(node)} refers to the {kind} of {self._name(source)}, "
-                f"which may not have finished by then: {_REMEDY}"
+                f"which may not have finished by then: {self._remedy(self._numbers[node], self._numbers[source])}"
             )
+
+    def _remedy(self, node: int, source: int) -> str:
+        """Return what to do; for a node of a grafted tree, where its result can be used."""
+        while source:
+            graft = self._nodes[source]
+            if isinstance(graft, GraftNode) and not self._is_in_tree_of(graft, node):
+                where = self._name(graft.parent) if graft.parent is not None else "its parent"
+                return (
+                    f"it belongs to the tree that was added as {self._name(graft)}, whose result a gather node can use "
+                    f"that is added with gather() to {where}, or a node below that gather node"
+                )
+            source = self._parents[source]
+        return _REMEDY
+
+    def _is_in_tree_of(self, graft: GraftNode, node: int) -> bool:
+        """Return whether a node is one of the grafted tree, and was not added to the node above that tree later."""
+        top = self._numbers[graft]
+        if node == top or not self._is_within(node, top):
+            return False
+        branch = self._nodes[self._branch(node, top)]
+        return any(branch is root for root in children_of(graft)[: graft.root_count])
 
     def _has_finished(self, node: int, source: int, kind: str) -> bool:
         if self._is_within(source, node):

@@ -27,7 +27,7 @@ def completion_path(node: NodeRun) -> str:
     """
     if not settings.completion_links:
         raise NotPossible("TASKTREE['COMPLETION_LINKS'] is False: wait nodes can't be completed by links")
-    if node.state != NodeState.WAITING:
+    if node.state != NodeState.WAITING or not node.is_wait:
         raise NotPossible(
             "node %(node)s is %(state)s: only a wait node that waits has a link", node=node.id, state=node.state
         )

@@ -168,6 +168,18 @@ class NodeResult(ControlMixin, Generic[R_co]):
         return row
 
     @property
+    def sub_run(self) -> "TreeResult | None":
+        """The handle of the :term:`sub-run` that the last attempt at the node has started; None if there is none.
+
+        It is read each time.
+
+        Raises:
+            RunNotFound: there is no such node.
+        """
+        key = self._read().sub_run_id
+        return None if key is None else django_tasktree.TreeResult(key)
+
+    @property
     def output(self) -> Reference:
         """A reference to the result, as an argument of a node that is added to the run once this one has succeeded."""
         return Reference(self.id, "output")

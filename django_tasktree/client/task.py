@@ -15,7 +15,7 @@ from django_tasktree.builder.atomicity import atomic_alias
 from django_tasktree.builder.calls import split_callbacks
 from django_tasktree.builder.chunks import ChunkFunction
 from django_tasktree.builder.schedule import message_times
-from django_tasktree.client.tree import launch_callbacks
+from django_tasktree.client.tree import TaskTree, launch_callbacks
 from django_tasktree.encoding.errors import describe, presentable
 from django_tasktree.engine.types import NodeRef
 from django_tasktree.types import OnWorkerLostOption, P, R
@@ -23,6 +23,7 @@ from django_tasktree.worker.chunk_calls import apply_chunk, chunk_tracer, take_l
 from django_tasktree.worker.context import running_node
 from django_tasktree.worker.execution import run_attempt
 from django_tasktree.worker.hooks import enter_attempt, enter_body, in_attempt, put_off
+from django_tasktree.worker.replacement import replace_by
 from django_tasktree.worker.retry_arguments import RetryArguments
 from django_tasktree.worker.taking import taking_tracer
 
@@ -208,19 +209,30 @@ class CallbackTask(_DjangoTask[P, R], Generic[P, R]):
             raise
 
     def replace(self, sig: Any) -> Any:
-        """Raise NotImplementedError inside a tree, because no node would track the replacement task.
+        """End the task, and let another task or canvas take its place: its result becomes that of the task.
 
-        Use ``current_node().add_task()`` instead. Outside trees, this is ``celery.Task.replace``.
+        Inside a tree, the replacement becomes a :term:`sub-run` of the node. Outside trees, this is
+        ``celery.Task.replace``.
+
+        Example::
+
+            @task_with_callbacks(bind=True)
+            def count(self, day):
+                return self.replace(chord([count_part.s(day, part) for part in range(4)], add_up.s()))
+
+        Args:
+            sig: a signature of any kind; of a group, the result is the list of the results of its members.
 
         Raises:
-            NotImplementedError: the task runs as a node of a tree.
+            celery.exceptions.Ignore: always, also in eager mode; do not catch it.
+            UnsupportedCanvas, TaskNotSupported, UnknownTask, TypeError: see :meth:`TaskTree.from_canvas`.
+            InvalidOption: the task function has added nodes to its node.
+            NotInANode: the task has ``chunk``.
         """
-        if running_node() is not None:
-            raise NotImplementedError(
-                f"task {self.name!r} runs as a node of a tree, where replace() is not available: "
-                "add what is to follow with current_node().add_task(…) and return"
-            )
-        return super().replace(sig)
+        node = running_node()
+        if node is None or (str(node.task_id) != self.request.id and not node.is_one_of_many):
+            return super().replace(sig)
+        return replace_by(TaskTree.from_canvas(sig))
 
     def _call_outside_trees(self, args: Any, kwargs: Any) -> Any:
         kwargs, callbacks = split_callbacks(kwargs)

@@ -116,6 +116,16 @@ class TreeResult(ControlMixin, NodeGroup):
         return self.run.state
 
     @property
+    def parent(self) -> "NodeResult[Any] | None":
+        """The handle of the node that has started the run, if it is a :term:`sub-run`; None otherwise.
+
+        Raises:
+            RunNotFound: there is no such run.
+        """
+        key = self.run.parent_node_id
+        return None if key is None else NodeResult(key)
+
+    @property
     def history(self) -> list[HistoryEntry]:
         """The :term:`history`: the actions on the run and its nodes, with user and time, oldest first."""
         return list(HistoryEntry.objects.using(router.db_for_write(HistoryEntry)).filter(run_id=self.id).order_by("id"))

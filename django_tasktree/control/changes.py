@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from django_tasktree.control.sub_runs import pause_sub_runs, resume_sub_runs
 from django_tasktree.dispatch import termination
 from django_tasktree.dispatch.after_commit import advance_and_settle_after_commit
 from django_tasktree.engine.control.change import Change, Overtaken
@@ -105,7 +106,8 @@ def carry_out_while(change: Change, may_continue: Callable[[], bool]) -> None:
 
 def _end(change: Change) -> None:
     with transaction.atomic(using=write_alias()):
-        advance_and_settle_after_commit(change.run_id, resumed=True, ended=change.end())
+        terminates = change.note == TERMINATE
+        advance_and_settle_after_commit(change.run_id, resumed=True, terminates=terminates, ended=change.end())
 
 
 def _cancel(change: Change) -> None:
@@ -149,11 +151,15 @@ def _revoke(change: Change) -> Effect:
 def _pause(change: Change) -> Effect:
     node_id = _node_of(change)
     held = pause_subtree(change, change.run_id, node_id)
+    change.step(lambda: 0 * pause_sub_runs(change.run_id, node_id, None))
     return Effect(held=held, running=len(termination.running(change.run_id, node_id)))
 
 
 def _resume(change: Change) -> Effect:
-    return Effect(held=resume_subtree(change, change.run_id, _node_of(change)))
+    node_id = _node_of(change)
+    held = resume_subtree(change, change.run_id, node_id)
+    change.step(lambda: 0 * resume_sub_runs(change.run_id, node_id, None))
+    return Effect(held=held)
 
 
 def _node_of(change: Change) -> UUID:

@@ -20,6 +20,7 @@ from django_tasktree.conf import settings
 from django_tasktree.control.changes import TERMINATE, Interrupted, carry_out_while
 from django_tasktree.control.division import Request, carried_out, divide, divide_subtree
 from django_tasktree.control.purge import delete_run
+from django_tasktree.control.sub_runs import pause_sub_runs, resume_sub_runs
 from django_tasktree.dispatch import termination
 from django_tasktree.dispatch.after_commit import advance_and_settle_after_commit, finish_and_propagate
 from django_tasktree.dispatch.waits import clean_payload
@@ -81,6 +82,7 @@ def pause(run_id: UUID, node_id: UUID | None = None, by: Any = None) -> Effect |
 
     def at_once() -> Effect:
         held = engine_pause.pause_subtree(AT_ONCE, run_id, node_id)
+        pause_sub_runs(run_id, node_id, by)
         return Effect(held=held, running=len(termination.running(run_id, node_id)))
 
     return divide_subtree(Request(Action.PAUSE, run_id, node_id, by), node_id, at_once)
@@ -92,6 +94,7 @@ def _pause_run(run_id: UUID, by: Any) -> Effect:
             raise NotPossible(NOT_GOING, run=run_id, state=_state(run_id))
         effect = Effect(running=len(termination.running(run_id, None)))
         record(run_id, Action.PAUSE, by)
+        pause_sub_runs(run_id, None, by)
         return effect
 
 
@@ -108,6 +111,7 @@ def resume(run_id: UUID, node_id: UUID | None = None, by: Any = None) -> Effect 
 
     def at_once() -> Effect:
         held = engine_pause.resume_subtree(AT_ONCE, run_id, node_id)
+        resume_sub_runs(run_id, node_id, by)
         advance_and_settle_after_commit(run_id, resumed=True)
         return Effect(held=held)
 
@@ -119,6 +123,7 @@ def _resume_run(run_id: UUID, by: Any) -> Effect:
         if not engine_pause.resume_run(run_id):
             raise NotPossible(NOT_PAUSED, run=run_id, state=_state(run_id))
         record(run_id, Action.RESUME, by)
+        resume_sub_runs(run_id, None, by)
         advance_and_settle_after_commit(run_id, resumed=True)
         return Effect()
 
@@ -141,7 +146,8 @@ def revoke(run_id: UUID, node_id: UUID | None = None, by: Any = None, *, termina
     def at_once() -> Effect:
         running = termination.running(run_id, node_id)
         revoked = _stop_run(run_id) if node_id is None else stop_subtree(AT_ONCE, run_id, node_id)
-        advance_and_settle_after_commit(run_id, ended=RunState.REVOKED if node_id is None else None)
+        ended = RunState.REVOKED if node_id is None else None
+        advance_and_settle_after_commit(run_id, terminates=terminate, ended=ended)
         if terminate:
             transaction.on_commit(partial(termination.terminate, running), using=write_alias())
         return Effect(revoked=revoked, running=len(running))

@@ -45,6 +45,25 @@ def read_parameters(
     return params
 
 
+def check_names(definition: str, parameters: Sequence[Parameter], values: Mapping[str, Any]) -> None:
+    """Check that all parameters without a default are given, and no unknown ones.
+
+    Args:
+        definition: the name of the definition.
+        parameters: its parameters.
+        values: the given values, by the name of the parameter.
+
+    Raises:
+        InvalidParameter: parameters are missing or unknown; the error names all of them.
+    """
+    faults = _Faults(definition, parameters)
+    faults.note_unknown(values)
+    for parameter in parameters:
+        if parameter.required and parameter.name not in values:
+            faults.note_missing(parameter.name)
+    faults.raise_any()
+
+
 def _value(parameter: Parameter, values: Mapping[str, Any], read: Callable[[Parameter, Any], Any]) -> Any:
     """Read one parameter. A default is cleaned, too, so that no two launches share a list."""
     if parameter.name in values:

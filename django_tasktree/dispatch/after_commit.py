@@ -19,10 +19,18 @@ from django_tasktree.conf import settings
 from django_tasktree.dispatch.open_transactions import rolled_back_after
 from django_tasktree.dispatch.publisher import publish
 from django_tasktree.dispatch.shared_messages import for_waiting_lanes, lane_to_continue, note_end, with_message
+from django_tasktree.dispatch.sub_run_outcome import outcome_of
 from django_tasktree.dispatch.termination import terminate_below
 from django_tasktree.dispatch.waits import outcomes_by_events, schedule_end, timed_out, without_waits
 from django_tasktree.encoding import times
 from django_tasktree.encoding.errors import describe
+from django_tasktree.engine.control.sub_runs import (
+    Abandoned,
+    abandoned,
+    lock_waiting_node,
+    stop_abandoned,
+    waiting_node,
+)
 from django_tasktree.engine.control.waits import (
     OpenWait,
     first_open_wait,
@@ -38,13 +46,13 @@ from django_tasktree.engine.lifecycle.finish import finish
 from django_tasktree.engine.lifecycle.finish_together import finish_together
 from django_tasktree.engine.lifecycle.settle import finished_but_unsettled, settle, tolerant_nodes
 from django_tasktree.engine.lifecycle.stop import stop_late_children
-from django_tasktree.engine.transitions import write_alias
+from django_tasktree.engine.transitions import runs, write_alias
 from django_tasktree.engine.traversal import in_chunks
 from django_tasktree.engine.types import Dispatch, Launched, NodeRef, Outcome
 from django_tasktree.exceptions import NotPossible, RunNotFound, StaleAttempt
-from django_tasktree.models import RunEvent
+from django_tasktree.models import NodeRun, RunEvent, TreeRun
 from django_tasktree.signals import node_finished, node_waiting, run_finished, run_started
-from django_tasktree.states import NODE_FAILED, NodeState, RunState
+from django_tasktree.states import NODE_FAILED, RUN_FINAL, NodeState, RunState
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +74,9 @@ class _FollowUp:
         finished_but_unsettled: whether nodes anywhere in the run may be finished but unsettled, because an action or a
             failure revoked nodes in the middle of the tree.
         terminates_below: the run, or the node with its subtree, whose running tasks a failure terminates.
+        terminates_sub_runs: whether the running tasks of sub-runs are terminated for which no node waits any more.
         ended: the final state of the run, if ``run_finished`` must be sent.
+        may_be_sub_run: whether a node may wait for the run that has ended.
     """
 
     dispatches: Iterable[Dispatch] = ()
@@ -79,7 +89,13 @@ class _FollowUp:
     failed: bool = False
     finished_but_unsettled: bool = False
     terminates_below: UUID | None = None
+    terminates_sub_runs: bool = False
     ended: RunState | None = None
+    may_be_sub_run: bool = True
+
+
+#: A run, and what follows in it.
+_OfRun = tuple[UUID, Iterable[_FollowUp]]
 
 
 def finish_and_propagate(node: NodeRef, outcome: Outcome, sources: Iterable[NodeState] = (NodeState.STARTED,)) -> None:
@@ -137,7 +153,12 @@ def publish_launch_after_commit(launched: Launched) -> None:
 
 
 def advance_and_settle_after_commit(
-    run_id: UUID, *, started: bool = False, resumed: bool = False, ended: RunState | None = None
+    run_id: UUID,
+    *,
+    started: bool = False,
+    resumed: bool = False,
+    terminates: bool = False,
+    ended: RunState | None = None,
 ) -> None:
     """Queue and settle whatever an action on a run allows when the current transaction commits; send its signals.
 
@@ -145,9 +166,12 @@ def advance_and_settle_after_commit(
         run_id: the run.
         started: whether the action launched a draft: then ``run_started`` is sent first.
         resumed: whether nodes may start again that could not start before.
+        terminates: whether the running tasks of sub-runs that the action ends are terminated.
         ended: the final state that the action gave the run: then ``run_finished`` is sent last.
     """
-    follow_up = _FollowUp(advances=True, wakes=resumed, finished_but_unsettled=True, ended=ended)
+    follow_up = _FollowUp(
+        advances=True, wakes=resumed, finished_but_unsettled=True, terminates_sub_runs=terminates, ended=ended
+    )
     transaction.on_commit(partial(_process_launch if started else _process, run_id, follow_up), using=write_alias())
 
 
@@ -228,6 +252,43 @@ def remind_now(wait: OpenWait) -> None:
     _announce(wait)
 
 
+def free_place_after_commit(node: NodeRef) -> None:
+    """Queue another node under the limit of a node that waits for a sub-run, when the current transaction commits."""
+    if node.limit_scope_id is not None:
+        follow_up = _FollowUp(advances=True, limit_scope_id=node.limit_scope_id)
+        transaction.on_commit(partial(_process, node.run_id, follow_up), using=write_alias())
+
+
+def end_waiting_node_now(run: TreeRun) -> bool:
+    """Finish the node that waits for a sub-run that has ended. Call it outside any transaction.
+
+    Returns:
+        False if no node waits for it any more, or the run of the node is CHANGING.
+    """
+    follow_ups = list(_end_waiting_node(run))
+    for run_id, some in follow_ups:
+        _process_all(run_id, some)
+    return bool(follow_ups)
+
+
+def fail_waiting_node_now(node: NodeRun, error: Exception) -> None:
+    """Fail a node whose sub-run does not exist any more. Call it outside any transaction."""
+    for run_id, some in _end_from_waiting(node, Outcome(NodeState.FAILURE, error=describe(error))):
+        _process_all(run_id, some)
+
+
+def stop_sub_run_now(sub_run: Abandoned) -> bool:
+    """Revoke a sub-run that no node waits for any more. Call it outside any transaction.
+
+    Returns:
+        False if it has ended in the meantime.
+    """
+    follow_ups = list(_stop_sub_run(sub_run, terminates=False))
+    for run_id, some in follow_ups:
+        _process_all(run_id, some)
+    return bool(follow_ups)
+
+
 def _finish(node: NodeRef, outcome: Outcome, sources: Iterable[NodeState]) -> _FollowUp:
     lane = None if connections[write_alias()].in_atomic_block else lane_to_continue(node)
     released = finish(node, outcome, sources, None if lane is None else lane.taker)
@@ -264,6 +325,14 @@ def _process(run_id: UUID, follow_up: _FollowUp) -> None:
 
 
 def _process_all(run_id: UUID, follow_ups: Iterable[_FollowUp]) -> None:
+    rest: deque[_OfRun] = deque([(run_id, follow_ups)])
+    while rest:
+        rest.extend(_process_run(*rest.popleft()))
+
+
+def _process_run(run_id: UUID, follow_ups: Iterable[_FollowUp]) -> list[_OfRun]:
+    """Process what follows in one run; return what follows in others: its sub-runs, and the run that has started it."""
+    others: list[_OfRun] = []
     queue = deque(follow_ups)
     while queue:
         work = queue.popleft()
@@ -278,6 +347,8 @@ def _process_all(run_id: UUID, follow_ups: Iterable[_FollowUp]) -> None:
                 # Of a node that tolerates failures, they are counted.
                 queue.extend(_settle(run_id, node_id, failed=True))
             queue.extend(_settle(run_id, None))
+            terminates = work.terminates_sub_runs or work.terminates_below is not None
+            others.extend(_stop_sub_runs(run_id, terminates=terminates))
         if work.advances:
             queue.append(_FollowUp(advance(run_id, work.limit_scope_id)))
         if work.wakes:
@@ -285,6 +356,9 @@ def _process_all(run_id: UUID, follow_ups: Iterable[_FollowUp]) -> None:
         if work.ended is not None:
             note_end(run_id)
             _send(run_finished, run_id=run_id, state=work.ended)
+            if work.may_be_sub_run:
+                others.extend(_end_node_of(run_id))
+    return others
 
 
 def _publish(work: _FollowUp, queue: deque[_FollowUp]) -> int:
@@ -365,7 +439,63 @@ def _settle(run_id: UUID, node_id: UUID | None, *, failed: bool = False) -> Iter
             finished_but_unsettled=settled.stopped,
             terminates_below=settled.terminates_below,
             ended=settled.ended,
+            may_be_sub_run=settled.is_sub_run,
         )
+
+
+def _stop_sub_runs(run_id: UUID, *, terminates: bool) -> Iterator[_OfRun]:
+    """Revoke the sub-runs of a run that no node waits for any more, because the nodes were stopped or run again."""
+    for sub_run in retry_transient(lambda: abandoned(run_id)):
+        yield from _stop_sub_run(sub_run, terminates=terminates)
+
+
+def _stop_sub_run(sub_run: Abandoned, *, terminates: bool) -> Iterator[_OfRun]:
+    if retry_transient(lambda: stop_abandoned(sub_run)):
+        below = sub_run.run_id if terminates else None
+        yield (
+            sub_run.run_id,
+            [
+                _FollowUp(
+                    finished_but_unsettled=True,
+                    terminates_below=below,
+                    ended=RunState.REVOKED,
+                    # No node waits for it.
+                    may_be_sub_run=False,
+                )
+            ],
+        )
+
+
+def _end_node_of(run_id: UUID) -> Iterator[_OfRun]:
+    """Finish the node that waits for a run that has ended, if there is one."""
+    sub_runs = runs().filter(id=run_id, parent_run_id__isnull=False, state__in=RUN_FINAL)
+    run: TreeRun | None = retry_transient(lambda: sub_runs.all().first())
+    if run is not None:
+        yield from _end_waiting_node(run)
+
+
+def _end_waiting_node(run: TreeRun) -> Iterator[_OfRun]:
+    node = retry_transient(lambda: waiting_node(run))
+    if node is not None:
+        yield from _end_from_waiting(node, retry_transient(lambda: outcome_of(run, node)))
+
+
+def _end_from_waiting(node: NodeRun, outcome: Outcome) -> Iterator[_OfRun]:
+    follow_up = retry_transient(partial(_try_to_end_from_waiting, node, outcome))
+    if follow_up is not None:
+        _send(node_finished, run_id=node.run_id, node_id=node.id, label=node.label, state=outcome.state)
+        yield node.run_id, [follow_up]
+
+
+def _try_to_end_from_waiting(node: NodeRun, outcome: Outcome) -> _FollowUp | None:
+    """Finish a node that waits for a sub-run; if its run is CHANGING, the sweep does it later."""
+    try:
+        with transaction.atomic(using=write_alias()):
+            ref = lock_waiting_node(node)
+            return None if ref is None else _finish(ref, outcome, [NodeState.WAITING])
+    except (NotPossible, RunNotFound) as exc:
+        logger.info("node %s is not ended now: %s", node.id, exc)
+        return None
 
 
 def _fail(dispatch: Dispatch, error: Exception) -> _FollowUp:

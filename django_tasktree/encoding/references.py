@@ -4,7 +4,7 @@ Rows and messages contain a reference as a small JSON object. The worker that cl
 result (``django_tasktree.worker.arguments``).
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
 from uuid import UUID
@@ -117,6 +117,13 @@ class Output(Generic[R_co]):
 def target_of(output: Output[Any]) -> tuple[Hashable, str]:
     """Return the node or tree to which an output refers, and the kind of the reference."""
     return output._node, output._kind
+
+
+def moved(output: Output[Any], nodes: Mapping[Any, Hashable]) -> Output[Any]:
+    """Return the same output of another node, or the output itself if its node is not a key of the mapping."""
+    if output._node not in nodes:
+        return output
+    return Output(nodes[output._node], output._kind, output._path)
 
 
 def bound(output: Output[Any], key: UUID) -> Reference:

@@ -74,6 +74,8 @@ class RunSpec:
     Attributes:
         draft: whether the run waits to be launched, by a user or at ``eta``.
         returns: its result, with references to nodes, in the format of ``serialization``; None: it has none.
+        parent: if it is a sub-run, the attempt that starts it.
+        depth: how many runs it is nested in.
 
     Raises:
         InvalidText: if a text is too long or can't be stored.
@@ -92,6 +94,8 @@ class RunSpec:
     deadline: datetime | None = None
     copy_of_id: UUID | None = None
     returns: str | None = None
+    parent: "NodeRef | None" = None
+    depth: int = 0
 
     def __post_init__(self) -> None:
         """Check the texts, before anything is written, for what a supported database can't store."""
@@ -301,6 +305,7 @@ class Settled:
         dispatches: gather nodes to publish.
         runnable: whether gather nodes became runnable, so that ``advance`` must be called.
         ended: the final state of the run, if it has ended.
+        is_sub_run: whether a node of another run waits for the run that has ended.
         stopped: whether nodes were revoked because more failed than are tolerated; settle the others then.
         terminates_below: the run, or the node with its subtree, whose running tasks are to be terminated then.
     """
@@ -308,5 +313,6 @@ class Settled:
     dispatches: tuple[Dispatch, ...] = ()
     runnable: bool = False
     ended: RunState | None = None
+    is_sub_run: bool = False
     stopped: bool = False
     terminates_below: UUID | None = None

@@ -282,6 +282,7 @@ class Migration(migrations.Migration):
                     "carried_by",
                     models.UUIDField(blank=True, editable=False, null=True),
                 ),
+                ("sub_run_id", models.UUIDField(blank=True, editable=False, null=True, verbose_name="sub-run")),
                 ("resend_count", models.PositiveSmallIntegerField(default=0, verbose_name="messages sent again")),
                 ("queued_at", django_tasktree.models.fields.InstantField(blank=True, null=True, verbose_name="queued")),
                 (
@@ -465,6 +466,20 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("revision", models.PositiveIntegerField(default=0, verbose_name="revision")),
+                (
+                    "parent_run_id",
+                    models.UUIDField(blank=True, editable=False, null=True, verbose_name="run that started it"),
+                ),
+                (
+                    "parent_node_id",
+                    models.UUIDField(blank=True, editable=False, null=True, verbose_name="node that waits for it"),
+                ),
+                (
+                    "depth",
+                    models.PositiveSmallIntegerField(
+                        default=0, editable=False, help_text="How many runs it is nested in.", verbose_name="depth"
+                    ),
+                ),
                 (
                     "created_at",
                     django_tasktree.models.fields.InstantField(
@@ -754,6 +769,15 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="treerun",
             index=models.Index(fields=["finished_at"], name="tasktree_run_finished"),
+        ),
+        migrations.AddIndex(
+            model_name="treerun",
+            index=django_tasktree.models.indexes.PartialIndex(
+                fields=["parent_run_id", "parent_node_id"],
+                name="tasktree_run_parent",
+                only=models.Q(("parent_run_id__isnull", False)),
+                otherwise=["parent_run_id", "parent_node_id"],
+            ),
         ),
         migrations.AddIndex(
             model_name="noderun",

@@ -111,6 +111,9 @@ class NodeRun(models.Model):
     worker_id = models.UUIDField(_("worker ID"), null=True, blank=True, editable=False)
     #: The task ID of the message whose worker process has taken the node; NULL: the message of the node itself.
     carried_by = models.UUIDField(null=True, blank=True, editable=False)
+    #: The run that the last attempt has started, and whose result becomes that of the node. The state WAITING of a node
+    #: with a task means that it waits for this run.
+    sub_run_id = models.UUIDField(_("sub-run"), null=True, blank=True, editable=False)
     resend_count = models.PositiveSmallIntegerField(_("messages sent again"), default=0)
     queued_at = InstantField(_("queued"), null=True, blank=True)
     started_at = InstantField(_("started"), null=True, blank=True)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django_tasktree.encoding import times
 from django_tasktree.encoding.ids import new_id
 from django_tasktree.models.fields import ExactCharField, InstantField
+from django_tasktree.models.indexes import PartialIndex
 from django_tasktree.models.querysets import TreeRunManager
 from django_tasktree.models.user_key import UserKey, set_null_across_databases
 from django_tasktree.states import RUN_FINAL, OnFailure, RunState
@@ -51,6 +52,13 @@ class TreeRun(models.Model):
     copy_of = models.ForeignKey(
         "self", verbose_name=_("copy of"), null=True, blank=True, on_delete=models.SET_NULL, related_name="copies"
     )
+    # If it is a sub-run: the run and the node that have started it. They are no foreign keys, as either side may be
+    # deleted first.
+    parent_run_id = models.UUIDField(_("run that started it"), null=True, blank=True, editable=False)
+    parent_node_id = models.UUIDField(_("node that waits for it"), null=True, blank=True, editable=False)
+    depth = models.PositiveSmallIntegerField(
+        _("depth"), default=0, editable=False, help_text=_("How many runs it is nested in.")
+    )
     created_at = InstantField(_("created"), default=times.now)
     started_at = InstantField(_("started"), null=True, blank=True)
     finished_at = InstantField(_("finished"), null=True, blank=True)
@@ -90,10 +98,22 @@ class TreeRun(models.Model):
             models.Index(fields=["-created_at", "-id"], name="tasktree_run_newest"),
             models.Index(fields=["state", "id"], name="tasktree_run_state"),
             models.Index(fields=["finished_at"], name="tasktree_run_finished"),
+            # The sub-runs of a run, and those of a node.
+            PartialIndex(
+                only=models.Q(parent_run_id__isnull=False),
+                fields=["parent_run_id", "parent_node_id"],
+                otherwise=["parent_run_id", "parent_node_id"],
+                name="tasktree_run_parent",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name or str(self.id)
+
+    @property
+    def is_sub_run(self) -> bool:
+        """Whether a node of another run has started it."""
+        return self.parent_run_id is not None
 
     @property
     def is_over(self) -> bool:

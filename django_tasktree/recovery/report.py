@@ -30,6 +30,8 @@ class SweepReport:
         answered: wait nodes that were ended by an event that a lost process had stored.
         announced: wait nodes whose beginning a lost process had not processed.
         reminded: reminders of wait nodes that were sent.
+        ended: nodes that were ended because their sub-run had ended.
+        stopped: sub-runs that were revoked because no node waited for them any more.
         continued: actions on large runs that were continued.
         purged: old runs that were deleted.
         errors: repairs that failed; the log has the reasons.
@@ -47,6 +49,8 @@ class SweepReport:
     answered: int = 0
     announced: int = 0
     reminded: int = 0
+    ended: int = 0
+    stopped: int = 0
     continued: int = 0
     purged: int = 0
     errors: int = 0

@@ -16,6 +16,7 @@ from django_tasktree.recovery.messages import resend_lost
 from django_tasktree.recovery.nodes import recover_orphans, settle_nodes
 from django_tasktree.recovery.report import SweepReport, repairing
 from django_tasktree.recovery.runs import continue_changes, continue_runs, enforce_schedule
+from django_tasktree.recovery.sub_runs import process_sub_runs
 from django_tasktree.recovery.waits import process_waits
 from django_tasktree.worker.heartbeat import HeartbeatThreads
 
@@ -49,6 +50,7 @@ STEPS: tuple[Callable[[Any, Scan, Any, SweepReport], None], ...] = (
     continue_runs,
     enforce_schedule,
     process_waits,
+    process_sub_runs,
     continue_changes,
     resend_lost,
     _forget_workers,

@@ -16,12 +16,20 @@ def run_json(run: TreeRun, progress: Progress) -> dict[str, Any]:
         "params": run.params,
         "state": run.state,
         "error": run.error_message or None,
+        "parent": parent_json(run),
         "created_at": times.for_json(run.created_at),
         "started_at": times.for_json(run.started_at),
         "finished_at": times.for_json(run.finished_at),
         "duration": None if run.duration is None else run.duration.total_seconds(),
         "progress": progress_json(progress),
     }
+
+
+def parent_json(run: TreeRun) -> dict[str, str] | None:
+    """Return the run and the node that have started a sub-run, as a dict for JSON; None for any other run."""
+    if run.parent_run_id is None:
+        return None
+    return {"run": str(run.parent_run_id), "node": str(run.parent_node_id)}
 
 
 def progress_json(progress: Progress) -> dict[str, Any]:

@@ -18,6 +18,7 @@ COLUMNS = (
     "attempts",
     "started_at",
     "finished_at",
+    "sub_run_id",
 )
 #: The number of characters that are read of long texts, by column.
 _LENGTHS = {"args": 1_000, "kwargs": 1_000, "error_message": 500}

@@ -137,12 +137,11 @@ def nodes_per_hour(window: Window) -> list[Hour]:
 def task_numbers(window: Window) -> list[TaskNumbers]:
     """Return the statistics of each task, over the nodes that were created in the window, ran and ended.
 
-    Wait nodes have no task.
+    Wait nodes have no task, and nodes with a sub-run were waiting most of the time.
     """
     took = ExpressionWrapper(F("finished_at") - F("started_at"), output_field=DurationField())
-    ended = NodeRun.objects.filter(
-        id__gte=window.first_node, finished_at__isnull=False, started_at__isnull=False, wait__isnull=True
-    )
+    ended = NodeRun.objects.filter(id__gte=window.first_node, finished_at__isnull=False, started_at__isnull=False)
+    ended = ended.filter(wait__isnull=True, sub_run_id__isnull=True)
     failed = Count("pk", filter=Q(state=NodeState.FAILURE))
     numbers = {"ended": Count("*"), "failures": failed, "mean": Avg(took), "longest": Max(took)}
     rows = ended.order_by().values_list("task").annotate(**numbers)

@@ -36,6 +36,7 @@ _COLUMNS = (
     "run_when",
     "child_count",
     "attempts",
+    "sub_run_id",
     *_TIMES,
 )
 _ERROR = ("error_type", "error_message")
@@ -72,6 +73,7 @@ def children(request: HttpRequest, run_id: UUID) -> HttpResponse:
 def _described(row: dict[str, Any]) -> dict[str, Any]:
     described = {**row, "id": str(row["id"]), "parent": row["parent_id"] and str(row["parent_id"])}
     del described["parent_id"]
+    described["sub_run"] = (key := described.pop("sub_run_id")) and str(key)
     described |= {name: times.for_json(row[name]) for name in _TIMES}
     described["state_label"] = str(NodeState(row["state"]).label)
     if "error_type" in row:

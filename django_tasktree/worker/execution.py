@@ -18,6 +18,7 @@ from django_tasktree.dispatch import eager, shared_messages
 from django_tasktree.dispatch.after_commit import finish_and_propagate, publish_after_commit
 from django_tasktree.dispatch.open_transactions import discard_connections, guard, none_left_open, roll_back_leftovers
 from django_tasktree.dispatch.publisher import send_retry
+from django_tasktree.dispatch.sub_runs import wait_for_run_of
 from django_tasktree.encoding import serialization, times
 from django_tasktree.encoding.errors import Presentable, describe, presentable
 from django_tasktree.encoding.node_error import NodeError
@@ -35,6 +36,7 @@ from django_tasktree.worker.chunk_calls import arguments_of
 from django_tasktree.worker.context import RunningNode
 from django_tasktree.worker.identity import worker_of
 from django_tasktree.worker.lost_attempts import requeue_or_fail
+from django_tasktree.worker.replacement import Replaced, check_replaceable
 from django_tasktree.worker.taking import ClaimRefused
 from django_tasktree.worker.task_result import success_row
 
@@ -61,7 +63,8 @@ def run_attempt(
         The return value of the task function, for Celery's result backend.
 
     Raises:
-        Ignore: if the message is a duplicate or out of date, or the task function raised Ignore.
+        Ignore: if the message is a duplicate or out of date, the task function raised Ignore, or it started a run whose
+            result becomes that of the node.
         Exception: the exception of the task function, in a form that Celery can handle; the node's row has it already.
     """
     if not task.request.is_eager:
@@ -69,7 +72,7 @@ def run_attempt(
     if batch_of(ref) is None:
         _claim(task, ref)
     try:
-        return _attempt(task, ref, partial(_run_task_function, task, args, kwargs, call))
+        return _value_of(_attempt(task, ref, partial(_run_task_function, task, args, kwargs, call)))
     except KeyboardInterrupt as exc:
         # A user interrupts this process, in which nodes run eagerly: no worker would ever run this node again.
         with suppress(Ignore):
@@ -83,6 +86,18 @@ def run_attempt(
     finally:
         # Break the reference cycle: the traceback refers to this frame.
         del shown
+
+
+def _value_of(returned: Any) -> Any:
+    """Return the value of an attempt.
+
+    Raises:
+        Ignore: the attempt has started a run, so that Celery stores no result. Pools of processes pickle the exception,
+            which must not contain the tree.
+    """
+    if isinstance(returned, Replaced):
+        raise Ignore(str(returned))
+    return returned
 
 
 def _attempt(task: Any, ref: NodeRef, run_task_function: Callable[[RunningNode], tuple[Any, Outcome]]) -> Any:
@@ -110,6 +125,9 @@ def _attempt(task: Any, ref: NodeRef, run_task_function: Callable[[RunningNode],
         if not committed:
             _fail(ref, exc)
         raise
+    if isinstance(value, Replaced):
+        _wait_or_fail(ref, value)
+        return value
     # The task of a map node has inserted children by now.
     _succeed_or_fail(task, node.ref, outcome, value)
     return value
@@ -124,6 +142,21 @@ def _succeed_or_fail(task: Any, ref: NodeRef, outcome: Outcome, value: Any) -> N
             raise
         with suppress(Ignore):
             # Ignore: the outcome was stored, and the error occurred after that.
+            _fail(ref, exc)
+        raise
+
+
+def _wait_or_fail(ref: NodeRef, replaced: Replaced) -> None:
+    """Start the run for which the node waits; if that is not possible, fail the node."""
+    try:
+        wait_for_run_of(ref, replaced.tree)
+    except StaleAttempt as exc:
+        logger.warning("%s: it starts no run", exc)
+        raise Ignore(str(exc)) from exc
+    except Exception as exc:
+        if may_go_away(exc):
+            raise
+        with suppress(Ignore):
             _fail(ref, exc)
         raise
 
@@ -244,6 +277,9 @@ def _run_in_transaction(
         with _errors_logged_on_commit(alias):
             value, outcome = run_task_function(node)
         transaction.on_commit(roll_back_leftovers_of_callbacks, using=alias)
+        if isinstance(value, Replaced):
+            wait_for_run_of(node.ref, value.tree)
+            return value
         _succeed(task, node.ref, outcome, value, alias)
     return value
 
@@ -274,6 +310,11 @@ def _run_task_function(
             with none_left_open(task.name), shared_messages.task_function():
                 task.before_start(task.request.id, args, kwargs)
                 value = call(*args, **kwargs)
+        except Replaced as exc:
+            check_replaceable(node)
+            node.has_returned = True
+            # The outcome is not used: that of the run becomes the node's.
+            return exc, Outcome(NodeState.WAITING)
         except StopPropagation as exc:
             value, skip_children = exc.result, True
         except Retry as exc:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from unittest import mock
 
 import pytest
+from celery import chord
 from django.utils import timezone
 
 from django_tasktree import TaskTree
@@ -16,10 +17,12 @@ from django_tasktree.models import NodeRun, RunEvent, TreeRun
 from django_tasktree.recovery import nodes as recovery_of_nodes
 from django_tasktree.recovery.sweep import sweep
 from django_tasktree.states import RUN_FINAL
+from django_tasktree.testing import registered
 from tests import simulation
 from tests.sample.chunk_tasks import double, some_fail
 from tests.sample.map_tasks import halve, numbers
-from tests.sample.tasks import echo, fail, flaky, grow
+from tests.sample.sub_run_tasks import asking, nested, replaced, report
+from tests.sample.tasks import add, echo, fail, flaky, grow, total
 
 pytestmark = pytest.mark.exhaustive
 
@@ -29,7 +32,7 @@ def world(database, app, settings, monkeypatch):
     """Yield a simulation in which a scenario has the same steps each time, however long they take."""
     settings.TASKTREE = {"SHARE_MESSAGE_FOR": 3600}
     monkeypatch.setattr(capacities, "_REMEMBER", 0)
-    with simulation.simulated(app, "crash-points") as world:
+    with simulation.simulated(app, "crash-points") as world, registered(asking, nested, report):
         yield world
 
 
@@ -201,16 +204,51 @@ def napping(key):
     return tree.apply_async(key=key)
 
 
+def starting(key):
+    """A node starts a run of a definition, with a gather node, and another node follows."""
+    tree = TaskTree("starting", max_active=1)
+    node = tree.add_run("report", {"day": 1}, label="report")
+    node.add_task(echo, [node.output["total"]], label="after")
+    return tree.apply_async(key=key)
+
+
+def starting_in_vain(key):
+    """The run that a node starts fails, and stops the tree, in which another run waits for an event."""
+    tree = TaskTree("starting in vain", on_failure="stop")
+    tree.add_run("asking", label="asking")
+    tree.add_run("report", {"day": 1, "fails": True}, label="report")
+    return tree.apply_async(key=key)
+
+
+def replacing(key):
+    """A chord takes the place of a node, and one of its members is replaced, too."""
+    tree = TaskTree("replacing")
+    canvas = chord([echo.s(1), replaced.s(dict(add.s(1, 2)))], total.s())
+    node = tree.add_task(replaced, [dict(canvas)])
+    node.add_task(echo, [node.output])
+    return tree.apply_async(key=key)
+
+
+def revoking_sub_runs(key):
+    """A run is revoked, with a sub-run and the sub-run of that."""
+    tree = TaskTree("revoking sub-runs")
+    tree.add_run("nested", {"levels": 1})
+    return tree.apply_async(key=key)
+
+
 SCENARIOS = [chain, fan_in, failure, stopping, retrying, growing, together, mapping, mapping_in_vain, any_of, limited]
 ACTIONS = [pausing, revoking, skipping, adding, drafting]
 WAITS = [answering, calling, completing, napping]
+SUB_RUNS = [starting, starting_in_vain, replacing, revoking_sub_runs]
 
 
 def run_scenario(world, scenario, key):
     """Do everything that processes do for a run: first the caller, then a worker."""
-    scenario(key)
+    result = scenario(key)
     worker = world.start_worker(f"w-{key}")
     world.deliver_all(worker)
+    if scenario is revoking_sub_runs and result.state == "STARTED":
+        result.revoke()
 
 
 def recover(world, scenario, key):
@@ -218,10 +256,23 @@ def recover(world, scenario, key):
     for name in list(world.hosts):
         world.kill_worker(name)
     result = scenario(key)
-    assert world.recover(lambda: TreeRun.objects.get(id=result.id).state in RUN_FINAL), (
+    if scenario is revoking_sub_runs and result.state == "STARTED":
+        assert world.recover(innermost_waits)
+        result.revoke()
+    assert world.recover(lambda: all_have_ended(result)), (
         f"{key}: the run is {result.state}, {simulation.states(result.id)}"
     )
     return result
+
+
+def innermost_waits():
+    """Return whether the event is awaited for which the innermost of three runs waits."""
+    return NodeRun.objects.filter(run__depth=2, label="ok", state="WAITING").exists()
+
+
+def all_have_ended(result):
+    """Return whether a run and all sub-runs have ended."""
+    return result.state in RUN_FINAL and not TreeRun.objects.exclude(state__in=RUN_FINAL).exists()
 
 
 def expected(world, scenario):
@@ -236,7 +287,7 @@ def expected(world, scenario):
 
 
 @pytest.mark.parametrize("loses", [False, True], ids=["messages are kept", "messages are lost"])
-@pytest.mark.parametrize("scenario", [*SCENARIOS, *ACTIONS, *WAITS], ids=lambda scenario: scenario.__name__)
+@pytest.mark.parametrize("scenario", [*SCENARIOS, *ACTIONS, *WAITS, *SUB_RUNS], ids=lambda scenario: scenario.__name__)
 def test_a_crash_before_each_step(world, database, scenario, loses):
     if not loses and database != "postgresql":
         pytest.skip("whether messages are kept concerns the broker and not the database: tested with PostgreSQL")

@@ -24,6 +24,7 @@ from tests.sample import (  # noqa: F401  workers import this module alone
     outcomes,
     stand_in_tasks,
     storm_tasks,
+    sub_run_tasks,
 )
 
 

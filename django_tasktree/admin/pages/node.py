@@ -1,5 +1,6 @@
 """The page of a node."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext_lazy as _
@@ -10,6 +11,7 @@ from django_tasktree.admin.pages.control import ControlPage
 from django_tasktree.admin.panels.attempts import attempts_of
 from django_tasktree.admin.panels.history import history_of
 from django_tasktree.admin.panels.node_values import values_of
+from django_tasktree.admin.panels.sub_runs import sub_run_of
 from django_tasktree.admin.panels.waiting_for import waiting_for
 from django_tasktree.admin.tree.page import place_in_tree, tree_page
 from django_tasktree.models import NodeRun, TreeRun
@@ -35,6 +37,7 @@ class NodePage(RowPage):
             "run_title": rendering.run_title(node.run),
             "may_see_run": may_view(site, request, TreeRun, node.run),
             "place": place_in_tree(node, site.name) if runs_have_pages else "",
+            "sub_run": sub_run_of(node, site.name, partial(may_view, site, request)),
             "waits_for": waiting_for(node, site.name),
             "badge": rendering.node_badge(node, node.run),
             "buttons": self.model_admin.page("control", ControlPage, request, node).buttons(request, node),

@@ -1,16 +1,18 @@
 """The page of a run."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.http import Http404
 from django.utils.translation import gettext_lazy as _
 
-from django_tasktree.admin.pages.base import RowPage
+from django_tasktree.admin.pages.base import RowPage, may_view
 from django_tasktree.admin.pages.compose import compose_buttons
 from django_tasktree.admin.pages.control import ControlPage
 from django_tasktree.admin.panels.history import history_of
 from django_tasktree.admin.panels.node_values import result_of_run
 from django_tasktree.admin.panels.run_summary import run_summary
+from django_tasktree.admin.panels.sub_runs import started_by
 from django_tasktree.admin.tree.failures import first_failures
 from django_tasktree.admin.tree.page import TreePage, parent_of, tree_page
 from django_tasktree.admin.tree.search import NOT_REACHED, TreeSearch, found_page, states_to_choose
@@ -55,6 +57,7 @@ class RunPage(RowPage):
         return {
             **run_summary(run, look, text=text),
             "buttons": [*control.buttons(request, run), *compose_buttons(admin, request, run)],
+            "started_by": started_by(run, admin.admin_site.name, partial(may_view, admin.admin_site, request)),
             "history": history_of(run, shows_nodes=may_see_nodes),
             "may_see_nodes": may_see_nodes,
             "failures": first_failures(run, admin.admin_site.name) if may_see_nodes else [],

@@ -46,6 +46,8 @@ def _held(node: NodeRun) -> list[Any]:
 def _next(node: NodeRun, site: str) -> list[Any]:
     if node.state == NodeState.WAITING and node.wait is not None:
         return _awaited(node, WaitSpec.read(node.wait))
+    if node.state == NodeState.WAITING:
+        return [_("the end of its sub-run")]
     if node.state != NodeState.PENDING:
         due = [format_html(_("its time, {}"), moment(node.eta))] if node.eta is not None else []
         return due or ([_("its next attempt")] if node.state == NodeState.RETRY else [_("a worker")])

@@ -23,10 +23,10 @@ from django_tasktree.builder.canvas.signatures import (
 )
 from django_tasktree.builder.canvas.slots import Slot
 from django_tasktree.builder.canvas.trampoline import run
-from django_tasktree.builder.nodes import NodeParent
+from django_tasktree.builder.nodes import FORK, NodeParent
 from django_tasktree.exceptions import UnsupportedCanvas
 
-_FORK, _EACH, _EACH_STARRED = "django_tasktree.fork", "django_tasktree.xmap", "django_tasktree.xstarmap"
+_EACH, _EACH_STARRED = "django_tasktree.xmap", "django_tasktree.xstarmap"
 
 
 @dataclass(frozen=True)
@@ -204,4 +204,4 @@ def _base(header: list[Any], slot: Slot, incoming: Inherited) -> NodeParent:
     first = header[0]
     # The fork must not wait in a queue that no worker consumes. Workers consume the queue of the first member.
     options = {**(message_options(first) if kind_of(first) in _SINGLE else {}), **incoming.options}
-    return slot.add(_FORK, (), {}, {name: value for name, value in options.items() if name in _ROUTING})
+    return slot.add(FORK, (), {}, {name: value for name, value in options.items() if name in _ROUTING})

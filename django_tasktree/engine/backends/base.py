@@ -138,7 +138,7 @@ def look_at_run_sql(order: str) -> str:
     first = _FIRST_UNSETTLED.format(under=_UNDER_RUN, order=order)
     quorum = _WAITS_FOR_QUORUM.format(under="other.parent_id IS NULL", run=" AND other.run_id = run.id")
     return f"""
-        SELECT run.revision, {quorum}, ({first})
+        SELECT run.revision, {quorum}, ({first}), run.parent_run_id IS NOT NULL
         FROM {{run}} run WHERE run.id = %s AND run.state IN ({literals(RUN_GOING)})
     """  # noqa: S608
 
@@ -370,8 +370,9 @@ class Backend(ABC):
         """Read a run and what is left to settle under it.
 
         Returns:
-            The run's revision; whether a gather node with a quorum waits under it; and whether only gather nodes are
-            left to settle, or None if nothing is left. None if the state of the run is not one of ``RUN_GOING``.
+            The run's revision; whether a gather node with a quorum waits under it; whether only gather nodes are left
+            to settle, or None if nothing is left; and whether it is a sub-run. None if the state of the run is not one
+            of ``RUN_GOING``.
         """
         found = self.rows(self.look_at_run_statement, run_id, run_id)
         return found[0] if found else None

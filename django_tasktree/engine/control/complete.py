@@ -33,7 +33,11 @@ def prepare_completion(run_id: UUID, node_id: UUID) -> tuple[NodeRef, Effect]:
     refuse_completion(row)
     again = 0
     if row.state == NodeState.WAITING:
-        note_attempt(node_id)
+        if row.is_wait:
+            note_attempt(node_id)
+        else:
+            # The attempt is counted already. Its sub-run is not needed any more.
+            nodes().filter(id=node_id).update(sub_run_id=None)
     elif row.state != NodeState.PENDING:
         unsettle(run_id, [node_id])
         reset([node_id])

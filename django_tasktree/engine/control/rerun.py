@@ -120,8 +120,12 @@ def _refuse_running(ids: list[UUID]) -> int:
 
 
 def _let_start(ids: list[UUID]) -> int:
-    """Make nodes that stand by runnable, because their messages are out of date since their task IDs were changed."""
-    move(nodes().filter(id__in=ids), STANDING_BY, NodeState.PENDING, runnable=True)
+    """Make nodes that stand by runnable, because their messages are out of date since their task IDs were changed.
+
+    Nodes that wait for a sub-run go on waiting for it.
+    """
+    some = nodes().filter(~Q(state=NodeState.WAITING) | Q(sub_run_id__isnull=True), id__in=ids)
+    move(some, STANDING_BY, NodeState.PENDING, runnable=True)
     return 0
 
 

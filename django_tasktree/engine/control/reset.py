@@ -119,6 +119,7 @@ def _reset(ids: list[UUID]) -> int:
         revision=F("revision") + 1,
         worker="",
         worker_id=None,
+        sub_run_id=None,
         resend_count=0,
         queued_at=None,
         started_at=None,

@@ -94,6 +94,8 @@ def _insert(run_spec: RunSpec, specs: Iterable[NodeSpec]) -> Launched:
         deadline=run_spec.deadline,
         copy_of_id=run_spec.copy_of_id,
         returns=run_spec.returns,
+        depth=run_spec.depth,
+        **_parent(run_spec),
         created_at=now,
         started_at=None if run_spec.draft else now,
     )
@@ -110,6 +112,14 @@ def _insert(run_spec: RunSpec, specs: Iterable[NodeSpec]) -> Launched:
     # The tree is empty or has only gather nodes: no node will finish, so settle here.
     settled = settle_run(run.id)
     return Launched(run.id, created=True, dispatches=settled.dispatches, runnable=settled.runnable, ended=settled.ended)
+
+
+def _parent(run_spec: RunSpec) -> dict[str, UUID]:
+    """Return the columns that link a sub-run to the attempt that starts it."""
+    parent = run_spec.parent
+    if parent is None:
+        return {}
+    return {"parent_run_id": parent.run_id, "parent_node_id": parent.id}
 
 
 class _Roots:

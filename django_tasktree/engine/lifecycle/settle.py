@@ -113,7 +113,7 @@ def settle_run(run_id: UUID) -> Settled:
         look = backend().look_at_run(run_id)
         if look is None:
             return Settled()
-        revision, waits_for_quorum, only_gathers_left = look
+        revision, waits_for_quorum, only_gathers_left, is_sub_run = look
         if only_gathers_left is not None:
             started: Settled | None = Settled()
             if only_gathers_left or waits_for_quorum:
@@ -128,14 +128,14 @@ def settle_run(run_id: UUID) -> Settled:
             if started is not None:
                 return started
             continue
-        return _end(run_id, revision)
+        return _end(run_id, revision, is_sub_run=bool(is_sub_run))
 
 
-def _end(run_id: UUID, revision: int) -> Settled:
+def _end(run_id: UUID, revision: int, *, is_sub_run: bool) -> Settled:
     ended = RunState.FAILURE if has_failed_below(run_id, None) else RunState.SUCCESS
     # The revision guards against nodes that are added or reset between the read and this UPDATE.
     moved = move(runs().filter(id=run_id, revision=revision), RUN_GOING, ended, finished_at=times.now())
-    return Settled(ended=ended if moved else None)
+    return Settled(ended=ended if moved else None, is_sub_run=is_sub_run)
 
 
 def _look(node_id: UUID) -> _Look | None:

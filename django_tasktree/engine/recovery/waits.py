@@ -42,6 +42,8 @@ def waits_to_process(scan: Scan, now: datetime) -> Iterator[FoundWaits]:
         now: the database's time.
     """
     for page in scan.pages("WAITING", unsettled(NodeState.WAITING), "run_id", "lane", *_COLUMNS):
+        # Without a column "wait", a node waits for a sub-run.
+        page = [row for row in page if row[-1] is not None]
         found = FoundWaits(events=_sent_for({(run_id, event_of_lane(lane)) for _, run_id, lane, *_ in page if lane}))
         some = [key for key, _, lane, *columns in page if _may_need_something(now, bool(lane), *columns)]
         for wait in open_waits(some) if some else ():

@@ -60,4 +60,5 @@ def node_json(row: NodeRow) -> dict[str, Any]:
         "attempts": row.attempts,
         "duration": None if row.duration is None else row.duration.total_seconds(),
         "error": row.error or None,
+        "sub_run": None if row.sub_run_id is None else str(row.sub_run_id),
     }

@@ -29,6 +29,7 @@ class NodeRow:
     attempts: int
     started_at: datetime | None
     finished_at: datetime | None
+    sub_run_id: UUID | None
     error_type: str
     error_message: str
     args: str

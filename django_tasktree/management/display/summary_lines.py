@@ -25,6 +25,9 @@ def summary_lines(summary: Summary, above: Collection[UUID] | None = None) -> It
     yield _first(summary)
     if summary.run.error_message:
         yield Text(f"  {printable(summary.run.error_message)}", "red")
+    if summary.run.is_sub_run:
+        run = summary.run
+        yield Text(f"  started by node {run.parent_node_id} of run {run.parent_run_id}", _FAINT)
     for node in summary.errors:
         if above is None or node.id not in above:
             yield _error(node)

@@ -65,6 +65,8 @@ def _line(prefix: str, row: NodeRow, left_out: int) -> Text:
         line.append(f" attempt {row.attempts}", "yellow")
     if row.duration is not None:
         line.append(f" {duration_label(row.duration)}", _FAINT)
+    if row.sub_run_id is not None:
+        line.append(f" → run {row.sub_run_id}", _FAINT)
     if left_out:
         line.append(f" +{left_out:,}", _FAINT)
     if row.error:

@@ -49,6 +49,7 @@ def test_the_nodes_below_each_parent(eager, staff):
         "run_when": "success",
         "child_count": 1,
         "attempts": 1,
+        "sub_run": None,
     }
     below = client.get(children_of(result, parent=root.id)).json()
     assert (below["parent"], below["total"], below["nodes"][0]["is_gather"]) == (str(root.id), 1, True)

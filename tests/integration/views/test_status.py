@@ -43,6 +43,7 @@ def test_the_status_of_a_run_that_has_ended(eager, staff):
         "state_label": "success",
         "is_over": True,
         "error": None,
+        "parent": None,
         "created_at": status["created_at"],
         "started_at": status["started_at"],
         "finished_at": status["finished_at"],

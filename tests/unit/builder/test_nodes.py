@@ -130,7 +130,7 @@ def test_objects_that_are_not_tasks_are_refused():
         TaskTree().add_task(group(echo.s(), echo.s()))
     other = TaskTree()
     for part in (other, other.add_task(echo)):
-        with pytest.raises(TaskNotSupported, match="is a tree or a node, not a task: add its tasks one by one"):
+        with pytest.raises(TaskNotSupported, match=r"is a tree or a node, not a task: add a tree with add_tree\(\)"):
             TaskTree().add_task(part)  # type: ignore[arg-type]
     with pytest.raises(TaskNotSupported, match="is a tree definition, not a task: call it"):
         TaskTree().add_task(Registry().add(lambda: TaskTree(), "definition"))  # type: ignore[arg-type]

@@ -1,0 +1,187 @@
+"""Sub-runs: runs that a node has started and waits for. Such a node is WAITING; ``sub_run_id`` is its sub-run."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+
+from django_tasktree.conf import settings
+from django_tasktree.engine.control.reset import lock_run
+from django_tasktree.engine.history import record
+from django_tasktree.engine.lifecycle.stop import stop_run
+from django_tasktree.engine.transitions import move, nodes, runs, write_alias
+from django_tasktree.engine.traversal import in_batches, in_chunks
+from django_tasktree.engine.types import NodeRef
+from django_tasktree.exceptions import RunsTooDeep, StaleAttempt
+from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.models.history_entry import Action
+from django_tasktree.models.querysets import NodeRunQuerySet, TreeRunQuerySet
+from django_tasktree.states import RUN_FINAL, RUN_STOPPABLE, Hold, NodeState, RunState
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a sub-run takes over from the node that starts it, and from the run of the node.
+
+    Attributes:
+        depth: the depth of the sub-run.
+        launched_by_id: the user who has launched the run.
+        is_paused: whether the run, or the subtree of the node, is paused.
+        is_stopped: whether the run has ended, or the subtree of the node was revoked: nothing may start.
+    """
+
+    depth: int
+    launched_by_id: Any
+    is_paused: bool
+    is_stopped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """An open sub-run that no node waits for any more.
+
+    Attributes:
+        run_id: the sub-run.
+        node_id: the node that has started it.
+    """
+
+    run_id: UUID
+    node_id: UUID
+
+
+def begin_to_wait(node: NodeRef, run_id: UUID) -> Surroundings:
+    """Move a started node to WAITING in the transaction in which the caller then inserts its sub-run.
+
+    Args:
+        node: the attempt.
+        run_id: the ID of the sub-run.
+
+    Raises:
+        StaleAttempt: if another attempt has taken over, or the node has finished already.
+        RunsTooDeep: if the sub-run would be nested too deeply.
+    """
+    # Like every action, lock the run before the node: one that pauses or ends the run sees the sub-run, or is seen.
+    runs().filter(id=node.run_id).update(revision=F("revision"))
+    mine = nodes().filter(id=node.id)
+    # Without a lane: that of a node that is WAITING names an event.
+    attempt = mine.filter(task_id=node.task_id)
+    if not move(attempt, [NodeState.STARTED], NodeState.WAITING, lane="", sub_run_id=run_id):
+        raise StaleAttempt.of(node.id, node.task_id)
+    hold, state, depth, user = mine.values_list("hold", "run__state", "run__depth", "run__launched_by_id").get()
+    if depth >= settings.max_run_depth:
+        raise RunsTooDeep.of(node.run_id, settings.max_run_depth)
+    return Surroundings(
+        depth=depth + 1,
+        launched_by_id=user,
+        is_paused=state == RunState.PAUSED or hold == Hold.PAUSED,
+        is_stopped=state in RUN_FINAL or hold == Hold.REVOKED,
+    )
+
+
+def has_begun(node: NodeRef, run_id: UUID) -> bool:
+    """Return whether an attempt has started a sub-run, and waits for it or has done so."""
+    return bool(nodes().filter(id=node.id, sub_run_id=run_id).exists())
+
+
+def waiting_node(run: TreeRun) -> NodeRun | None:
+    """Return the node that waits for a sub-run; None if none does any more."""
+    if run.parent_node_id is None:
+        return None
+    node: NodeRun | None = _waiting(run.parent_node_id, run.id).first()
+    return node
+
+
+def _waiting(node_id: UUID, run_id: UUID | None) -> NodeRunQuerySet:
+    return nodes().filter(id=node_id, sub_run_id=run_id, state=NodeState.WAITING)
+
+
+def lock_waiting_node(node: NodeRun) -> NodeRef | None:
+    """Lock a run and its node that waits for a sub-run, in the transaction that then finishes the node from WAITING.
+
+    Returns:
+        The node as it is now; None if it does not wait any more.
+
+    Raises:
+        RunNotFound: if the run does not exist any more.
+        NotPossible: if the run is CHANGING.
+    """
+    lock_run(node.run_id)
+    row = _waiting(node.id, node.sub_run_id).select_for_update().first()
+    return None if row is None else NodeRef.of(row)
+
+
+def sub_runs_of(run_id: UUID) -> TreeRunQuerySet:
+    """Return all sub-runs that nodes of a run have started."""
+    return runs().filter(parent_run_id=run_id)
+
+
+def open_sub_runs(run_id: UUID, state: RunState) -> Iterator[UUID]:
+    """Yield the sub-runs in a state that nodes of a run have started, with their own sub-runs, level by level.
+
+    Args:
+        run_id: the run.
+        state: the state.
+    """
+    level = [run_id]
+    while level:
+        found: list[UUID] = []
+        for batch in in_chunks(level, settings.batch_size):
+            found += runs().filter(parent_run_id__in=batch, state=state).values_list("id", flat=True)
+        yield from found
+        level = found
+
+
+def waited_for_below(run_id: UUID, keys: Iterator[UUID]) -> list[UUID]:
+    """Return the open sub-runs of some nodes of a run.
+
+    Args:
+        run_id: the run.
+        keys: the IDs of the nodes.
+    """
+    if not sub_runs_of(run_id).filter(state__in=RUN_STOPPABLE).exists():
+        return []
+    found: list[UUID] = []
+    for batch in in_batches(keys):
+        mine = sub_runs_of(run_id).filter(parent_node_id__in=batch, state__in=RUN_STOPPABLE)
+        found += mine.values_list("id", flat=True)
+    return found
+
+
+def abandoned(run_id: UUID) -> list[Abandoned]:
+    """Return the open sub-runs of a run that no node waits for any more.
+
+    This takes one query if the run has no open sub-runs.
+    """
+    return without_waiting(sub_runs_of(run_id).filter(state__in=RUN_STOPPABLE))
+
+
+def without_waiting(some: TreeRunQuerySet) -> list[Abandoned]:
+    """Return those of some open sub-runs that no node waits for any more.
+
+    A sub-run that had ended and was reopened, after its node had ended too, is left out: it continues by itself.
+    """
+    columns: list[tuple[UUID, Any]] = list(some.values_list("id", "parent_node_id"))
+    found: list[Abandoned] = []
+    for part in in_chunks(columns, settings.batch_size):
+        mine = nodes().filter(id__in=[node_id for _, node_id in part]).exclude(state=NodeState.REVOKED)
+        kept = set(mine.values_list("sub_run_id", flat=True))
+        found += [Abandoned(key, node_id) for key, node_id in part if key not in kept]
+    return found
+
+
+def stop_abandoned(sub_run: Abandoned) -> bool:
+    """Revoke a sub-run that no node waits for any more.
+
+    Returns:
+        False if it has ended in the meantime.
+    """
+    reason = f"node {sub_run.node_id}, which has started the run, does not wait for it any more"
+    with transaction.atomic(using=write_alias()):
+        revoked = stop_run(sub_run.run_id, RunState.REVOKED, reason)
+        if revoked is None:
+            return False
+        record(sub_run.run_id, Action.REVOKE, nodes=revoked, note=reason)
+        return True
