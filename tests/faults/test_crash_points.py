@@ -90,8 +90,8 @@ def together(key):
 def mapping(key):
     """A map of a result, in which as many fail as are tolerated, with a node below each of the others."""
     tree = TaskTree("mapping")
-    source = tree.add_task(numbers, [5])
-    halves = source.map(halve, over=source.output, tolerate=2)
+    source = tree.add_task(numbers, [2])
+    halves = source.map(halve, over=source.output, tolerate=1)
     halves.each.add_task(echo, [halves.each.output])
     halves.gather(echo, ["gather"])
     return tree.apply_async(key=key)
@@ -100,8 +100,8 @@ def mapping(key):
 def mapping_in_vain(key):
     """A map of a result, one node at a time, in which more fail than are tolerated, so that the others are revoked."""
     tree = TaskTree("mapping in vain")
-    source = tree.add_task(numbers, [6])
-    halves = source.map(halve, over=source.output, tolerate=1, max_active=1)
+    source = tree.add_task(numbers, [2])
+    halves = source.map(halve, over=[source.output[1], 4], tolerate=0, max_active=1)
     halves.gather(echo, ["gather"], run_when="failure")
     return tree.apply_async(key=key)
 
