@@ -107,15 +107,13 @@ def mapping_in_vain(key):
 
 
 def any_of(key):
-    """A gather node that needs two of three nodes, of which one fails, and one that waits for all."""
+    """A gather node that needs one of two nodes, one that needs both although one fails, and one that waits for all."""
     tree = TaskTree("any of")
-    top = tree.add_task(echo, ["top"])
-    top.add_task(echo, ["one"])
-    top.add_task(fail, ["two"], allow_failure=True)
-    top.add_task(echo, ["three"])
-    top.gather(echo, ["two have succeeded"], when=2)
-    top.gather(echo, ["three can't"], when="any").gather(echo, ["below"], when="any", run_when="failure")
-    top.gather(echo, ["all"])
+    tree.add_task(echo, ["one"])
+    tree.add_task(fail, ["two"], allow_failure=True)
+    tree.gather(echo, ["one is enough"], when="any")
+    tree.gather(echo, ["two can't"], when=2, run_when="failure")
+    tree.gather(echo, ["all"])
     return tree.apply_async(key=key)
 
 
