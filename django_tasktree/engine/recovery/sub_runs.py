@@ -37,8 +37,6 @@ def abandoned_sub_runs(scan: Scan) -> Iterator[Abandoned]:
     Args:
         scan: the extent of the pass.
     """
-    for state in sorted(RUN_STOPPABLE):
-        for page in scan.pages(f"sub-run {state}", runs().filter(state=state), "parent_run_id"):
-            keys = [key for key, parent_run_id in page if parent_run_id is not None]
-            if keys:
-                yield from without_waiting(runs().filter(id__in=keys, state__in=RUN_STOPPABLE))
+    going = runs().filter(state__in=RUN_STOPPABLE, parent_run_id__isnull=False)
+    for page in scan.pages("open sub-runs", going):
+        yield from without_waiting(runs().filter(id__in=[key for (key,) in page], state__in=RUN_STOPPABLE))
