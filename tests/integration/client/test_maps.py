@@ -1,11 +1,16 @@
 """Maps: a node that makes a child for each item of a list."""
 
+from unittest import mock
+
 import pytest
+from django.db import connections
 from django.test import override_settings
 
 from django_tasktree import ITEM, TaskTree, TreeResult
-from django_tasktree.exceptions import BrokenReference, InvalidOption
-from django_tasktree.models import HistoryEntry, NodeRun
+from django_tasktree.client import map_task
+from django_tasktree.engine.lifecycle import expand
+from django_tasktree.exceptions import BrokenReference, InvalidOption, NotPossible
+from django_tasktree.models import HistoryEntry, NodeRun, TreeRun
 from tests.sample.map_tasks import (
     OddNumber,
     described,
@@ -20,6 +25,18 @@ from tests.sample.models import Effect
 from tests.sample.tasks import add, echo, fail, total
 
 pytestmark = [pytest.mark.usefixtures("database", "eager"), pytest.mark.django_db(transaction=True)]
+
+
+def before_inserting(first, act):
+    """Call a function before the children from a position on are inserted: a context manager; batches have 5 nodes."""
+    insert = map_task.insert_children
+
+    def acting(node, specs, position, tolerated):
+        if position == first:
+            act(node)
+        return insert(node, specs, position, tolerated)
+
+    return mock.patch.object(map_task, "insert_children", acting)
 
 
 def value_of(build):
@@ -344,6 +361,32 @@ class TestFailures:
         pages.tolerate = 4
         assert tree.apply_async().state == "SUCCESS"
 
+    def test_failures_far_below_a_child_stop_the_rest(self):
+        tree = TaskTree()
+        pages = tree.map(echo, over=range(10), tolerate=1)
+        pages.each.add_task(echo).add_task(echo).add_task(echo).add_task(echo).add_task(fail)
+        run = tree.apply_async()
+        states = [child.state for child in run[pages].children]
+        assert states == ["SUCCESS"] * 10
+        entry = HistoryEntry.objects.get(run_id=run.id, action="stop")
+        assert (entry.node_id, run.state) == (run[pages].id, "FAILURE")
+
+    def test_the_rest_stops_in_batches(self, database):
+        tree = TaskTree()
+        pages = tree.map(echo, over=[list(range(30))] * 5, tolerate=0)
+        pages.each.map(halve, over=ITEM)
+        numbers_of_values = []
+
+        def note(execute, sql, params, many, context):
+            if sql.startswith(("SELECT", "UPDATE")):
+                numbers_of_values.append(len(params or ()))
+            return execute(sql, params, many, context)
+
+        with override_settings(TASKTREE={"BATCH_SIZE": 20}), connections[database].execute_wrapper(note):
+            run = tree.apply_async()
+        assert run.state == "FAILURE"
+        assert max(numbers_of_values) < 60
+
     def test_a_gather_node_is_not_tolerated(self):
         tree = TaskTree()
         pages = tree.map(halve, over=[1, 2], tolerate="50%")
@@ -378,6 +421,80 @@ class TestActions:
         assert len(after) == 4
         assert before & after == {run[report].id}
         assert run[report].get() == 3
+
+    def test_a_run_that_ends_while_its_children_are_made(self):
+        tree = TaskTree()
+        source = tree.add_task(numbers, [23])
+        pages = source.map(echo, over=source.output)
+        last = pages.gather(total, [pages.outputs])
+        with (
+            override_settings(TASKTREE={"BATCH_SIZE": 5}),
+            before_inserting(10, lambda node: TreeResult(node.run_id).revoke()),
+        ):
+            run = tree.apply_async()
+        assert (run.state, run[pages].state) == ("REVOKED", "FAILURE")
+        with pytest.raises(NotPossible, match="ended before the map had made all children: retry it"):
+            run[pages].get()
+        assert set(
+            NodeRun.objects.filter(parent_id=run[pages].id, is_gather=False).values_list("state", flat=True)
+        ) == {"REVOKED"}
+        run.retry()
+        assert run.wait() == "SUCCESS"
+        assert run[last].get() == sum(range(23))
+
+    def test_a_run_that_ends_while_the_last_children_are_made(self):
+        tree = TaskTree()
+        source = tree.add_task(numbers, [3])
+        pages = source.map(echo, over=source.output)
+
+        def end_afterwards(node, specs, position, tolerated):
+            inserted = expand.insert_children(node, specs, position, tolerated)
+            # Its transaction has not seen the children.
+            TreeRun.objects.filter(id=node.run_id).update(state="REVOKED")
+            return inserted
+
+        with mock.patch.object(map_task, "insert_children", end_afterwards):
+            run = tree.apply_async()
+        assert [child.state for child in run[pages].children] == ["REVOKED"] * 3
+
+    def test_another_attempt_may_get_other_items(self):
+        tree = TaskTree()
+        late = tree.add_task(fail, allow_failure=True)
+        for note in "bc":
+            tree.add_task(echo, [note])
+        first = tree.gather(echo, when="any")
+        pages = first.map(echo, over=tree.outputs)
+        pages.each.add_task(echo, [pages.each.output])
+
+        def fail_once(_node):
+            raise OSError("the database is away")
+
+        with override_settings(TASKTREE={"BATCH_SIZE": 1}):
+            with before_inserting(1, fail_once):
+                run = tree.apply_async()
+            assert [child.state for child in run[pages].children] == ["SKIPPED"]
+            run[late].complete("a")
+            run[pages].retry()
+        assert run.wait() == "SUCCESS"
+        assert [child.get() for child in run[pages].children] == ["a", "b", "c"]
+        assert NodeRun.objects.get(id=run[pages].id).child_count == 3
+
+    def test_another_attempt_continues(self):
+        tree = TaskTree()
+        source = tree.add_task(numbers, [12])
+        pages = source.map(echo, over=source.output)
+
+        def fail_once(_node):
+            raise OSError("the database is away")
+
+        with override_settings(TASKTREE={"BATCH_SIZE": 5}):
+            with before_inserting(5, fail_once):
+                run = tree.apply_async()
+            before = [child.id for child in run[pages].children]
+            run.retry()
+        assert len(before) == 5
+        assert [child.get() for child in run[pages].children] == list(range(12))
+        assert [child.id for child in run[pages].children][:5] == before
 
     def test_retry_of_failed_children(self):
         run, pages, good, _bad = TestFailures().tolerant(6, 2)
