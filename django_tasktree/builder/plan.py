@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 from django_tasktree.builder.atomicity import atomic_alias
 from django_tasktree.builder.keys import NodeKeys
 from django_tasktree.builder.lanes import Lanes
-from django_tasktree.builder.maps import AFTER_ITEMS, known_items, message_options, tolerates
+from django_tasktree.builder.maps import known_items, message_options, tolerates
 from django_tasktree.builder.nodes import (
     MapNode,
     NodeParent,
@@ -36,7 +36,7 @@ from django_tasktree.encoding.references import Output, Reference, bound, target
 from django_tasktree.encoding.stand_ins import STAND_INS, STOOD_FOR
 from django_tasktree.encoding.text import LONG_NAME_LENGTH, check_storable
 from django_tasktree.engine.control.waits import lane_of_event
-from django_tasktree.engine.scopes import limit_scope_below, place_in_run, stop_scope
+from django_tasktree.engine.scopes import AFTER_ITEMS, limit_scope_below, place_in_run, stop_scope
 from django_tasktree.engine.traversal import in_chunks
 from django_tasktree.engine.types import NodeSpec, Placement, RunSpec
 from django_tasktree.exceptions import BrokenReference, InvalidOption, SerializationError, ValueTooLarge
@@ -310,8 +310,11 @@ class _Compiler:
             below: the placement of its children.
         """
         copies = Copies(self._template_nodes(cast("MapNode[Any]", node), below), self._keys[node])
-        for number, item in enumerate(self._items[node]):
-            yield from copies.of(item, number)
+        try:
+            for number, item in enumerate(self._items[node]):
+                yield from copies.of(item, number)
+        except (BrokenReference, InvalidOption, SerializationError) as exc:
+            raise type(exc)(f"the children of {node!r} can't be made: {exc}") from exc
 
     def _complete(self, spec: NodeSpec, node: MapNode[Any], under: Placement) -> None:
         """Add to the row of a map node how many children it has, or the template of its children."""

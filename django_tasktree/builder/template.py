@@ -15,7 +15,7 @@ from django_tasktree.encoding.items import Item
 from django_tasktree.encoding.references import Reference
 from django_tasktree.encoding.stand_ins import STAND_INS, STOOD_FOR
 from django_tasktree.engine.types import NodeSpec
-from django_tasktree.exceptions import BrokenReference, InvalidOption
+from django_tasktree.exceptions import BrokenReference, InvalidOption, SerializationError
 from django_tasktree.states import OnFailure, RunWhen
 
 #: The columns with IDs of nodes.
@@ -167,7 +167,10 @@ class _Argument:
                 f"{self._name}={self._value} needs a {wanted} for each item, but item {number:,} of the map is of type "
                 f"{type(value).__name__}"
             )
-        return serialization.write(_with_keys(value, keys), "max_args_size", prefer=self._prefer)
+        try:
+            return serialization.write(_with_keys(value, keys), "max_args_size", prefer=self._prefer)
+        except SerializationError as exc:
+            raise type(exc)(f"the {self._name} with item {number:,} of the map can't be stored: {exc}") from exc
 
 
 def rebound(text: str, keys: Mapping[UUID, UUID]) -> str:

@@ -3,13 +3,15 @@
 from unittest import mock
 
 import pytest
+from django.contrib.auth.models import Group
 from django.db import connections
 from django.test import override_settings
 
-from django_tasktree import ITEM, TaskTree, TreeResult
+from django_tasktree import ITEM, NodeResult, TaskTree, TreeResult
 from django_tasktree.client import map_task
+from django_tasktree.drafts.read import read_rows
 from django_tasktree.engine.lifecycle import expand
-from django_tasktree.exceptions import BrokenReference, InvalidOption, NotPossible
+from django_tasktree.exceptions import BrokenReference, InvalidOption, NotPossible, SerializationError
 from django_tasktree.models import HistoryEntry, NodeRun, TreeRun
 from tests.sample.map_tasks import (
     OddNumber,
@@ -29,7 +31,7 @@ pytestmark = [pytest.mark.usefixtures("database", "eager"), pytest.mark.django_d
 
 def before_inserting(first, act):
     """Call a function before the children from a position on are inserted: a context manager; batches have 5 nodes."""
-    insert = map_task.insert_children
+    insert = expand.insert_children
 
     def acting(node, specs, position, tolerated):
         if position == first:
@@ -180,6 +182,58 @@ class TestItems:
         both = tree.gather(echo, [[pages.outputs, known.outputs]])
         with override_settings(TASKTREE={"BATCH_SIZE": 5}):
             assert tree.apply_async()[both].get() == [list(range(23))] * 2
+
+    def test_rows_of_a_query_with_related_rows(self):
+        group = Group.objects.create(name="group")
+        query = Group.objects.prefetch_related("permissions")
+        assert value_of(lambda tree: tree.map(echo, over=query).outputs) == [group]
+
+    def test_with_the_item_in_a_signature(self):
+        assert value_of(lambda tree: tree.map(described.s(ITEM, 5), over=[1]).outputs) == [[1, [5], {}]]
+
+    def test_that_can_not_be_stored(self):
+        tree = TaskTree()
+        tree.map(echo, over=[1, object()], label="pages")
+        with pytest.raises(SerializationError, match=r"the children of <MapNode 'pages'.*item 1 of the map can't be"):
+            tree.apply_async()
+
+
+class TestLaunchedRuns:
+    def test_a_map_of_a_result_is_added(self):
+        tree = TaskTree()
+        source = tree.add_task(numbers, [3])
+        run = tree.apply_async()
+        pages = run[source].map(add, over=run[source].output, args=[ITEM, 10])
+        parts = run.map(echo, over=["first", run[source].output])
+        assert run.wait() == "SUCCESS"
+        assert [child.get() for child in pages.children] == [10, 11, 12]
+        assert [child.get() for child in parts.children] == ["first", [0, 1, 2]]
+
+    def test_what_is_added_must_be_available(self):
+        tree = TaskTree()
+        failed = tree.add_task(fail)
+        run = tree.apply_async()
+        with pytest.raises(BrokenReference, match="which is FAILURE"):
+            run.map(echo, over=[1, run[failed].output])
+        with pytest.raises(BrokenReference, match="which is FAILURE"):
+            run.map(add, over=[1], args=[ITEM, run[failed].output])
+
+    def test_children_of_a_map_are_its_items(self):
+        tree = TaskTree()
+        source = tree.add_task(numbers, [2])
+        pages = source.map(echo, over=source.output)
+        gathers = []
+
+        def add_from_outside(node):
+            handle = NodeResult(node.id)
+            with pytest.raises(NotPossible, match="is a map, whose children are its items"):
+                handle.add_task(echo)
+            gathers.append(handle.gather(echo, ["end"]))
+
+        with before_inserting(0, add_from_outside):
+            run = tree.apply_async()
+        assert run.state == "SUCCESS"
+        assert [child.id for child in run[pages].children][2:] == [gather.id for gather in gathers]
 
 
 class TestShape:
@@ -521,6 +575,13 @@ class TestActions:
         assert NodeRun.objects.filter(run_id=copy.id).count() == NodeRun.objects.filter(run_id=run.id).count()
         stored = " ".join(NodeRun.objects.filter(run_id=copy.id).values_list("args", flat=True))
         assert run[source].id.hex not in stored
+
+    def test_a_tolerance_can_not_be_edited_by_hand(self):
+        tree = TaskTree()
+        tree.map(echo, over=[1], tolerate=1)
+        draft = tree.apply_async(draft=True)
+        with pytest.raises(NotPossible, match="is a map, which can't be edited"):
+            read_rows(draft.id)
 
     def test_odd_numbers_are_errors_of_their_nodes(self):
         _run, pages, _good, _bad = TestFailures().tolerant(2, 1)
