@@ -48,13 +48,16 @@ class Template:
     def read(text: str) -> "Template":
         """Return the template that :meth:`text` has written."""
         stored = json.loads(text)
-        nodes = tuple(_read_spec(dict(zip(_COLUMNS, node, strict=True))) for node in stored.pop("nodes"))
+        columns = stored.pop("columns")
+        nodes = tuple(_read_spec(dict(zip(columns, node, strict=True))) for node in stored.pop("nodes"))
         return Template(**stored, nodes=nodes)
 
     def text(self) -> str:
         """Return the template as it is stored."""
         nodes = [[_plain(getattr(node, name)) for name in _COLUMNS] for node in self.nodes]
-        stored = {"over": self.over, "batch": self.batch, "tolerate": self.tolerate, "nodes": nodes}
+        stored: dict[str, Any] = {"over": self.over, "batch": self.batch, "tolerate": self.tolerate}
+        # With the names: another version may have other columns.
+        stored |= {"columns": _COLUMNS, "nodes": nodes}
         return json.dumps(stored, separators=(",", ":"))
 
     def with_keys(self, keys: Mapping[UUID, UUID]) -> "Template":
@@ -226,4 +229,4 @@ def _read_spec(columns: dict[str, Any]) -> NodeSpec:
         columns[name] = None if columns[name] is None else UUID(hex=columns[name])
     for name, read in _ENUMERATIONS.items():
         columns[name] = read(columns[name])
-    return NodeSpec(**columns)
+    return NodeSpec(**{name: columns[name] for name in _COLUMNS if name in columns})
