@@ -1,6 +1,6 @@
 """The task of map nodes: it makes the children of the node, one for each item."""
 
-from collections.abc import Collection, Set
+from collections.abc import Collection, Iterator, Set
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -17,7 +17,8 @@ from django_tasktree.encoding.references import Reference
 from django_tasktree.engine.lifecycle.expand import insert_children, made_children, remove_children, set_tolerated
 from django_tasktree.engine.lifecycle.stop import stop_late_children
 from django_tasktree.engine.transitions import nodes
-from django_tasktree.exceptions import NotPossible
+from django_tasktree.engine.types import NodeRef
+from django_tasktree.exceptions import BrokenReference, InvalidOption, NotPossible, SerializationError
 from django_tasktree.worker.arguments import with_results
 from django_tasktree.worker.context import RunningNode, current_node
 
@@ -50,25 +51,33 @@ def _make(node: RunningNode, template: Template) -> int:
     items = items_of(with_results(node.run_id, over))
     number = number_of_children(len(items), template.batch)
     may_fail = tolerated(template.tolerate, number)
-    copies = Copies(template.nodes, node.id)
     done = made_children(node.ref)
     if done and _may_be_others(over, items):
         remove_children(node.ref)
         done = 0
     parts = enumerate(children(items, template.batch))
-    numbered = islice(parts, done, None)
-    while some := list(islice(numbered, settings.batch_size)):
-        specs = [spec for position, part in some for spec in copies.of(part, position)]
-        if not insert_children(node.ref, specs, some[0][0], may_fail):
-            stop_late_children(node.ref)
-            # Not a success: a retry has to make the other children.
-            raise NotPossible("the run, or the subtree, was ended before the map had made all children: retry it")
+    try:
+        _insert(node.ref, islice(parts, done, None), Copies(template.nodes, node.id), may_fail)
+    except (BrokenReference, InvalidOption, SerializationError):
+        # An item does not fit: all or none.
+        remove_children(node.ref)
+        raise
     # The run may have ended at the same moment as the last children were inserted.
     stop_late_children(node.ref)
     if not number and may_fail is not None:
         set_tolerated(node.ref, may_fail)
     _note_children(node)
     return number
+
+
+def _insert(node: NodeRef, numbered: Iterator[tuple[int, Any]], copies: Copies, may_fail: int | None) -> None:
+    """Insert the children for some items with their numbers, batch by batch."""
+    while some := list(islice(numbered, settings.batch_size)):
+        specs = [spec for position, part in some for spec in copies.of(part, position)]
+        if not insert_children(node, specs, some[0][0], may_fail):
+            stop_late_children(node)
+            # Not a success: a retry has to make the other children.
+            raise NotPossible("the run, or the subtree, was ended before the map had made all children: retry it")
 
 
 def _may_be_others(over: Any, items: Collection[Any]) -> bool:

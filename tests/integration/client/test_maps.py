@@ -165,6 +165,9 @@ class TestItems:
         pages = source.map(echo, over=source.output, args=[ITEM["url"]])
         with pytest.raises(BrokenReference, match=r"ITEM\['url'\] does not exist: item 1 of the map"):
             tree.apply_async()[pages].get()
+        # Also if other items have been stored before.
+        with override_settings(TASKTREE={"BATCH_SIZE": 1}):
+            tree.apply_async()
         assert not NodeRun.objects.filter(parent__task="django_tasktree.map").exists()
 
     def test_that_can_not_be_unpacked(self):
