@@ -742,9 +742,10 @@ def _check_batch(batch: int | None) -> None:
 
 def _call_with_item(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> Call:
     """Return the call of a map's task, whose arguments contain the placeholder for the item."""
-    if args is None and kwargs is None:
+    signed = holds([task.get("args"), task.get("kwargs")], Item) if isinstance(task, dict) else False
+    if args is None and kwargs is None and not signed:
         args = (ITEM,)
-    if not holds([args, kwargs], Item):
+    if not signed and not holds([args, kwargs], Item):
         raise InvalidOption(
             "the arguments of a map's task do not contain ITEM, so that all its children would do the same: put "
             "django_tasktree.ITEM, or a part of it such as ITEM['url'], where the item belongs"
