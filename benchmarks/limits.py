@@ -34,7 +34,7 @@ LIMITS = {
     "group": Limits(1_000, statements=0.13, launch_statements=8, messages=5, updates=2.0),
     "chain": Limits(300, statements=1.1, launch_statements=2, messages=1, updates=3.1),
     "chord": Limits(500, statements=0.16, launch_statements=3, messages=1, updates=3.1),
-    "map": Limits(500, statements=0.2, launch_statements=3, messages=3, updates=3.2),
+    "map": Limits(500, statements=0.19, launch_statements=2, messages=1, updates=3.1),
     "tree": Limits(10, statements=0.6, launch_statements=6, messages=5, updates=3.1),
 }
 

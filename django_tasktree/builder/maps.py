@@ -10,8 +10,11 @@ from django_tasktree.builder.nodes import MAP, WHERE_TO, MapNode, TaskTreeNode, 
 from django_tasktree.builder.routes import target_of
 from django_tasktree.encoding.items import Item
 from django_tasktree.encoding.nested import holds
-from django_tasktree.encoding.references import Output
-from django_tasktree.encoding.stand_ins import RowStandIn
+from django_tasktree.encoding.references import Output, Reference
+from django_tasktree.encoding.stand_ins import RowStandIn, refuse_composite
+
+#: What takes the place of items, or of parts of them, until run time.
+_NOT_KNOWN = (Output, Reference, Item)
 
 
 def tolerates(node: TaskTreeNode[Any]) -> bool:
@@ -30,13 +33,21 @@ def known_items(node: MapNode[Any], *, at_once: bool = True) -> Any:
     over = node.over
     if isinstance(over, QuerySet):
         return _rows(over)
-    if isinstance(over, (Output, Item)):
+    if isinstance(over, _NOT_KNOWN):
         return None if at_once else over
     # Nothing is hidden in a range.
     items = over if isinstance(over, range) else list(over)
     if at_once:
-        return None if holds(items, (Output, Item)) else items
+        return None if holds(items, _NOT_KNOWN) else items
     return list(items)
+
+
+def given_items(node: TaskTreeNode[Any]) -> Any:
+    """Return the items of a map as they were given, in a list; nothing of a QuerySet or of another node."""
+    over = node.over if isinstance(node, MapNode) else ()
+    if isinstance(over, _NOT_KNOWN):
+        return [over]
+    return () if isinstance(over, (QuerySet, range)) else list(over)
 
 
 def _rows(query: "QuerySet[Any, Any]") -> list[Any]:
@@ -45,7 +56,9 @@ def _rows(query: "QuerySet[Any, Any]") -> list[Any]:
     if query._iterable_class is not QuerySet(model)._iterable_class:
         # values() or values_list()
         return list(query.all())
-    return [RowStandIn(model._meta.label, key, query.db) for key in query.values_list("pk", flat=True).iterator()]
+    refuse_composite(model)
+    keys = query.prefetch_related(None).values_list("pk", flat=True)
+    return [RowStandIn(model._meta.label, key, query.db) for key in keys.iterator()]
 
 
 def message_options(node: MapNode[Any]) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ from django_tasktree.encoding.items import ITEM, Item, items_of
 from django_tasktree.encoding.labels import check_label
 from django_tasktree.encoding.nested import holds
 from django_tasktree.encoding.nested import replace as replace_in
-from django_tasktree.encoding.references import Output, moved
+from django_tasktree.encoding.references import Output, Reference, moved
 from django_tasktree.encoding.text import short_name
 from django_tasktree.encoding.wait_spec import WAIT, WaitSpec
 from django_tasktree.exceptions import InvalidOption
@@ -704,7 +704,7 @@ class MapNode(TaskTreeNode[int], Generic[R]):
         _check_batch(batch)
         check_tolerance(tolerate)
         self.each = each
-        self.over = over if isinstance(over, (Output, Item, QuerySet)) else items_of(over)
+        self.over = over if isinstance(over, (Output, Reference, Item, QuerySet)) else items_of(over)
         self.batch = batch
         self.tolerate = tolerate
         each.parent = self
@@ -742,9 +742,10 @@ def _check_batch(batch: int | None) -> None:
 
 def _call_with_item(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> Call:
     """Return the call of a map's task, whose arguments contain the placeholder for the item."""
-    if args is None and kwargs is None:
+    signed = holds([task.get("args"), task.get("kwargs")], Item) if isinstance(task, dict) else False
+    if args is None and kwargs is None and not signed:
         args = (ITEM,)
-    if not holds([args, kwargs], Item):
+    if not signed and not holds([args, kwargs], Item):
         raise InvalidOption(
             "the arguments of a map's task do not contain ITEM, so that all its children would do the same: put "
             "django_tasktree.ITEM, or a part of it such as ITEM['url'], where the item belongs"

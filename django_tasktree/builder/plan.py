@@ -308,8 +308,11 @@ class _Compiler:
             below: the placement of its children.
         """
         copies = Copies(self._template_nodes(cast("MapNode[Any]", node), below), self._keys[node])
-        for number, item in enumerate(self._items[node]):
-            yield from copies.of(item, number)
+        try:
+            for number, item in enumerate(self._items[node]):
+                yield from copies.of(item, number)
+        except (BrokenReference, InvalidOption, SerializationError) as exc:
+            raise type(exc)(f"the children of {node!r} can't be made: {exc}") from exc
 
     def _complete(self, spec: NodeSpec, node: MapNode[Any], under: Placement) -> None:
         """Add to the row of a map node how many children it has, or the template of its children."""

@@ -15,7 +15,7 @@ from django_tasktree.encoding.items import Item
 from django_tasktree.encoding.references import Reference
 from django_tasktree.encoding.stand_ins import STAND_INS, STOOD_FOR
 from django_tasktree.engine.types import NodeSpec
-from django_tasktree.exceptions import BrokenReference, InvalidOption
+from django_tasktree.exceptions import BrokenReference, InvalidOption, SerializationError
 from django_tasktree.states import OnFailure, RunWhen
 
 #: The columns with IDs of nodes.
@@ -48,13 +48,16 @@ class Template:
     def read(text: str) -> "Template":
         """Return the template that :meth:`text` has written."""
         stored = json.loads(text)
-        nodes = tuple(_read_spec(dict(zip(_COLUMNS, node, strict=True))) for node in stored.pop("nodes"))
+        columns = stored.pop("columns")
+        nodes = tuple(_read_spec(dict(zip(columns, node, strict=True))) for node in stored.pop("nodes"))
         return Template(**stored, nodes=nodes)
 
     def text(self) -> str:
         """Return the template as it is stored."""
         nodes = [[_plain(getattr(node, name)) for name in _COLUMNS] for node in self.nodes]
-        stored = {"over": self.over, "batch": self.batch, "tolerate": self.tolerate, "nodes": nodes}
+        stored: dict[str, Any] = {"over": self.over, "batch": self.batch, "tolerate": self.tolerate}
+        # With the names: another version may have other columns.
+        stored |= {"columns": _COLUMNS, "nodes": nodes}
         return json.dumps(stored, separators=(",", ":"))
 
     def with_keys(self, keys: Mapping[UUID, UUID]) -> "Template":
@@ -167,7 +170,10 @@ class _Argument:
                 f"{self._name}={self._value} needs a {wanted} for each item, but item {number:,} of the map is of type "
                 f"{type(value).__name__}"
             )
-        return serialization.write(_with_keys(value, keys), "max_args_size", prefer=self._prefer)
+        try:
+            return serialization.write(_with_keys(value, keys), "max_args_size", prefer=self._prefer)
+        except SerializationError as exc:
+            raise type(exc)(f"the {self._name} with item {number:,} of the map can't be stored: {exc}") from exc
 
 
 def rebound(text: str, keys: Mapping[UUID, UUID]) -> str:
@@ -223,4 +229,4 @@ def _read_spec(columns: dict[str, Any]) -> NodeSpec:
         columns[name] = None if columns[name] is None else UUID(hex=columns[name])
     for name, read in _ENUMERATIONS.items():
         columns[name] = read(columns[name])
-    return NodeSpec(**columns)
+    return NodeSpec(**{name: columns[name] for name in _COLUMNS if name in columns})

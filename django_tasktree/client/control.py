@@ -203,7 +203,20 @@ class ControlMixin:
         kwargs: Mapping[str, Any] | None = None,
         *,
         by: Any = None,
-        **options: "Unpack[NodeOptions]",
+        **options: "Unpack[GatherOptions]",
     ) -> "NodeResult[R]":
         """Like :meth:`gather`, without blocking the event loop."""
         return await sync_to_async(self.gather)(task, args, kwargs, by=by, **options)
+
+    async def amap(
+        self,
+        task: TaskLike[Any],
+        *,
+        over: Any,
+        args: Sequence[Any] | Item | None = None,
+        kwargs: Mapping[str, Any] | Item | None = None,
+        by: Any = None,
+        **options: "Unpack[MapOptions]",
+    ) -> "NodeResult[int]":
+        """Like :meth:`map`, without blocking the event loop."""
+        return await sync_to_async(self.map)(task, over=over, args=args, kwargs=kwargs, by=by, **options)

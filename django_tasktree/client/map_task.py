@@ -1,7 +1,9 @@
 """The task of map nodes: it makes the children of the node, one for each item."""
 
+from collections.abc import Collection, Iterator, Set
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 from django_tasktree.builder.nodes import MAP
 from django_tasktree.builder.template import Copies, Template, children, number_of_children
@@ -10,9 +12,18 @@ from django_tasktree.client.decorators import task_with_callbacks
 from django_tasktree.conf import settings
 from django_tasktree.encoding import serialization
 from django_tasktree.encoding.items import items_of
-from django_tasktree.engine.lifecycle.expand import complete_children, insert_children, made_children
+from django_tasktree.encoding.nested import find_all
+from django_tasktree.encoding.references import Reference
+from django_tasktree.engine.lifecycle.expand import (
+    complete_children,
+    insert_children,
+    made_children,
+    remove_children,
+)
 from django_tasktree.engine.lifecycle.stop import stop_late_children
 from django_tasktree.engine.transitions import nodes
+from django_tasktree.engine.types import NodeRef
+from django_tasktree.exceptions import BrokenReference, InvalidOption, NotPossible, SerializationError
 from django_tasktree.worker.arguments import with_results
 from django_tasktree.worker.context import RunningNode, current_node
 
@@ -29,6 +40,7 @@ def make_children(task: str) -> int:  # noqa: ARG001  it describes the node
 
     Raises:
         BrokenReference, InvalidOption, SerializationError: the items are no list, or an item can't be an argument.
+        NotPossible: the run or the subtree was ended before all children were made.
     """
     node = current_node()
     template = nodes().values_list("template", flat=True).get(id=node.id)
@@ -40,18 +52,42 @@ def make_children(task: str) -> int:  # noqa: ARG001  it describes the node
 
 def _make(node: RunningNode, template: Template) -> int:
     # Rows of models stay stand-ins: only the tasks of the children need the rows.
-    items = items_of(with_results(node.run_id, serialization.loads(template.over)))
+    over = serialization.loads(template.over)
+    items = items_of(with_results(node.run_id, over))
     number = number_of_children(len(items), template.batch)
     may_fail = tolerated(template.tolerate, number)
-    copies = Copies(template.nodes, node.id)
     done = made_children(node.ref)
+    if done and _may_be_others(over, items):
+        remove_children(node.ref)
+        done = 0
     parts = enumerate(children(items, template.batch))
-    numbered = islice(parts, done, None)
-    while some := list(islice(numbered, settings.batch_size)):
-        specs = [spec for position, part in some for spec in copies.of(part, position)]
-        if not insert_children(node.ref, specs, some[0][0], may_fail):
-            stop_late_children(node.ref)
-            break
+    try:
+        _insert(node.ref, islice(parts, done, None), Copies(template.nodes, node.id), may_fail)
+    except (BrokenReference, InvalidOption, SerializationError):
+        # An item does not fit: all or none.
+        remove_children(node.ref)
+        raise
+    # The run may have ended at the same moment as the last children were inserted.
+    stop_late_children(node.ref)
     # Let what ends the attempt know how many children there are.
     node.ref = replace(node.ref, child_count=complete_children(node.ref, number, may_fail))
     return number
+
+
+def _insert(node: NodeRef, numbered: Iterator[tuple[int, Any]], copies: Copies, may_fail: int | None) -> None:
+    """Insert the children for some items with their numbers, batch by batch."""
+    while some := list(islice(numbered, settings.batch_size)):
+        specs = [spec for position, part in some for spec in copies.of(part, position)]
+        if not insert_children(node, specs, some[0][0], may_fail):
+            stop_late_children(node)
+            # Not a success: a retry has to make the other children.
+            raise NotPossible("the run, or the subtree, was ended before the map had made all children: retry it")
+
+
+def _may_be_others(over: Any, items: Collection[Any]) -> bool:
+    """Return whether an earlier attempt may have got other items, or the same in another order.
+
+    The result of a node stays the same, but the results of several nodes are those that there are, as for gather nodes
+    with a quorum; and each process has an order of its own for the items of a set.
+    """
+    return isinstance(items, Set) or any(reference.kind != "output" for reference in find_all(over, Reference))

@@ -13,8 +13,10 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
+from django.utils.translation import gettext_noop as _
 
-from django_tasktree.builder.nodes import NodeParent, children_of, kwargs_of
+from django_tasktree.builder.maps import given_items
+from django_tasktree.builder.nodes import MAP, NodeParent, children_of, each_of, kwargs_of
 from django_tasktree.builder.plan import plan_nodes
 from django_tasktree.conf import settings
 from django_tasktree.control.changes import TERMINATE, Interrupted, carry_out_while
@@ -295,13 +297,14 @@ def add_nodes(run_id: UUID, built: NodeParent, node_id: UUID | None = None, by: 
         The ID of each node, by the ``TaskTreeNode`` that was built.
 
     Raises:
-        NotPossible: nothing below the parent would ever run.
+        NotPossible: nothing below the parent would ever run; or it is a map, to which only gather nodes can be added.
         SerializationError, BrokenReference, InvalidOption: see :func:`django_tasktree.builder.plan.plan_nodes`.
     """
     with transaction.atomic(using=write_alias()):
         # Task functions may add nodes while another action on the run is being carried out.
         run = lock_run(run_id, changing=True)
         place = place_in(run, node_id)
+        _refuse_in_map(node_id, built)
         plan = plan_nodes(built, place)
         specs = list(plan)
         check_references_available(run_id, node_id, _referred_to(built))
@@ -385,9 +388,21 @@ def _referred_to(built: NodeParent) -> set[UUID]:
     stack = [*children_of(built)]
     while stack:
         node = stack.pop()
-        found |= {reference.node for reference in find_all([node.args, kwargs_of(node)], Reference)}
-        stack.extend(children_of(node))
+        given = [node.args, kwargs_of(node), given_items(node)]
+        found |= {reference.node for reference in find_all(given, Reference)}
+        each = each_of(node)
+        stack.extend(children_of(node) if each is None else [each, *children_of(node)])
     return found
+
+
+def _refuse_in_map(node_id: UUID | None, built: NodeParent) -> None:
+    if all(node.rules.is_gather for node in children_of(built)):
+        return
+    if node_id is not None and nodes().filter(id=node_id, task=MAP).exists():
+        raise NotPossible(
+            _("node %(node)s is a map, whose children are its items: add to one of these, or add a gather node"),
+            node=node_id,
+        )
 
 
 def _state(run_id: UUID) -> str:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import count, islice
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from django_tasktree.dispatch.publisher import publish
 from django_tasktree.dispatch.shared_messages import for_waiting_lanes, lane_to_continue, note_end, with_message
 from django_tasktree.dispatch.sub_run_outcome import outcome_of
 from django_tasktree.dispatch.termination import terminate_below
-from django_tasktree.dispatch.waits import outcomes_by_events, schedule_end, timed_out, without_waits
+from django_tasktree.dispatch.waits import outcome_by_event, schedule_end, timed_out, without_waits
 from django_tasktree.encoding import times
 from django_tasktree.encoding.errors import describe
 from django_tasktree.engine.control.sub_runs import (
@@ -393,7 +393,9 @@ def _begin_waits(ids: Sequence[UUID]) -> Iterator[_FollowUp]:
 
 def _end_by_event(wait: OpenWait) -> Iterator[_FollowUp]:
     """End a wait by the first event that was sent for it; yield what follows."""
-    for event, outcome in retry_transient(lambda: list(islice(outcomes_by_events(wait), 1))):
+    found = retry_transient(partial(outcome_by_event, wait))
+    if found is not None:
+        event, outcome = found
         yield from _end_wait(wait, outcome, event)
 
 

@@ -92,24 +92,32 @@ def clean_payload(spec: WaitSpec, payload: Any) -> Any:
     return clean(spec, payload)
 
 
-def outcomes_by_events(wait: OpenWait) -> Iterator[tuple[RunEvent, Outcome]]:
-    """Yield the events that may end a wait, the oldest first, each with the outcome.
+def outcome_by_event(wait: OpenWait) -> tuple[RunEvent, Outcome] | None:
+    """Return the first event that may end a wait, with the outcome; None if there is none.
 
     An event whose payload does not fit is marked as refused, and this is logged.
     """
-    for event in events_to_take(wait.node.run_id, wait.spec.event).iterator():
-        try:
-            payload = clean_payload(wait.spec, serialization.read(event.payload))
-            result = serialization.write(payload, "max_result_size")
-        except (InvalidParameter, SerializationError) as exc:
-            logger.warning("event %s of run %s does not end node %s: %s", event.pk, event.run_id, wait.node, exc)
-            refuse_event(event, str(exc))
-            continue
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception as exc:
-            # The form is code of the project, and may raise anything.
-            logger.exception("the payload of event %s of run %s could not be validated", event.pk, event.run_id)
-            refuse_event(event, repr(exc))
-            continue
-        yield event, Outcome(NodeState.SUCCESS, result=result)
+    while (event := events_to_take(wait.node.run_id, wait.spec.event).first()) is not None:
+        outcome = _outcome_of(wait, event)
+        if outcome is not None:
+            return event, outcome
+    return None
+
+
+def _outcome_of(wait: OpenWait, event: RunEvent) -> Outcome | None:
+    """Return the outcome of a wait that an event ends; None if the event is refused."""
+    try:
+        payload = clean_payload(wait.spec, serialization.read(event.payload))
+        result = serialization.write(payload, "max_result_size")
+    except (InvalidParameter, SerializationError) as exc:
+        logger.warning("event %s of run %s does not end node %s: %s", event.pk, event.run_id, wait.node, exc)
+        refuse_event(event, str(exc) or repr(exc))
+        return None
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as exc:
+        # The form is code of the project, and may raise anything.
+        logger.exception("the payload of event %s of run %s could not be validated", event.pk, event.run_id)
+        refuse_event(event, repr(exc))
+        return None
+    return Outcome(NodeState.SUCCESS, result=result)

@@ -93,7 +93,7 @@ def _in_order(nodes: list[Any]) -> list[Any]:
 
 
 def _row(node: Any, names: dict[UUID, str]) -> NodeRow:
-    if node.template is not None:
+    if node.template is not None or node.tolerated is not None:
         refusal = _("node %(node)s is a map, which can't be edited by hand: build the tree in code")
         raise NotPossible(refusal, node=str(node))
     options = dict(_read(node, node.options, names))

@@ -163,9 +163,15 @@ def _of_row(row: Model) -> RowStandIn:
     label = row._meta.label
     if row.pk is None or row._state.adding:
         raise SerializationError(f"this {label} is not saved, so the worker could not find it: save it first")
-    if isinstance(row._meta.pk, CompositePrimaryKey):
-        raise SerializationError(f"{label} has a composite primary key: pass the values of the key, and fetch the row")
+    refuse_composite(type(row))
     return RowStandIn(label, row.pk, row._state.db or "default")
+
+
+def refuse_composite(model: type[Model]) -> None:
+    """Raise SerializationError if the rows of a model have a composite primary key."""
+    if isinstance(model._meta.pk, CompositePrimaryKey):
+        label = model._meta.label
+        raise SerializationError(f"{label} has a composite primary key: pass the values of the key, and fetch the row")
 
 
 def _of_member(member: Enum) -> Any:

@@ -10,6 +10,9 @@ from uuid import UUID
 from django_tasktree.engine.types import Placement
 from django_tasktree.states import STOPPING
 
+#: The position of the first node that gathers the children of a map: they come after any number of items.
+AFTER_ITEMS = 1_000_000_000
+
 
 class Parent(Protocol):
     """A node, or an attempt at it, as the parent of other nodes."""

@@ -4,6 +4,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import Count, Sum
+
 from django_tasktree import task_with_callbacks
 from testproject.orders import files
 from testproject.orders.models import Order
@@ -49,15 +51,22 @@ def add_up(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @task_with_callbacks
-def write_report(day: date, totals: dict[str, Any], approval: dict[str, Any]) -> dict[str, Any]:
+def totals_of(day: date) -> dict[str, Any]:
+    """Return the number and the sum of the imported orders of a day."""
+    found = Order.objects.filter(day=day).aggregate(orders=Count("*"), total=Sum("total"))
+    return {"orders": found["orders"], "total": (found["total"] or Decimal()).quantize(Decimal("0.01"))}
+
+
+@task_with_callbacks
+def write_report(day: date, totals: dict[str, Any], approved_by: str) -> dict[str, Any]:
     """Write the report of a day, and return the totals with its path.
 
     Args:
         day: the day.
         totals: the number and the sum of its orders.
-        approval: the cleaned data of the form with which somebody has approved them.
+        approved_by: who has approved them.
     """
     path = files.directory(day) / "report.txt"
-    text = f"{day}: {totals['orders']} orders, {totals['total']} in total; approved by {approval['by']}\n"
+    text = f"{day}: {totals['orders']} orders, {totals['total']} in total; approved by {approved_by}\n"
     path.write_text(text, encoding="utf-8")
     return {**totals, "report": str(path)}

@@ -4,7 +4,17 @@ from datetime import date, timedelta
 
 from django_tasktree import ITEM, TaskTree, register_tree
 from testproject.orders.forms import ApprovalForm
-from testproject.orders.tasks import add_up, list_files, read_file, store, write_report
+from testproject.orders.tasks import add_up, list_files, read_file, store, totals_of, write_report
+
+
+@register_tree
+def orders_report(day: date, approved_by: str) -> TaskTree:
+    """Write the report about the imported orders of a day."""
+    tree = TaskTree(f"report of {day}")
+    totals = tree.add_task(totals_of, [day], label="totals")
+    report = totals.add_task(write_report, [day, totals.output, approved_by], label="report")
+    tree.returns(report.output)
+    return tree
 
 
 @register_tree
@@ -21,6 +31,6 @@ def orders(day: date = date(2026, 1, 31), samples: int = 30) -> TaskTree:
     read.each.gather(add_up, [stored.outputs], label="subtotal")
     total = read.gather(add_up, [read.subtree_outputs], label="total")
     approved = total.wait_for("approved", form=ApprovalForm, timeout=timedelta(days=3))
-    report = approved.add_task(write_report, [day, total.output, approved.output], label="report")
+    report = approved.add_run(orders_report, {"day": day, "approved_by": approved.output["by"]}, label="report")
     tree.returns(report.output)
     return tree

@@ -90,8 +90,8 @@ def together(key):
 def mapping(key):
     """A map of a result, in which as many fail as are tolerated, with a node below each of the others."""
     tree = TaskTree("mapping")
-    source = tree.add_task(numbers, [5])
-    halves = source.map(halve, over=source.output, tolerate=2)
+    source = tree.add_task(numbers, [2])
+    halves = source.map(halve, over=source.output, tolerate=1)
     halves.each.add_task(echo, [halves.each.output])
     halves.gather(echo, ["gather"])
     return tree.apply_async(key=key)
@@ -100,22 +100,20 @@ def mapping(key):
 def mapping_in_vain(key):
     """A map of a result, one node at a time, in which more fail than are tolerated, so that the others are revoked."""
     tree = TaskTree("mapping in vain")
-    source = tree.add_task(numbers, [6])
-    halves = source.map(halve, over=source.output, tolerate=1, max_active=1)
+    source = tree.add_task(numbers, [2])
+    halves = source.map(halve, over=[source.output[1], 4], tolerate=0, max_active=1)
     halves.gather(echo, ["gather"], run_when="failure")
     return tree.apply_async(key=key)
 
 
 def any_of(key):
-    """A gather node that needs two of three nodes, of which one fails, and one that waits for all."""
+    """A gather node that needs one of two nodes, one that needs both although one fails, and one that waits for all."""
     tree = TaskTree("any of")
-    top = tree.add_task(echo, ["top"])
-    top.add_task(echo, ["one"])
-    top.add_task(fail, ["two"], allow_failure=True)
-    top.add_task(echo, ["three"])
-    top.gather(echo, ["two have succeeded"], when=2)
-    top.gather(echo, ["three can't"], when="any").gather(echo, ["below"], when="any", run_when="failure")
-    top.gather(echo, ["all"])
+    tree.add_task(echo, ["one"])
+    tree.add_task(fail, ["two"], allow_failure=True)
+    tree.gather(echo, ["one is enough"], when="any")
+    tree.gather(echo, ["two can't"], when=2, run_when="failure")
+    tree.gather(echo, ["all"])
     return tree.apply_async(key=key)
 
 

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_noop as _
 from django_tasktree.engine.control.reachability import ADDED_IN_VAIN, refuse_dead_end
 from django_tasktree.engine.control.reset import call_back, release, reopen, unsettle
 from django_tasktree.engine.lifecycle.insert import insert_nodes
-from django_tasktree.engine.scopes import place_below, place_in_run
+from django_tasktree.engine.scopes import AFTER_ITEMS, place_below, place_in_run
 from django_tasktree.engine.transitions import nodes
 from django_tasktree.engine.types import NodeSpec, Placement
 from django_tasktree.exceptions import NotPossible
@@ -32,7 +32,11 @@ def place_in(run: TreeRun, parent_id: UUID | None) -> Placement:
     first = (siblings.aggregate(last=Max("position"))["last"] or 0) + 1 if siblings.exists() else 0
     if parent_id is None:
         return place_in_run(run.id, run.on_failure, run.max_active, first)
-    return place_below(_open_to_children(parent_id), first)
+    parent = _open_to_children(parent_id)
+    if parent.template is not None:
+        # Its items come first, even if they do not exist yet.
+        first = max(first, AFTER_ITEMS)
+    return place_below(parent, first)
 
 
 def add(run: TreeRun, place: Placement, specs: Sequence[NodeSpec]) -> None:

@@ -3,17 +3,18 @@
 from functools import partial
 from uuid import UUID
 
-from django.db.models import Count, F, Q
+from django.db.models import Q
 from django.utils.translation import gettext_noop as _
 
 from django_tasktree.engine.control.reachability import may_run
 from django_tasktree.engine.control.reset import gathering, reset, running_refusal, undone_anywhere, unsettle
-from django_tasktree.engine.deletion.rows import delete_nodes, refuse_kept
+from django_tasktree.engine.deletion.added import added_at_runtime, remove_added
+from django_tasktree.engine.deletion.rows import refuse_kept
 from django_tasktree.engine.lifecycle.release import make_runnable
 from django_tasktree.engine.random_ids import RandomId
 from django_tasktree.engine.steps import Steps
 from django_tasktree.engine.transitions import move, nodes
-from django_tasktree.engine.traversal import in_batches, subtree
+from django_tasktree.engine.traversal import subtree
 from django_tasktree.engine.types import Effect
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.models import NodeRun
@@ -51,7 +52,7 @@ def rerun(steps: Steps, run_id: UUID, top: UUID) -> Effect:
     """
     tops = tops_of_rerun(run_id, top)
     affected = list(dict.fromkeys(key for some in tops for key in subtree(run_id, some)))
-    removed = _grown(affected)
+    removed = added_at_runtime(affected)
     # In ``affected``, a node comes after its ancestors: delete from below.
     going = [key for key in reversed(affected) if key in removed]
 
@@ -62,7 +63,7 @@ def rerun(steps: Steps, run_id: UUID, top: UUID) -> Effect:
 
     steps.check(refuse, undo=lambda: steps.each(affected, _let_start))
     again = steps.each(tops, partial(_reset_tops, run_id))
-    steps.each(going, _remove)
+    steps.each(going, remove_added)
     done = removed.union(tops)
     rest = [key for key in affected if key not in done]
     again += steps.each(rest, reset, left=~Q(state=NodeState.PENDING, runnable=False))
@@ -129,36 +130,9 @@ def _let_start(ids: list[UUID]) -> int:
     return 0
 
 
-def _grown(affected: list[UUID]) -> set[UUID]:
-    """Return the nodes that tasks added below some nodes, with all nodes below those.
-
-    Args:
-        affected: whole subtrees, each node after its ancestors.
-    """
-    within = set(affected)
-    removed: set[UUID] = set()
-    for batch in in_batches(iter(affected)):
-        rows = {
-            key: rest for key, *rest in nodes().filter(id__in=batch).values_list("id", "parent_id", "added_at_runtime")
-        }
-        for key in batch:
-            parent_id, added_at_runtime = rows.get(key, (None, False))
-            if parent_id in removed or (added_at_runtime and parent_id in within):
-                removed.add(key)
-    return removed
-
-
 def _reset_tops(run_id: UUID, tops: list[UUID]) -> int:
     unsettle(run_id, tops)
     return reset(tops)
-
-
-def _remove(ids: list[UUID]) -> int:
-    gone = nodes().filter(id__in=ids, added_at_runtime=True).order_by().values_list("parent_id").annotate(n=Count("*"))
-    for parent_id, number in list(gone):
-        nodes().filter(id=parent_id).update(child_count=F("child_count") - number)
-    delete_nodes(ids)
-    return len(ids)
 
 
 def _make_runnable(run_id: UUID, ids: list[UUID]) -> int:

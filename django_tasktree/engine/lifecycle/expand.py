@@ -1,17 +1,21 @@
 """expand: insert the children of a map node, batch by batch, while its attempt is running.
 
 The children stay PENDING until the map node is finished, which releases them. If the attempt is lost, the next one
-continues after the children that are there.
+continues after the children that are there. If its items may be others, it makes all children again.
 """
 
 from collections.abc import Iterable
+from functools import partial
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
 
 from django_tasktree.engine.database_retries import retry_transient, retry_transient_flagged
+from django_tasktree.engine.deletion.added import added_at_runtime, remove_added
 from django_tasktree.engine.lifecycle.insert import insert_nodes
 from django_tasktree.engine.transitions import nodes, write_alias
+from django_tasktree.engine.traversal import in_batches, subtree
 from django_tasktree.engine.types import NodeRef, NodeSpec
 from django_tasktree.exceptions import StaleAttempt
 from django_tasktree.models.querysets import NodeRunQuerySet
@@ -33,7 +37,7 @@ def insert_children(node: NodeRef, specs: Iterable[NodeSpec], first: int, tolera
         tolerated: how many children of the map may fail.
 
     Returns:
-        False if they were revoked at once, because the run or the subtree was ended.
+        False if nothing was inserted, because the run or the subtree was ended.
 
     Raises:
         StaleAttempt: another attempt has taken over, or the node has finished already; nothing was inserted.
@@ -47,13 +51,13 @@ def insert_children(node: NodeRef, specs: Iterable[NodeSpec], first: int, tolera
             if not mine.update(child_count=F("child_count") + number, tolerated=tolerated):
                 raise StaleAttempt.of(node.id, node.task_id)
             hold, run_state = mine.values_list("hold", "run__state").get()
-            hold = Hold.REVOKED if run_state in RUN_FINAL else Hold(hold)
-            if again and _made(node).filter(position=first).exists():
-                # An earlier try has committed although its reply was lost.
+            is_ended = hold == Hold.REVOKED or run_state in RUN_FINAL
+            # An earlier try may have committed although its reply was lost.
+            if is_ended or (again and _made(node).filter(position=first).exists()):
                 transaction.set_rollback(True, using=write_alias())
             else:
-                insert_nodes(node.run_id, inserted, hold=hold, added_by=node.id)
-            return hold != Hold.REVOKED
+                insert_nodes(node.run_id, inserted, hold=Hold(hold), added_by=node.id)
+            return not is_ended
 
     return retry_transient_flagged(attempt)
 
@@ -86,6 +90,30 @@ def complete_children(node: NodeRef, number: int, tolerated: int | None) -> int:
             return count
 
     return retry_transient(attempt)
+
+
+def remove_children(node: NodeRef) -> None:
+    """Delete the children that earlier attempts at a map node have inserted, batch by batch, from below.
+
+    Args:
+        node: the attempt.
+
+    Raises:
+        StaleAttempt: another attempt has taken over, or the node has finished already.
+        NotPossible: rows of other apps prevent the deletion of a node.
+    """
+    below = list(subtree(node.run_id, node.id))
+    added = added_at_runtime(below)
+    for batch in in_batches(key for key in reversed(below) if key in added):
+        retry_transient(partial(_remove, node, batch))
+
+
+def _remove(node: NodeRef, ids: list[UUID]) -> None:
+    with transaction.atomic(using=write_alias()):
+        mine = nodes().filter(id=node.id, task_id=node.task_id, state=NodeState.STARTED)
+        if not mine.update(revision=F("revision") + 1):
+            raise StaleAttempt.of(node.id, node.task_id)
+        remove_added(ids)
 
 
 def _made(node: NodeRef) -> NodeRunQuerySet:

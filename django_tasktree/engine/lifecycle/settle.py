@@ -99,7 +99,7 @@ def settle(run_id: UUID, node_id: UUID | None, *, again: bool = False, failed: b
             return Settled()
         node_id, steps = look.parent_id, steps + 1
         if steps >= _STEPS_BEFORE_CLIMB and node_id is not None:
-            node_id, failed = settle_chain(run_id, node_id), False
+            node_id, failed = settle_chain(run_id, node_id, failed=failed)
     return settle_run(run_id)
 
 

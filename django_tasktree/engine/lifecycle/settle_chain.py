@@ -14,38 +14,39 @@ from django_tasktree.models import NodeRun
 REACH = 500
 
 
-def settle_chain(run_id: UUID, node_id: UUID) -> UUID | None:
+def settle_chain(run_id: UUID, node_id: UUID, *, failed: bool) -> tuple[UUID | None, bool]:
     """Settle a node and its ancestors, as long as each has nothing unsettled under it except the previous one.
 
     Args:
         run_id: the run.
         node_id: the lowest node.
+        failed: whether a child of this node has just failed.
 
     Returns:
         The node at which to continue with single steps: the parent of the last settled node, or ``node_id`` if no
-        node was settled or one has changed. None above a root node.
+        node was settled or one has changed; None above a root node. And whether a child of that node has just failed.
     """
     line = _only_children(run_id, backend().line_up(node_id, REACH))
     if not line:
-        return node_id
+        return node_id, failed
     failing = set(
         nodes()
         .filter(run_id=run_id, parent__in=[node.id for node in line], subtree_failed=True)
         .values_list("parent_id", flat=True)
     )
     groups: dict[tuple[bool, int, int], list[UUID]] = defaultdict(list)
-    failed = False
+    fails = False
     for node in line:
-        failed = failed or FAILURE_COUNTS.holds(node) or node.id in failing
-        groups[failed, node.child_count, node.revision].append(node.id)
+        fails = fails or FAILURE_COUNTS.holds(node) or node.id in failing
+        groups[fails, node.child_count, node.revision].append(node.id)
     marked = sum(
         nodes()
         .filter(id__in=ids, settled=False, child_count=child_count, revision=revision)
-        .update(settled=True, subtree_failed=failed)
-        for (failed, child_count, revision), ids in groups.items()
+        .update(settled=True, subtree_failed=fails)
+        for (fails, child_count, revision), ids in groups.items()
     )
     # If one of them has changed in the meantime, the single steps find out which.
-    return line[-1].parent_id if marked == len(line) else node_id
+    return (line[-1].parent_id, fails) if marked == len(line) else (node_id, failed)
 
 
 def _only_children(run_id: UUID, line: list[NodeRun]) -> list[NodeRun]:

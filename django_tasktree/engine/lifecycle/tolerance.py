@@ -1,5 +1,6 @@
 """tolerance: whether the failures below a node count, if it tolerates some; and what happens if there are too many."""
 
+from collections.abc import Iterator
 from uuid import UUID
 
 from django.db import transaction
@@ -9,9 +10,11 @@ from django_tasktree.conf import settings
 from django_tasktree.engine.history import record
 from django_tasktree.engine.lifecycle.stop import lock_stopped, revoke, stop_on_failure
 from django_tasktree.engine.transitions import nodes, runs, write_alias
+from django_tasktree.engine.traversal import in_chunks
 from django_tasktree.engine.types import NodeRef, Settled
 from django_tasktree.models import NodeRun
 from django_tasktree.models.history_entry import Action
+from django_tasktree.models.querysets import NodeRunQuerySet
 from django_tasktree.states import RUN_STOPPABLE, Hold, OnFailure
 
 
@@ -61,17 +64,20 @@ def note_failure(run_id: UUID, node_id: UUID, tolerated: int, *, fresh: bool = F
 
 
 def _stop_rest(node: NodeRun) -> Settled | None:
-    revoked = 0
+    held = revoked = 0
     after = -1
     while children := _unsettled_children(node, after):
-        revoked += _revoke_below(node.run_id, [key for key, _ in children])
+        for some in _levels_below(node.run_id, [key for key, _ in children]):
+            with transaction.atomic(using=write_alias()):
+                # Tasks that are running here read the hold when they end, and add their nodes as revoked.
+                held += some.filter(Q(settled=False) & ~Q(hold=Hold.REVOKED)).update(hold=Hold.REVOKED)
+                revoked += revoke(some)
         after = children[-1][1]
     if revoked:
         reason = f"more than {node.tolerated} children of node {node.id} failed, which is what it tolerates"
         record(node.run_id, Action.STOP, node_id=node.id, nodes=revoked, note=reason)
-    elif not _stops_more(node):
-        return None
-    return _stop_scope(node)
+    # What was held and not revoked is running.
+    return _stop_scope(node) if held or _stops_more(node) else None
 
 
 def _stops_more(node: NodeRun) -> bool:
@@ -89,18 +95,15 @@ def _unsettled_children(node: NodeRun, after: int) -> list[tuple[UUID, int]]:
     return list(children.order_by("position").values_list("id", "position")[: settings.batch_size])
 
 
-def _revoke_below(run_id: UUID, ids: list[UUID]) -> int:
-    """Revoke what has not started of some nodes and everything below them, level by level."""
-    revoked = 0
+def _levels_below(run_id: UUID, ids: list[UUID]) -> Iterator[NodeRunQuerySet]:
+    """Yield some nodes, and what is unsettled below them, level by level, in batches of ``BATCH_SIZE``."""
     while ids:
-        some = nodes().filter(id__in=ids)
-        with transaction.atomic(using=write_alias()):
-            # Tasks that are running here read the hold when they end, and add their nodes as revoked.
-            some.filter(Q(settled=False) & ~Q(hold=Hold.REVOKED)).update(hold=Hold.REVOKED)
-            revoked += revoke(some)
-        below = nodes().filter(run_id=run_id, parent__in=ids, settled=False)
-        ids = list(below.values_list("id", flat=True))
-    return revoked
+        below: list[UUID] = []
+        for some in in_chunks(ids, settings.batch_size):
+            yield nodes().filter(id__in=some)
+            children = nodes().filter(run_id=run_id, parent__in=some, settled=False)
+            below += children.values_list("id", flat=True)
+        ids = below
 
 
 def _stop_scope(node: NodeRun) -> Settled:

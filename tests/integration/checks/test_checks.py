@@ -290,7 +290,7 @@ def test_w009_atomic_tasks_that_write_to_another_database(settings, monkeypatch,
     message = found()["W009"]
     assert "the database 'runs'" in message.msg
     assert "orders.Cascaded" in message.msg
-    assert re.search(r"\(tests.sample.atomic_tasks.\w+, .*, .* and \d+ more\)", message.msg)
+    assert re.search(r"\([\w.]+, .*, .* and \d+ more\)", message.msg)
     monkeypatch.setattr(databases, "current_app", SimpleNamespace(tasks={echo.name: echo}))
     assert found() == {}
 

@@ -1,11 +1,18 @@
 """Maps: a node that makes a child for each item of a list."""
 
+from unittest import mock
+
 import pytest
+from django.contrib.auth.models import Group
+from django.db import connections
 from django.test import override_settings
 
-from django_tasktree import ITEM, TaskTree, TreeResult
-from django_tasktree.exceptions import BrokenReference, InvalidOption
-from django_tasktree.models import HistoryEntry, NodeRun
+from django_tasktree import ITEM, NodeResult, TaskTree, TreeResult
+from django_tasktree.client import map_task
+from django_tasktree.drafts.read import read_rows
+from django_tasktree.engine.lifecycle import expand
+from django_tasktree.exceptions import BrokenReference, InvalidOption, NotPossible, SerializationError
+from django_tasktree.models import HistoryEntry, NodeRun, TreeRun
 from tests.sample.map_tasks import (
     OddNumber,
     described,
@@ -20,6 +27,18 @@ from tests.sample.models import Effect
 from tests.sample.tasks import add, echo, fail, total
 
 pytestmark = [pytest.mark.usefixtures("database", "eager"), pytest.mark.django_db(transaction=True)]
+
+
+def before_inserting(first, act):
+    """Call a function before the children from a position on are inserted: a context manager; batches have 5 nodes."""
+    insert = expand.insert_children
+
+    def acting(node, specs, position, tolerated):
+        if position == first:
+            act(node)
+        return insert(node, specs, position, tolerated)
+
+    return mock.patch.object(map_task, "insert_children", acting)
 
 
 def value_of(build):
@@ -146,6 +165,9 @@ class TestItems:
         pages = source.map(echo, over=source.output, args=[ITEM["url"]])
         with pytest.raises(BrokenReference, match=r"ITEM\['url'\] does not exist: item 1 of the map"):
             tree.apply_async()[pages].get()
+        # Also if other items have been stored before.
+        with override_settings(TASKTREE={"BATCH_SIZE": 1}):
+            tree.apply_async()
         assert not NodeRun.objects.filter(parent__task="django_tasktree.map").exists()
 
     def test_that_can_not_be_unpacked(self):
@@ -163,6 +185,58 @@ class TestItems:
         both = tree.gather(echo, [[pages.outputs, known.outputs]])
         with override_settings(TASKTREE={"BATCH_SIZE": 5}):
             assert tree.apply_async()[both].get() == [list(range(23))] * 2
+
+    def test_rows_of_a_query_with_related_rows(self):
+        group = Group.objects.create(name="group")
+        query = Group.objects.prefetch_related("permissions")
+        assert value_of(lambda tree: tree.map(echo, over=query).outputs) == [group]
+
+    def test_with_the_item_in_a_signature(self):
+        assert value_of(lambda tree: tree.map(described.s(ITEM, 5), over=[1]).outputs) == [[1, [5], {}]]
+
+    def test_that_can_not_be_stored(self):
+        tree = TaskTree()
+        tree.map(echo, over=[1, object()], label="pages")
+        with pytest.raises(SerializationError, match=r"the children of <MapNode 'pages'.*item 1 of the map can't be"):
+            tree.apply_async()
+
+
+class TestLaunchedRuns:
+    def test_a_map_of_a_result_is_added(self):
+        tree = TaskTree()
+        source = tree.add_task(numbers, [3])
+        run = tree.apply_async()
+        pages = run[source].map(add, over=run[source].output, args=[ITEM, 10])
+        parts = run.map(echo, over=["first", run[source].output])
+        assert run.wait() == "SUCCESS"
+        assert [child.get() for child in pages.children] == [10, 11, 12]
+        assert [child.get() for child in parts.children] == ["first", [0, 1, 2]]
+
+    def test_what_is_added_must_be_available(self):
+        tree = TaskTree()
+        failed = tree.add_task(fail)
+        run = tree.apply_async()
+        with pytest.raises(BrokenReference, match="which is FAILURE"):
+            run.map(echo, over=[1, run[failed].output])
+        with pytest.raises(BrokenReference, match="which is FAILURE"):
+            run.map(add, over=[1], args=[ITEM, run[failed].output])
+
+    def test_children_of_a_map_are_its_items(self):
+        tree = TaskTree()
+        source = tree.add_task(numbers, [2])
+        pages = source.map(echo, over=source.output)
+        gathers = []
+
+        def add_from_outside(node):
+            handle = NodeResult(node.id)
+            with pytest.raises(NotPossible, match="is a map, whose children are its items"):
+                handle.add_task(echo)
+            gathers.append(handle.gather(echo, ["end"]))
+
+        with before_inserting(0, add_from_outside):
+            run = tree.apply_async()
+        assert run.state == "SUCCESS"
+        assert [child.id for child in run[pages].children][2:] == [gather.id for gather in gathers]
 
 
 class TestShape:
@@ -241,6 +315,16 @@ class TestShape:
         assert run.state == "SUCCESS"
         assert run[last].get() == [4]
         assert sorted(str(row.result) for row in NodeRun.objects.filter(task=halve.name)) == ["0", "1", "2", "3"]
+
+    def test_a_map_is_added_to_a_run(self):
+        tree = TaskTree()
+        source = tree.add_task(numbers, [3])
+        run = tree.apply_async()
+        below = run[source].map(echo, over=run[source].output, label="below", by="me")
+        beside = run.map(echo, over=[5, 6])
+        assert (below.get(), beside.get()) == (3, 2)
+        assert [child.get() for child in below.children] == [0, 1, 2]
+        assert run.state == "SUCCESS"
 
     def test_labels_options_and_limits(self):
         tree = TaskTree()
@@ -364,6 +448,32 @@ class TestFailures:
         pages.tolerate = 4
         assert tree.apply_async().state == "SUCCESS"
 
+    def test_failures_far_below_a_child_stop_the_rest(self):
+        tree = TaskTree()
+        pages = tree.map(echo, over=range(10), tolerate=1)
+        pages.each.add_task(echo).add_task(echo).add_task(echo).add_task(echo).add_task(fail)
+        run = tree.apply_async()
+        states = [child.state for child in run[pages].children]
+        assert states == ["SUCCESS"] * 10
+        entry = HistoryEntry.objects.get(run_id=run.id, action="stop")
+        assert (entry.node_id, run.state) == (run[pages].id, "FAILURE")
+
+    def test_the_rest_stops_in_batches(self, database):
+        tree = TaskTree()
+        pages = tree.map(echo, over=[list(range(30))] * 5, tolerate=0)
+        pages.each.map(halve, over=ITEM)
+        numbers_of_values = []
+
+        def note(execute, sql, params, many, context):
+            if sql.startswith(("SELECT", "UPDATE")):
+                numbers_of_values.append(len(params or ()))
+            return execute(sql, params, many, context)
+
+        with override_settings(TASKTREE={"BATCH_SIZE": 20}), connections[database].execute_wrapper(note):
+            run = tree.apply_async()
+        assert run.state == "FAILURE"
+        assert max(numbers_of_values) < 60
+
     def test_a_gather_node_is_not_tolerated(self):
         tree = TaskTree()
         pages = tree.map(halve, over=[1, 2], tolerate="50%")
@@ -399,6 +509,80 @@ class TestActions:
         assert before & after == {run[report].id}
         assert run[report].get() == 3
 
+    def test_a_run_that_ends_while_its_children_are_made(self):
+        tree = TaskTree()
+        source = tree.add_task(numbers, [23])
+        pages = source.map(echo, over=source.output)
+        last = pages.gather(total, [pages.outputs])
+        with (
+            override_settings(TASKTREE={"BATCH_SIZE": 5}),
+            before_inserting(10, lambda node: TreeResult(node.run_id).revoke()),
+        ):
+            run = tree.apply_async()
+        assert (run.state, run[pages].state) == ("REVOKED", "FAILURE")
+        with pytest.raises(NotPossible, match="ended before the map had made all children: retry it"):
+            run[pages].get()
+        assert set(
+            NodeRun.objects.filter(parent_id=run[pages].id, is_gather=False).values_list("state", flat=True)
+        ) == {"REVOKED"}
+        run.retry()
+        assert run.wait() == "SUCCESS"
+        assert run[last].get() == sum(range(23))
+
+    def test_a_run_that_ends_while_the_last_children_are_made(self):
+        tree = TaskTree()
+        source = tree.add_task(numbers, [3])
+        pages = source.map(echo, over=source.output)
+
+        def end_afterwards(node, specs, position, tolerated):
+            inserted = expand.insert_children(node, specs, position, tolerated)
+            # Its transaction has not seen the children.
+            TreeRun.objects.filter(id=node.run_id).update(state="REVOKED")
+            return inserted
+
+        with mock.patch.object(map_task, "insert_children", end_afterwards):
+            run = tree.apply_async()
+        assert [child.state for child in run[pages].children] == ["REVOKED"] * 3
+
+    def test_another_attempt_may_get_other_items(self):
+        tree = TaskTree()
+        late = tree.add_task(fail, allow_failure=True)
+        for note in "bc":
+            tree.add_task(echo, [note])
+        first = tree.gather(echo, when="any")
+        pages = first.map(echo, over=tree.outputs)
+        pages.each.add_task(echo, [pages.each.output])
+
+        def fail_once(_node):
+            raise OSError("the database is away")
+
+        with override_settings(TASKTREE={"BATCH_SIZE": 1}):
+            with before_inserting(1, fail_once):
+                run = tree.apply_async()
+            assert [child.state for child in run[pages].children] == ["SKIPPED"]
+            run[late].complete("a")
+            run[pages].retry()
+        assert run.wait() == "SUCCESS"
+        assert [child.get() for child in run[pages].children] == ["a", "b", "c"]
+        assert NodeRun.objects.get(id=run[pages].id).child_count == 3
+
+    def test_another_attempt_continues(self):
+        tree = TaskTree()
+        source = tree.add_task(numbers, [12])
+        pages = source.map(echo, over=source.output)
+
+        def fail_once(_node):
+            raise OSError("the database is away")
+
+        with override_settings(TASKTREE={"BATCH_SIZE": 5}):
+            with before_inserting(5, fail_once):
+                run = tree.apply_async()
+            before = [child.id for child in run[pages].children]
+            run.retry()
+        assert len(before) == 5
+        assert [child.get() for child in run[pages].children] == list(range(12))
+        assert [child.id for child in run[pages].children][:5] == before
+
     def test_retry_of_failed_children(self):
         run, pages, good, _bad = TestFailures().tolerant(6, 2)
         run.retry()
@@ -424,6 +608,13 @@ class TestActions:
         assert NodeRun.objects.filter(run_id=copy.id).count() == NodeRun.objects.filter(run_id=run.id).count()
         stored = " ".join(NodeRun.objects.filter(run_id=copy.id).values_list("args", flat=True))
         assert run[source].id.hex not in stored
+
+    def test_a_tolerance_can_not_be_edited_by_hand(self):
+        tree = TaskTree()
+        tree.map(echo, over=[1], tolerate=1)
+        draft = tree.apply_async(draft=True)
+        with pytest.raises(NotPossible, match="is a map, which can't be edited"):
+            read_rows(draft.id)
 
     def test_odd_numbers_are_errors_of_their_nodes(self):
         _run, pages, _good, _bad = TestFailures().tolerant(2, 1)

@@ -117,6 +117,10 @@ def test_results_of_siblings_are_not_certain():
         tree.apply_async()
 
 
+def test_spaces_in_a_share():
+    assert gathered([echo, echo], f" 50{' ' * 20}% ").get() == [0, 1]
+
+
 @pytest.mark.parametrize("when", ["some", 0, -1, True, 0.5, "0%", "101%", "", None])
 def test_invalid_values(when):
     with pytest.raises(InvalidOption, match="when="):

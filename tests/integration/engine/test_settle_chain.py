@@ -95,7 +95,7 @@ def outcome(settled):
 
 def in_single_steps():
     """Make settle() take single steps only: a context manager."""
-    return mock.patch.object(settle_module, "settle_chain", lambda run_id, node_id: node_id)
+    return mock.patch.object(settle_module, "settle_chain", lambda run_id, node_id, failed: (node_id, failed))
 
 
 @pytest.mark.usefixtures("database")
@@ -112,7 +112,7 @@ class TestAgainstSingleSteps:
         one, climbed = make(line)
         other, stepped = make(line)
 
-        left = settle_chain(one, climbed[0])
+        left, _failed = settle_chain(one, climbed[0], failed=False)
         expected = next((key for key, link in zip(climbed, line, strict=True) if not link.is_climbed), None)
         assert left == expected
         afterwards = settle(one, left)
@@ -128,7 +128,8 @@ class TestAgainstSingleSteps:
         run_id, keys = make(line)
         node_id, parts = keys[0], 0
         while node_id is not None:
-            node_id, parts = settle_chain(run_id, node_id), parts + 1
+            (node_id, failed), parts = settle_chain(run_id, node_id, failed=False), parts + 1
+            assert failed
         assert parts == 3
         # Each part begins at a node whose child has failed.
         assert not NodeRun.objects.filter(run_id=run_id, subtree_failed=False).exists()
@@ -137,5 +138,5 @@ class TestAgainstSingleSteps:
         run_id, keys = make((Link(), Link(), Link()))
         middle = NodeRun.objects.filter(id=keys[1])
         with before_statement(MARK, lambda: middle.update(revision=F("revision") + 1)):
-            assert settle_chain(run_id, keys[0]) == keys[0]
+            assert settle_chain(run_id, keys[0], failed=True) == (keys[0], True)
         assert NodeRun.objects.get(id=keys[1]).settled is False

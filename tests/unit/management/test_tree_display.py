@@ -15,6 +15,7 @@ def row(name, parent=None, position=0, children=0, gather=False, state=NodeState
         position=position,
         child_count=children,
         is_gather=gather,
+        quorum="",
         label=None,
         task=f"shop.tasks.{name}",
         state=state,
