@@ -57,6 +57,8 @@ class Simulation:
         self.app = app
         self.queue = queue
         self.steps = 0
+        #: The steps that read only: a crash before the next one leaves the same behind as a crash before them.
+        self.reads = set()
         self.crash_at = None
         self.hosts = {}
 
@@ -161,11 +163,13 @@ class Simulation:
 
         From then on, every step crashes: a dead process does nothing more, even if its code handles the exception.
         """
-        self.steps, self.crash_at = 0, crash_at
+        self.steps, self.reads, self.crash_at = 0, set(), crash_at
         send = publisher.send
 
-        def step():
+        def step(*, reads=False):
             self.steps += 1
+            if reads:
+                self.reads.add(self.steps)
             if self.crash_at is not None and self.steps >= self.crash_at:
                 raise Crash
 
@@ -175,13 +179,21 @@ class Simulation:
 
         def executing(execute, sql, params, many, context):
             if not sql.lstrip().upper().startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")):
-                step()
+                step(reads=sql.lstrip().upper().startswith("SELECT ") and "set_config" not in sql)
             return execute(sql, params, many, context)
 
         with ExitStack() as stack:
             stack.enter_context(mock.patch.object(publisher, "send", sending))
             stack.enter_context(connections[write_alias()].execute_wrapper(executing))
             yield
+
+
+    def distinct_points(self):
+        """Return the steps before which a crash leaves something else behind than before the step that precedes them.
+
+        Only for scenarios whose task functions change nothing but rows.
+        """
+        return [point for point in range(1, self.steps + 1) if point - 1 not in self.reads]
 
 
 @contextmanager

@@ -163,7 +163,8 @@ def _of_row(row: Model) -> RowStandIn:
     label = row._meta.label
     if row.pk is None or row._state.adding:
         raise SerializationError(f"this {label} is not saved, so the worker could not find it: save it first")
-    refuse_composite(type(row))
+    # A lazy object has the attributes of its row, but another type.
+    refuse_composite(row._meta.model)
     return RowStandIn(label, row.pk, row._state.db or "default")
 
 

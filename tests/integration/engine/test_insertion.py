@@ -59,7 +59,7 @@ def value_of(field, numbers):
         return numbers.random() < 0.5
     if isinstance(field, models.IntegerField):
         return numbers.choice([0, 1, 32_767])
-    return numbers.choice(TEXTS)
+    return numbers.choice([text for text in TEXTS if len(text) <= (field.max_length or 255)])
 
 
 def random_rows(count, seed=1):

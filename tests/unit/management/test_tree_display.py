@@ -16,6 +16,7 @@ def row(name, parent=None, position=0, children=0, gather=False, state=NodeState
         child_count=children,
         is_gather=gather,
         quorum="",
+        sub_run_id=None,
         label=None,
         task=f"shop.tasks.{name}",
         state=state,
