@@ -187,7 +187,6 @@ class Simulation:
             stack.enter_context(connections[write_alias()].execute_wrapper(executing))
             yield
 
-
     def distinct_points(self):
         """Return the steps before which a crash leaves something else behind than before the step that precedes them.
 
