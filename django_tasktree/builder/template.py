@@ -149,6 +149,8 @@ class _Argument:
         self._text: str = getattr(node, name)
         self._value = serialization.loads(self._text)
         self.takes_item = nested.holds(self._value, Item)
+        # Items have no references.
+        self._refers = nested.holds(self._value, Reference)
         options = serialization.loads(node.options)
         serializer = options.get("serializer") or current_app.conf.task_serializer
         self._prefer = "pickle" if serializer == "pickle" else "json"
@@ -170,8 +172,10 @@ class _Argument:
                 f"{self._name}={self._value} needs a {wanted} for each item, but item {number:,} of the map is of type "
                 f"{type(value).__name__}"
             )
+        if self._refers:
+            value = _with_keys(value, keys)
         try:
-            return serialization.write(_with_keys(value, keys), "max_args_size", prefer=self._prefer)
+            return serialization.write(value, "max_args_size", prefer=self._prefer)
         except SerializationError as exc:
             raise type(exc)(f"the {self._name} with item {number:,} of the map can't be stored: {exc}") from exc
 
