@@ -9,7 +9,9 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
-from django.db.models import QuerySet
+from celery import Signature, Task
+from django.db.models import Model, QuerySet
+from django.db.models.manager import BaseManager
 from django.utils.module_loading import import_string
 
 from django_tasktree.builder.calls import Call, call, check_choice, check_limit
@@ -274,6 +276,7 @@ class NodeParent:
         Raises:
             TaskNotSupported, UnknownTask, InvalidOption, TypeError: see :meth:`add_task`.
         """
+        _check_map_options(options)
         rules = _rules(run_when, False, False, on_failure, max_active)
         each: TaskTreeNode[R] = TaskTreeNode(_call_with_item(task, args, kwargs, {**options}))
         node = MapNode(each, over, rules, batch=batch, tolerate=tolerate)
@@ -704,7 +707,7 @@ class MapNode(TaskTreeNode[int], Generic[R]):
         _check_batch(batch)
         check_tolerance(tolerate)
         self.each = each
-        self.over = over if isinstance(over, (Output, Reference, Item, QuerySet)) else items_of(over)
+        self.over = _checked_items(over)
         self.batch = batch
         self.tolerate = tolerate
         each.parent = self
@@ -730,9 +733,44 @@ class MapNode(TaskTreeNode[int], Generic[R]):
         return super()._place(node, label)
 
 
-def each_of(node: NodeParent) -> "TaskTreeNode[Any] | None":
+def each_of(node: NodeParent | None) -> "TaskTreeNode[Any] | None":
     """Return the node of one item of a map; None if the node is not a map node."""
     return node.each if isinstance(node, MapNode) else None
+
+
+def map_above(node: NodeParent | None) -> "MapNode[Any] | None":
+    """Return the innermost map for whose items a node runs; None if it runs once."""
+    while isinstance(node, TaskTreeNode):
+        if each_of(node.parent) is node:
+            return cast("MapNode[Any]", node.parent)
+        node = node.parent
+    return None
+
+
+def _checked_items(over: Any) -> Any:
+    """Return the items of a map, or what contains them.
+
+    Raises:
+        InvalidOption: it is something else.
+    """
+    if isinstance(over, (Output, Reference, Item, QuerySet)):
+        return over
+    if isinstance(over, BaseManager):
+        wrong = f"the manager of {over.model.__name__}: pass a QuerySet, such as its all()"
+    elif isinstance(over, type) and issubclass(over, Model):
+        wrong = f"the model {over.__name__}: pass a QuerySet, such as {over.__name__}.objects.all()"
+    elif isinstance(over, (Task, Signature)):
+        wrong = f"a task, {over!r}: add it as a node, and pass the output of the node"
+    elif isinstance(getattr(over, "output", None), (Output, Reference)):
+        wrong = f"a node, {over!r}: pass its output"
+    else:
+        return items_of(over)
+    raise InvalidOption(f"over= of a map is {wrong}")
+
+
+def _check_map_options(options: Mapping[str, Any]) -> None:
+    if "allow_failure" in options:
+        raise InvalidOption('a map has no option allow_failure: tolerate="100%" lets all of its children fail')
 
 
 def _check_batch(batch: int | None) -> None:

@@ -236,7 +236,8 @@ def _check_labels_are_free(root: NodeParent, place: Placement) -> None:
     for batch in in_chunks(list(labels), settings.batch_size):
         # Without an order, which would keep databases from using the index of labels.
         for taken in siblings.filter(label__in=batch).order_by().values_list("label", flat=True)[:1]:
-            raise InvalidOption(f"a child of {root!r} has the label {taken!r} already: labels of siblings must differ")
+            owner = f"run {place.run_id}" if place.parent_id is None else f"node {place.parent_id}"
+            raise InvalidOption(f"a child of {owner} has the label {taken!r} already: labels of siblings must differ")
 
 
 def _wrong_child(parent: NodeParent, child: Any) -> ValueError:

@@ -169,8 +169,8 @@ class _Argument:
         if isinstance(self._value, Item) and not isinstance(value, _UNPACKED[self._name]):
             wanted = "dict" if self._name == "kwargs" else "list"
             raise InvalidOption(
-                f"{self._name}={self._value} needs a {wanted} for each item, but item {number:,} of the map is of type "
-                f"{type(value).__name__}"
+                f"{self._name}={self._value!r} needs a {wanted} for each item, but item {number:,} of the map is of "
+                f"type {type(value).__name__}"
             )
         if self._refers:
             value = _with_keys(value, keys)

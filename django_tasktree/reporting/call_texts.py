@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
+from django_tasktree.encoding.placeholders import written
 from django_tasktree.encoding.stand_ins import stand_in_text
 from django_tasktree.encoding.text import readable_json, short_name
 
@@ -77,9 +78,9 @@ def typed_text(kind: Any, content: Any) -> str:
         content: the stored content, ``__value__``.
     """
     if is_reference(kind, content):
-        return f"{content[1]}{''.join(f'[{step!r}]' for step in content[2:])}"
+        return written(content[1], content[2:])
     if kind == "tasktree-item" and isinstance(content, list):
-        return f"ITEM{''.join(f'[{step!r}]' for step in content)}"
+        return written("ITEM", content)
     if kind == "uuid" and isinstance(content, dict) and set(content) == {"hex"}:
         return _uuid(content["hex"])
     return stand_in_text(kind, content) or (content if isinstance(content, str) else readable_json(content))

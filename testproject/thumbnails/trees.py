@@ -10,8 +10,8 @@ from testproject.thumbnails.tasks import contact_sheet, find_files, thumbnail
 def thumbnails(album: str = "", samples: int = 6) -> TaskTree:
     """Make a thumbnail of each picture of an album, and a contact sheet.
 
-    An album is a directory below MEDIA_ROOT/albums. Without one, a few samples are drawn. Up to half of the files may be
-    no pictures.
+    An album is a directory below MEDIA_ROOT/albums. Without one, a few samples are drawn. Up to half of the files may
+    be no pictures.
     """
     if album:
         _check_album(album)
