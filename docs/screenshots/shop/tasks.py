@@ -7,14 +7,31 @@ from typing import Any
 from django_tasktree import task_with_callbacks
 
 
+#: The shop whose till does not answer.
+_CLOSED = 4
+
+
 class PaymentRefused(Exception):
     """Raised if the bank refuses a payment."""
 
 
+class TillClosed(Exception):
+    """Raised if the till of a shop does not answer."""
+
+
 @task_with_callbacks
-def fetch_orders(day: str, shard: int) -> dict[str, Any]:
-    """Read one part of the orders of a day."""
-    return {"shard": shard, "orders": 40 + 7 * shard}
+def list_shops(shops: int) -> list[str]:
+    """Return the names of the shops."""
+    return [f"shop {number}" for number in range(1, shops + 1)]
+
+
+@task_with_callbacks
+def fetch_orders(day: str, shop: str) -> dict[str, Any]:
+    """Read the orders of a day from the till of a shop."""
+    number = int(shop.removeprefix("shop "))
+    if number == _CLOSED:
+        raise TillClosed(f"the till of {shop} does not answer")
+    return {"shop": shop, "orders": 40 + 7 * number}
 
 
 @task_with_callbacks
@@ -30,7 +47,7 @@ def write_report(day: str, parts: Any) -> str:
 
 
 @task_with_callbacks
-def send_mail(to: str) -> None:
+def send_mail(to: str, report: str, approved_by: str) -> None:
     """Send the report."""
     return
 
