@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 
 from shop.forms import ApprovalForm
-from shop.tasks import charge_card, fetch_orders, list_shops, send_mail, ship, summarize, tell_customer, write_report
+from shop.tasks import charge_card, list_shops, read_till, send_mail, ship, summarize, tell_customer, write_report
 
 from django_tasktree import ITEM, TaskTree, register_tree
 
@@ -22,7 +22,7 @@ def nightly_report(day: date, shops: int = 6) -> TaskTree:
     """Fetch the orders of each shop, sum them up, and mail a report once somebody has approved it."""
     tree = TaskTree("nightly report")
     found = tree.add_task(list_shops, [shops], label="shops")
-    orders = found.map(fetch_orders, over=found.output, args=[day.isoformat(), ITEM], tolerate="20%", label="orders")
+    orders = found.map(read_till, over=found.output, args=[day.isoformat(), ITEM], tolerate="20%", label="orders")
     orders.each.add_task(summarize, [orders.each.output["orders"]], label="sum")
     report = orders.gather(write_report, [day.isoformat(), orders.outputs], label="report")
     approved = report.wait_for("approved", form=ApprovalForm, timeout=timedelta(days=3))
