@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 from django_tasktree.builder.atomicity import atomic_alias
 from django_tasktree.builder.keys import NodeKeys
 from django_tasktree.builder.lanes import Lanes
-from django_tasktree.builder.maps import known_items, message_options, tolerates
+from django_tasktree.builder.maps import known_items, late_items, message_options, tolerates
 from django_tasktree.builder.nodes import (
     MapNode,
     NodeParent,
@@ -329,7 +329,7 @@ class _Compiler:
         spec.template = Template(self._over(node), node.batch, node.tolerate, nodes).text()
 
     def _over(self, node: MapNode[Any]) -> str:
-        over = known_items(node, at_once=False)
+        over = late_items(node)
         self._check_item(node, over)
         _refuse_lazy(over)
         try:

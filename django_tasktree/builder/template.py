@@ -12,6 +12,7 @@ from celery import current_app
 from django_tasktree.encoding import nested, serialization
 from django_tasktree.encoding.ids import new_id
 from django_tasktree.encoding.items import Item
+from django_tasktree.encoding.placeholders import OUTPUT_TYPE
 from django_tasktree.encoding.references import Reference
 from django_tasktree.encoding.stand_ins import STAND_INS, STOOD_FOR
 from django_tasktree.engine.types import NodeSpec
@@ -184,7 +185,7 @@ def rebound(text: str, keys: Mapping[UUID, UUID]) -> str:
     """Return a stored value in which references point to other nodes; IDs that are not in ``keys`` stay."""
     if serialization.is_pickled(text):
         return serialization.dumps(_with_keys(serialization.loads(text), keys), prefer="pickle")
-    if '"tasktree-output"' not in text:
+    if f'"{OUTPUT_TYPE}"' not in text:
         return text
     return serialization.dumps(_with_keys(serialization.loads(text), keys))
 

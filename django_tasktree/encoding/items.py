@@ -6,7 +6,7 @@ from typing import Any
 
 from kombu.utils import json
 
-from django_tasktree.encoding.placeholders import Placeholder, Step, further, missing_part, pick, written
+from django_tasktree.encoding.placeholders import ITEM_TYPE, Placeholder, Step, further, missing_part, pick, written
 from django_tasktree.exceptions import BrokenReference, InvalidOption
 
 
@@ -61,7 +61,7 @@ class Item(Placeholder):
 #: The item of the innermost map, in the arguments of its tasks.
 ITEM = Item()
 
-json.register_type(Item, "tasktree-item", lambda item: list(item._path), lambda path: Item(tuple(path)))
+json.register_type(Item, ITEM_TYPE, lambda item: list(item._path), lambda path: Item(tuple(path)))
 
 
 def items_of(value: Any) -> Collection[Any]:

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 #: A key of a dict or a position in a list: one step of the path to a part of a value.
 Step = str | int
+#: The types of stored references and items, as kombu writes them.
+OUTPUT_TYPE = "tasktree-output"
+ITEM_TYPE = "tasktree-item"
 #: The maximum number of keys of a dict that an error message lists.
 _MAX_KEYS_SHOWN = 5
 

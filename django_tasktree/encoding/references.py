@@ -11,7 +11,7 @@ from uuid import UUID
 
 from kombu.utils import json
 
-from django_tasktree.encoding.placeholders import Placeholder, Step, further, pick, written
+from django_tasktree.encoding.placeholders import OUTPUT_TYPE, Placeholder, Step, further, pick, written
 from django_tasktree.types import R_co
 
 
@@ -101,4 +101,4 @@ def _decode(encoded: list[Any]) -> Reference:
     return Reference(UUID(hex=node), kind, tuple(path))
 
 
-json.register_type(Reference, "tasktree-output", _encode, _decode)
+json.register_type(Reference, OUTPUT_TYPE, _encode, _decode)

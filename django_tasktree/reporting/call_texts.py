@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from django_tasktree.encoding.placeholders import written
+from django_tasktree.encoding.placeholders import ITEM_TYPE, OUTPUT_TYPE, written
 from django_tasktree.encoding.stand_ins import stand_in_text
 from django_tasktree.encoding.text import readable_json, short_name
 
@@ -79,7 +79,7 @@ def typed_text(kind: Any, content: Any) -> str:
     """
     if is_reference(kind, content):
         return written(content[1], content[2:])
-    if kind == "tasktree-item" and isinstance(content, list):
+    if kind == ITEM_TYPE and isinstance(content, list):
         return written("ITEM", content)
     if kind == "uuid" and isinstance(content, dict) and set(content) == {"hex"}:
         return _uuid(content["hex"])
@@ -93,7 +93,7 @@ def is_reference(kind: Any, content: Any) -> bool:
         kind: the stored type, ``__type__``.
         content: the stored content, ``__value__``.
     """
-    return kind == "tasktree-output" and isinstance(content, list) and len(content) > 1
+    return kind == OUTPUT_TYPE and isinstance(content, list) and len(content) > 1
 
 
 def _uuid(text: Any) -> str:
