@@ -5,24 +5,23 @@ from copy import copy
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, cast
 
-from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 
 from django_tasktree.builder.calls import Call, call
-from django_tasktree.builder.children import Parent, children_of
+from django_tasktree.builder.children import Parent, children_of, each_of
 from django_tasktree.builder.eligibility import registered_task
 from django_tasktree.builder.grafts import graft, options_of_first
-from django_tasktree.builder.item_calls import call_with_item, check_batch
+from django_tasktree.builder.map_arguments import call_with_item, check_batch, check_map_options, checked_items
 from django_tasktree.builder.on_demand import MadeOnDemand
 from django_tasktree.builder.own_tasks import FORK, MAP, START_RUN
 from django_tasktree.builder.quorum import quorum_of
 from django_tasktree.builder.rules import DEFAULT_RULES, Rules, shared_rules
 from django_tasktree.builder.tolerance import check_tolerance
 from django_tasktree.builder.waits import event_spec, sleep_spec
-from django_tasktree.encoding.items import Item, items_of
+from django_tasktree.encoding.items import Item
 from django_tasktree.encoding.nested import holds
 from django_tasktree.encoding.nested import replace as replace_in
-from django_tasktree.encoding.references import Output, Reference
+from django_tasktree.encoding.references import Output
 from django_tasktree.encoding.text import short_name
 from django_tasktree.encoding.wait_spec import WAIT, WaitSpec
 from django_tasktree.exceptions import InvalidOption
@@ -209,6 +208,7 @@ class NodeParent(Parent):
         Raises:
             TaskNotSupported, UnknownTask, InvalidOption, TypeError: see :meth:`add_task`.
         """
+        check_map_options(options)
         rules = shared_rules(run_when, False, False, on_failure, max_active)
         each: TaskTreeNode[R] = TaskTreeNode(call_with_item(task, args, kwargs, {**options}))
         node = MapNode(each, over, rules, batch=batch, tolerate=tolerate)
@@ -565,7 +565,7 @@ class MapNode(TaskTreeNode[int], Generic[R]):
         check_batch(batch)
         check_tolerance(tolerate)
         self.each = each
-        self.over = over if isinstance(over, (Output, Reference, Item, QuerySet)) else items_of(over)
+        self.over = checked_items(over)
         self.batch = batch
         self.tolerate = tolerate
         each.parent = self
@@ -589,6 +589,15 @@ class MapNode(TaskTreeNode[int], Generic[R]):
                 f"pages.each.add_task({short_name(node.task)}), and what follows all of them with gather()"
             )
         return super()._place(node, label)
+
+
+def map_above(node: NodeParent | None) -> "MapNode[Any] | None":
+    """Return the innermost map for whose items a node runs; None if it runs once."""
+    while isinstance(node, TaskTreeNode):
+        if each_of(node.parent) is node:
+            return cast("MapNode[Any]", node.parent)
+        node = node.parent
+    return None
 
 
 class WaitNode(TaskTreeNode[Any]):
