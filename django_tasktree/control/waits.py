@@ -38,7 +38,8 @@ def send_event(run_id: UUID, name: str, payload: Any = None, by: Any = None) -> 
         NotPossible: the run has ended.
         InvalidOption: the name is not a text, is empty, or contains a slash.
         InvalidParameter: the payload does not fit the first node that waits for the event, or will wait for it.
-        SerializationError: the payload can't be stored, or is larger than ``MAX_RESULT_SIZE``.
+        SerializationError: the payload, or the output that is made of it, can't be stored, or is larger than
+            ``MAX_RESULT_SIZE``.
     """
     name = event_name(name)
     text = serialization.write(payload, "max_result_size")
@@ -49,7 +50,8 @@ def send_event(run_id: UUID, name: str, payload: Any = None, by: Any = None) -> 
         raise NotPossible(HAS_ENDED, run=run_id, state=run.state)
     spec = first_unfinished(run_id, name)
     if spec is not None:
-        clean_payload(spec, payload)
+        # The output is made again when the event ends the node.
+        serialization.write(clean_payload(spec, payload), "max_result_size")
     with transaction.atomic(using=write_alias()):
         RunEvent.objects.using(write_alias()).create(
             run_id=run_id,

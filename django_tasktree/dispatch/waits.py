@@ -76,9 +76,13 @@ def timed_out(wait: OpenWait) -> Outcome:
     spec = wait.spec
     if spec.on_timeout == OnTimeout.SKIP:
         return Outcome(NodeState.SKIPPED)
+    error: Exception = WaitExpired(f"no event {spec.event!r} came within {timedelta(seconds=spec.timeout or 0)}")
     if spec.on_timeout == OnTimeout.SUCCESS:
-        return Outcome(NodeState.SUCCESS, result=serialization.write(spec.default, "max_result_size"))
-    error = WaitExpired(f"no event {spec.event!r} came within {timedelta(seconds=spec.timeout or 0)}")
+        try:
+            return Outcome(NodeState.SUCCESS, result=serialization.write(spec.default, "max_result_size"))
+        except SerializationError as exc:
+            # MAX_RESULT_SIZE has been decreased.
+            error = exc
     return Outcome(NodeState.FAILURE, error=describe(error))
 
 

@@ -19,8 +19,19 @@ def find_module(name: str) -> Any:
     return sys.modules.get(name) or _import_from_app(name)
 
 
+def find_in_app(path: str) -> Any:
+    """Return what the dotted path of a class or function names, in a module that :func:`find_module` finds, or None."""
+    module, _, name = path.rpartition(".")
+    return getattr(find_module(module), name, None)
+
+
+def is_in_app(name: str) -> bool:
+    """Return whether a module, by its dotted name, belongs to an installed app, so that every process finds it."""
+    return any(name == app.name or name.startswith(f"{app.name}.") for app in apps.get_app_configs())
+
+
 def _import_from_app(name: str) -> Any:
-    if not any(name == app.name or name.startswith(f"{app.name}.") for app in apps.get_app_configs()):
+    if not is_in_app(name):
         return None
     try:
         return import_module(name)

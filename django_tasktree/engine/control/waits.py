@@ -32,7 +32,7 @@ class OpenWait:
         spec: what it waits for.
         since: when it began to wait.
         due: when its time has passed, once that is stored; None: no limit.
-        sent: how often the signal ``node_waiting`` was sent.
+        sent: how often the signal ``node_waiting`` was due when it was sent for the last time; 0: it was not sent.
     """
 
     node: NodeRef
@@ -97,13 +97,17 @@ def store_due(wait: OpenWait) -> datetime | None:
     return wait.due or due
 
 
-def note_sent(wait: OpenWait) -> bool:
-    """Count that the signal ``node_waiting`` is sent.
+def note_sent(wait: OpenWait, number: int) -> bool:
+    """Store that the signal ``node_waiting`` is sent.
+
+    Args:
+        wait: the wait.
+        number: how often it was due, with this time.
 
     Returns:
         False if the node does not wait any more, or another process sends this signal.
     """
-    return _still(wait.node).filter(resend_count=wait.sent).update(resend_count=F("resend_count") + 1) == 1
+    return _still(wait.node).filter(resend_count=wait.sent).update(resend_count=number) == 1
 
 
 def is_due(wait: OpenWait, now: datetime) -> bool:

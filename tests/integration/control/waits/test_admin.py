@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from django_tasktree import TaskTree
@@ -10,7 +11,7 @@ from django_tasktree.models import NodeRun
 from tests import simulation
 from tests.integration.admin.control import ask, messages_of
 from tests.integration.admin.pages import node_page, query_count, shown
-from tests.sample.payloads import ApprovalForm, decision
+from tests.sample.payloads import ApprovalForm, LetterForm, decision
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,12 +44,12 @@ def test_the_form_completes_the_node(world, admin_client, admin_user):
     page = node_page(node)
     assert complete_page(node) in shown(admin_client, page)
     asked = shown(admin_client, complete_page(node))
-    assert 'name="by"' in asked
+    assert 'name="payload-by"' in asked
     assert 'name="result"' not in asked
-    wrong = ask(admin_client, complete_page(node), by="0", note="no").content.decode()
+    wrong = ask(admin_client, complete_page(node), **{"payload-by": "0", "payload-note": "no"}).content.decode()
     assert "greater than or equal to 1" in wrong
     assert "Say more." in wrong
-    response = ask(admin_client, complete_page(node), by="7")
+    response = ask(admin_client, complete_page(node), **{"payload-by": "7"})
     assert messages_of(response) == ["Complete: 1 node."]
     assert (node.get(), run.state) == ({"by": 7, "note": ""}, "SUCCESS")
     assert (run.history[-1].action, run.history[-1].user) == ("complete", admin_user)
@@ -57,10 +58,19 @@ def test_the_form_completes_the_node(world, admin_client, admin_user):
 def test_parameters_become_fields(world, admin_client):
     node = launch(params=decision)["approved"]
     asked = shown(admin_client, complete_page(node))
-    assert all(f'name="{name}"' in asked for name in ("by", "verdict", "day"))
-    assert "is not a whole number" in ask(admin_client, complete_page(node), by="x", verdict='"no"').content.decode()
-    ask(admin_client, complete_page(node), by="7", verdict='"no"', day="2030-01-31")
+    assert all(f'name="payload-{name}"' in asked for name in ("by", "verdict", "day"))
+    wrong = ask(admin_client, complete_page(node), **{"payload-by": "x", "payload-verdict": '"no"'})
+    assert "is not a whole number" in wrong.content.decode()
+    values = {"payload-by": "7", "payload-verdict": '"no"', "payload-day": "2030-01-31"}
+    ask(admin_client, complete_page(node), **values)
     assert node.get() == {"by": 7, "verdict": "no", "day": "2030-01-31"}
+
+
+def test_a_form_with_a_file_and_a_field_of_a_name_that_the_page_uses(world, admin_client):
+    node = launch(form=LetterForm)["approved"]
+    assert 'enctype="multipart/form-data"' in shown(admin_client, complete_page(node))
+    ask(admin_client, complete_page(node), **{"payload-text": SimpleUploadedFile("a.txt", b"content")})
+    assert node.get() == {"text": "content", "confirmed": False}
 
 
 def test_without_a_form_the_payload_is_json(world, admin_client):
@@ -105,6 +115,9 @@ def test_the_list_takes_a_constant_number_of_queries(world, admin_client):
 def test_the_dashboard_counts_them(world, admin_client):
     assert WAITING not in shown(admin_client, INDEX)
     launch("a", "b")
+    # One that waits for a sub-run, in a lane of tasks.
+    launch("c")
+    NodeRun.objects.filter(label="c").update(wait=None, lane="celery")
     assert f'<a href="{WAITING}">Waiting for an answer: 2</a>' in shown(admin_client, INDEX)
 
 

@@ -11,12 +11,21 @@ from django.utils import timezone
 from django_tasktree import TaskTree, TreeResult, bulk, current_node, task_with_callbacks
 from django_tasktree.drafts import read_rows
 from django_tasktree.engine.transitions import write_alias
-from django_tasktree.exceptions import InvalidOption, InvalidParameter, NotPossible, RunNotFound, WaitExpired
+from django_tasktree.engine.recovery.scan import Scan
+from django_tasktree.exceptions import (
+    InvalidOption,
+    InvalidParameter,
+    NotPossible,
+    RunNotFound,
+    SerializationError,
+    ValueTooLarge,
+    WaitExpired,
+)
 from django_tasktree.models import NodeAttempt, NodeRun, RunEvent, TreeRun
 from django_tasktree.recovery.sweep import sweep
 from django_tasktree.signals import node_waiting
 from django_tasktree.testing import run_tree
-from tests.sample.payloads import ApprovalForm, BrokenForm, decision
+from tests.sample.payloads import ApprovalForm, BrokenForm, LetterForm, UserForm, decision
 from tests.sample.tasks import echo, fail
 
 HOUR = timedelta(hours=1)
@@ -250,6 +259,20 @@ class TestPayloads:
             wait_of(run).complete({})
         assert "antigravity" not in sys.modules
 
+    def test_the_output_must_be_storable_too(self, world, django_user_model):
+        run = waiting(world, form=UserForm)
+        user = django_user_model.objects.db_manager(write_alias()).create_user("jo")
+        for answer in (wait_of(run).complete, lambda given: run.send_event("approved", given)):
+            with pytest.raises(SerializationError, match="QuerySet"):
+                answer({"users": [user.pk]})
+        assert wait_of(run).state == "WAITING"
+        assert not RunEvent.objects.exists()
+
+    def test_a_prefix_is_for_pages(self, world):
+        run = waiting(world, form=LetterForm)
+        run.send_event("approved", {"confirmed": True})
+        assert wait_of(run).get() == {"confirmed": True, "text": None}
+
     def test_an_early_event_is_checked_too(self, world):
         run = approval(params=decision).apply_async()
         with pytest.raises(InvalidParameter):
@@ -372,6 +395,39 @@ class TestTimes:
         world.pass_time()
         sweep(world.app)
         assert len(announced) == 4
+
+    def test_reminders_that_no_sweep_has_sent_in_time_are_left_out(self, world, announced):
+        waiting(world, remind_every=timedelta(minutes=1))
+        world.pass_time()
+        for _ in range(3):
+            sweep(world.app)
+        assert [label for label, _ in announced] == ["approved"] * 2
+        assert announced[1][1] == 180
+
+    def test_an_event_that_was_sent_in_time_wins(self, world):
+        run = waiting(world, timeout=HOUR)
+        RunEvent.objects.create(run_id=run.id, name="approved", payload="7")
+        world.pass_time()
+        sweep(world.app)
+        assert wait_of(run).get() == 7
+
+    def test_a_default_that_is_too_large_by_now(self, world, settings):
+        run = waiting(world, timeout=HOUR, on_timeout="success", default="a long text")
+        settings.TASKTREE = {"MAX_RESULT_SIZE": 3}
+        world.pass_time()
+        assert sweep(world.app).expired == 1
+        with pytest.raises(ValueTooLarge):
+            wait_of(run).get()
+
+    def test_a_limited_pass_ends_all_waits_whose_time_has_passed(self, world, settings):
+        settings.TASKTREE = {"BATCH_SIZE": 2}
+        tree = TaskTree()
+        for number in range(6):
+            tree.wait_for(f"w{number}", timeout=timedelta(days=3) if number < 3 else HOUR, on_timeout="skip")
+        run = tree.apply_async()
+        world.pass_time()
+        assert sweep(world.app, Scan({}, max_pages=1)).expired == 3
+        assert sorted(states(run).values()) == ["SKIPPED"] * 3 + ["WAITING"] * 3
 
     def test_one_reminder(self, world, announced):
         waiting(world, remind_after=HOUR)
