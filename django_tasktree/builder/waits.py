@@ -21,7 +21,7 @@ from django_tasktree.states import OnTimeout
 
 #: The maximum length of the name of an event: that of the column, without a mark.
 EVENT_LENGTH = 99
-#: Check the parameters of a function, and those of a dict. Their types are those of definitions, a layer above this one.
+#: Check the parameters of a function, and those of a dict, with the types of definitions, a layer above this one.
 _CHECK_PARAMETERS = "django_tasktree.definitions.payloads.check_parameters"
 _STORED_TYPES = "django_tasktree.definitions.payload_types.stored_types"
 
@@ -157,7 +157,7 @@ def _path_of(option: str, value: Any) -> str:
         )
     if not is_in_app(value.__module__):
         raise InvalidOption(
-            f"{option}={reprlib.repr(value)} is in {value.__module__}, which other processes don't import: define it in "
-            "a module of an app in INSTALLED_APPS"
+            f"{option}={reprlib.repr(value)} is in {value.__module__}, which other processes don't import: define it "
+            "in a module of an app in INSTALLED_APPS"
         )
     return path

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from django_tasktree.dispatch.after_commit import process_all
-from django_tasktree.dispatch.wait_steps import announce, begin_waits, end_by_event, end_wait
+from django_tasktree.dispatch.wait_steps import begin_waits, end_by_event, end_by_event_or_time, remind
 from django_tasktree.dispatch.waits import timed_out
 from django_tasktree.encoding import times
 from django_tasktree.engine.control.waits import OpenWait, first_open_wait, is_due
@@ -42,11 +42,11 @@ def end_wait_if_due_now(wait: OpenWait) -> bool:
     Returns:
         False if its time has not passed, it has ended already, or the run is CHANGING.
     """
-    ended = list(end_wait(wait, timed_out(wait))) if is_due(wait, times.now()) else []
+    ended = list(end_by_event_or_time(wait, timed_out(wait))) if is_due(wait, times.now()) else []
     process_all(wait.node.run_id, ended)
     return bool(ended)
 
 
-def remind_now(wait: OpenWait) -> None:
-    """Send ``node_waiting`` once more. Call it outside any transaction."""
-    announce(wait)
+def remind_now(wait: OpenWait, number: int) -> None:
+    """Send ``node_waiting`` as a reminder; see :func:`django_tasktree.dispatch.wait_steps.remind`."""
+    process_all(wait.node.run_id, remind(wait, number))

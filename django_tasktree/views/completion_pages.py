@@ -16,7 +16,6 @@ from django_tasktree.definitions.payload_forms import payload_form
 from django_tasktree.definitions.payloads import CleanedPayload
 from django_tasktree.encoding.wait_spec import WaitSpec
 from django_tasktree.exceptions import InvalidParameter, TaskTreeError
-from django_tasktree.models import NodeRun
 from django_tasktree.reporting.refusals import refusal_text
 
 logger = logging.getLogger(__name__)

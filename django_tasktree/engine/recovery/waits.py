@@ -70,9 +70,7 @@ def waits_to_process(scan: Scan, now: datetime) -> Iterator[FoundWaits]:
         yield found
 
 
-def _may_need_something(
-    has_event: bool, eta: datetime | None, since: datetime | None, sent: int, wait: str
-) -> bool:
+def _may_need_something(has_event: bool, eta: datetime | None, since: datetime | None, sent: int, wait: str) -> bool:
     """Return whether to look at a wait; most only wait for their event or their time."""
     is_processed = sent > 0 if has_event else eta is not None
     if not is_processed or since is None:

@@ -1,6 +1,5 @@
 """The parameters of payloads that are given as a dict."""
 
-import json
 from datetime import date
 from decimal import Decimal
 from enum import Enum
@@ -10,7 +9,6 @@ import pytest
 from django.contrib.auth.models import User
 
 from django_tasktree import TaskTree
-from django_tasktree.definitions.parameters import Parameter
 from django_tasktree.definitions.payload_types import read_types
 from django_tasktree.encoding.wait_spec import WaitSpec
 from django_tasktree.exceptions import InvalidDefinition, InvalidParameter

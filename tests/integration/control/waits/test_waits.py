@@ -1,5 +1,6 @@
 """Wait nodes: how they begin and end, alone and with every other action."""
 
+import inspect
 import json
 import sys
 from datetime import timedelta
@@ -8,10 +9,10 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from django_tasktree import TaskTree, TreeResult, bulk, current_node, task_with_callbacks
+from django_tasktree import NodeResult, TaskTree, TreeResult, bulk, current_node, task_with_callbacks
 from django_tasktree.drafts import read_rows
-from django_tasktree.engine.transitions import write_alias
 from django_tasktree.engine.recovery.scan import Scan
+from django_tasktree.engine.transitions import write_alias
 from django_tasktree.exceptions import (
     InvalidOption,
     InvalidParameter,
@@ -714,16 +715,29 @@ class TestOtherParts:
         with pytest.raises(NotPossible, match="has wait nodes"):
             read_rows(run.id)
 
-    def test_a_receiver_may_answer_at_once(self, world):
-        def answer(run_id, label, **_):
-            TreeResult(run_id).send_event(label, "at once")
+    @pytest.mark.parametrize("completes", [True, False])
+    def test_a_receiver_may_answer_at_once_again_and_again(self, world, caplog, completes):
+        """Without a stack that becomes deeper with each answer."""
+        depths = set()
 
+        def answer(run_id, node_id, label, **_):
+            depths.add(len(inspect.stack(0)))
+            if completes:
+                NodeResult(node_id).complete("at once")
+            else:
+                TreeResult(run_id).send_event(label, "at once")
+
+        tree = TaskTree()
+        node = tree.add_task(echo, ["a"], label="a").wait_for("go")
+        for _ in range(9):
+            node = node.wait_for("go")
+        node.add_task(echo, ["b"])
         node_waiting.connect(answer)
         try:
-            run = waiting(world)
+            run = waiting(world, tree)
         finally:
             node_waiting.disconnect(answer)
-        assert (run.state, wait_of(run).get()) == ("SUCCESS", "at once")
+        assert (run.state, run["a/go"].get(), len(depths)) == ("SUCCESS", "at once", 1)
         assert not sweep(world.app)
 
     def test_the_launch_is_idempotent(self, world):
