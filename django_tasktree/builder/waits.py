@@ -13,7 +13,6 @@ from django.utils.module_loading import import_string
 from django_tasktree.builder.calls import check_choice
 from django_tasktree.encoding import times
 from django_tasktree.encoding.labels import check_label
-from django_tasktree.encoding.loading import is_in_app
 from django_tasktree.encoding.text import check_json, check_storable
 from django_tasktree.encoding.wait_spec import WaitSpec
 from django_tasktree.exceptions import InvalidOption
@@ -154,10 +153,5 @@ def _path_of(option: str, value: Any) -> str:
         raise InvalidOption(
             f"{option}={reprlib.repr(value)} can't be imported as {path!r}, as other processes would: define it at the "
             "top level of a module"
-        )
-    if not is_in_app(value.__module__):
-        raise InvalidOption(
-            f"{option}={reprlib.repr(value)} is in {value.__module__}, which other processes don't import: define it "
-            "in a module of an app in INSTALLED_APPS"
         )
     return path

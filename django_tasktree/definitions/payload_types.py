@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping
 from dataclasses import replace
+from types import GenericAlias
 from typing import Any, Literal
 
 from django.apps import apps
@@ -10,7 +11,7 @@ from django.apps import apps
 from django_tasktree.definitions.parameters import Parameter
 from django_tasktree.definitions.parameters.scalars import SCALARS
 from django_tasktree.definitions.parameters.signature import parameters_of_signature
-from django_tasktree.encoding.loading import find_in_app, is_in_app
+from django_tasktree.encoding.loading import find_in_app
 from django_tasktree.exceptions import InvalidDefinition, InvalidParameter
 
 _EMPTY = inspect.Parameter.empty
@@ -95,10 +96,10 @@ def _stored_type(parameter: Parameter, event: str) -> Any:
 def _path_of(parameter: Parameter, event: str) -> str:
     kind = parameter.annotation
     path = f"{kind.__module__}.{kind.__qualname__}"
-    if not is_in_app(kind.__module__) or find_in_app(path) is not kind:
+    if find_in_app(path) is not kind:
         raise InvalidDefinition(
             f"parameter {parameter.name!r} of the params of event {event!r}: other processes can't import {path}; "
-            "define it at the top level of a module of an app in INSTALLED_APPS"
+            "define it at the top level of a module"
         )
     return path
 
@@ -111,7 +112,7 @@ def _read_type(stored: Any) -> Any:
     if kind == "none":
         return _read_type(of) | None
     if kind == "list":
-        return list[_read_type(of)]
+        return GenericAlias(list, (_read_type(of),))
     if kind == "literal":
         return Literal[tuple(of)]
     if kind == "model":

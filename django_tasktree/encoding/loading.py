@@ -25,13 +25,8 @@ def find_in_app(path: str) -> Any:
     return getattr(find_module(module), name, None)
 
 
-def is_in_app(name: str) -> bool:
-    """Return whether a module, by its dotted name, belongs to an installed app, so that every process finds it."""
-    return any(name == app.name or name.startswith(f"{app.name}.") for app in apps.get_app_configs())
-
-
 def _import_from_app(name: str) -> Any:
-    if not is_in_app(name):
+    if not any(name == app.name or name.startswith(f"{app.name}.") for app in apps.get_app_configs()):
         return None
     try:
         return import_module(name)

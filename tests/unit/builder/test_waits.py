@@ -73,7 +73,6 @@ class TestWaitFor:
             ({"params": int}, "is neither a function"),
             ({"params": {}}, "describes no payload"),
             ({"params": lambda by: by}, "can't be imported"),
-            ({"form": forms.Form}, "define it in a module of an app in INSTALLED_APPS"),
             ({"timeout": 5}, r"timeout=5 is not a timedelta: give timedelta\(seconds=…\)"),
             ({"timeout": timedelta()}, "must be above zero"),
             ({"timeout": timedelta.max}, "below 100 years"),

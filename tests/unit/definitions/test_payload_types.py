@@ -15,10 +15,11 @@ from django_tasktree.exceptions import InvalidDefinition, InvalidParameter
 from tests.sample.stand_in_tasks import Colour
 
 
-class Local(Enum):
-    """An enumeration in a module of no app."""
+class Outer:
+    """A class with an enumeration, which has no name in its module."""
 
-    ONE = 1
+    class Local(Enum):
+        ONE = 1
 
 
 TYPES = {
@@ -61,7 +62,7 @@ def test_every_process_reads_the_same_parameters():
         ({"by": (int, "x")}, "its default does not fit its annotation"),
         ({"due date": int}, "give identifiers as names"),
         ({7: int}, "give identifiers as names"),
-        ({"by": Local}, "other processes can't import"),
+        ({"by": Outer.Local}, "other processes can't import"),
         ({"by": Any}, "is not supported"),
     ],
     ids=range(7),

@@ -224,6 +224,23 @@ class TestCommand:
         assert tasktree("complete", f"{run.id}", "approved", "--param", "by=7", "--yes")[1] is None
         assert run["approved"].get() == {"by": 7, "note": ""}
 
+    def test_send_event(self, world):
+        run = launch(params=decision)
+        key = str(run.id)
+        assert "'x' is not a whole number" in tasktree("send-event", key, "approved", "--param", "by=x")[1][1]
+        assert tasktree("send-event", key, "a/b")[1][0] == 2
+        assert tasktree("send-event", key, "approved", "--payload", "{")[1][0] == 2
+        assert tasktree("send-event", key, "approved", "--payload", "1", "--param", "by=7")[1][0] == 2
+        assert tasktree("send-event", key, "later", "--param", "a=b") == (
+            f"✔ orders  {run.id}: stored until a node waits for it\n",
+            None,
+        )
+        node = run["approved"]
+        out, error = tasktree("send-event", key, "approved", "--param", "by=7", "--format", "json")
+        assert (error, json.loads(out)["node"], node.get()["by"]) == (None, str(node.id), 7)
+        assert "(command line)" in run.history[-1].actor
+        assert tasktree("send-event", key, "approved", "--payload", '{"by": 7}')[1][0] == 1
+
     def test_both(self, world):
         run = launch()
         _, error = tasktree("complete", f"{run.id}", "approved", "--param", "by=7", "--result", "1", "--yes")
