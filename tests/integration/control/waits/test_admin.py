@@ -7,7 +7,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from django_tasktree import TaskTree
-from django_tasktree.models import NodeRun
+from django_tasktree.models import NodeRun, RunEvent
 from tests import simulation
 from tests.integration.admin.control import ask, messages_of
 from tests.integration.admin.pages import node_page, query_count, shown
@@ -148,3 +148,49 @@ def test_each_view_of_the_tree_shows_the_state(world, admin_client):
     run = launch()
     page = shown(admin_client, reverse("admin:django_tasktree_treerun_change", args=[run.id]))
     assert "tasktree-state-waiting" in page
+
+
+EVENTS = reverse("admin:django_tasktree_runevent_changelist")
+
+
+class TestEvents:
+    def test_the_list_shows_what_has_become_of_each(self, world, admin_client, admin_user):
+        run = launch("a", "b")
+        run.send_event("a", {"by": 7}, by=admin_user)
+        run.send_event("later", by="a program")
+        run.send_event("wrong")
+        RunEvent.objects.filter(name="wrong").update(refusal="it does not fit")
+        other = launch("c")
+        other.send_event("c")
+        page = shown(admin_client, f"{EVENTS}?run={run.id}")
+        assert all(text in page for text in (node_page(run["a"]), "a program", "it does not fit", str(admin_user)))
+        assert node_page(other["c"]) not in page
+        for fate, name in {"yes": "a", "no": "later", "refused": "wrong"}.items():
+            result = admin_client.get(EVENTS, {"run": str(run.id), "taken": fate}).context["cl"]
+            assert [event.name for event in result.result_list] == [name]
+        assert f"{EVENTS}?run={run.id}" in shown(
+            admin_client, reverse("admin:django_tasktree_treerun_change", args=[run.id])
+        )
+
+    def test_the_page_of_an_event_shows_its_payload(self, world, admin_client):
+        run = launch("a")
+        run.send_event("a", {"by": "<b>"})
+        page = shown(admin_client, reverse("admin:django_tasktree_runevent_change", args=[RunEvent.objects.get().pk]))
+        assert "&lt;b&gt;" in page
+        assert node_page(run["a"]) in page
+        assert 'name="_save"' not in page
+
+    def test_the_list_takes_a_constant_number_of_queries(self, world, admin_client, admin_user):
+        run = launch(*(f"w{number}" for number in range(10)))
+        run.send_event("w0", by=admin_user)
+        before = query_count(admin_client, EVENTS)
+        for number in range(1, 10):
+            run.send_event(f"w{number}", by=admin_user)
+        assert query_count(admin_client, EVENTS) == before
+
+    def test_users_without_other_permissions_get_no_links(self, world, staff):
+        run = launch("a")
+        run.send_event("a")
+        page = shown(staff("view_runevent"), EVENTS)
+        assert "orders" in page
+        assert node_page(run["a"]) not in page
