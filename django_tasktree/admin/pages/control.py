@@ -93,6 +93,15 @@ class Confirmation:
     hidden: list[tuple[str, Any]] = field(default_factory=list)
     #: The number of rows, if they are too many to be shown and are handled by a worker; otherwise 0.
     number: int = 0
+    #: Whether the action completes a wait node, which has no task.
+    is_answer: bool = False
+
+    @property
+    def explained(self) -> Any:
+        """What the action does."""
+        if self.is_answer:
+            return _("What you enter becomes the result of this wait, and the nodes that follow it can start.")
+        return self.action.explained
 
     @property
     def fitting(self) -> list[ActionPreview]:
@@ -220,7 +229,8 @@ class ControlPage(AdminPage):
                 return self.do_later(request, action, [row.pk for row in rows], form)
             self._do(request, action, rows, options_of(form))
             return None
-        page = Confirmation(action, self._previews(action, rows), form, list(hidden))
+        answers = len(rows) == 1 and is_answer(action, rows[0])
+        page = Confirmation(action, self._previews(action, rows), form, list(hidden), is_answer=answers)
         return self._asking(request, page)
 
     def form_for(

@@ -148,6 +148,12 @@ def test_each_view_of_the_tree_shows_the_state(world, admin_client):
     run = launch()
     page = shown(admin_client, reverse("admin:django_tasktree_treerun_change", args=[run.id]))
     assert "tasktree-state-waiting" in page
+    timeline = reverse("admin:django_tasktree_treerun_timeline", args=[run.id])
+    (bar,) = admin_client.get(timeline).json()["bars"]
+    assert (bar["name"], bar["state"], bar["start"] >= 0, bar["end"]) == ("approved", "waiting", True, None)
+    run["approved"].complete()
+    (again,) = admin_client.get(timeline).json()["bars"]
+    assert (again["start"], again["state"], again["end"] >= bar["start"]) == (bar["start"], "success", True)
 
 
 EVENTS = reverse("admin:django_tasktree_runevent_changelist")
