@@ -57,7 +57,9 @@ def test_through_a_link(app, visitor):
         page.click(BUTTON)
         page.wait_for_selector(".errorlist")
         picture(page, f"link-{scheme}")
-        violations = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"], "preload": False}).response["violations"]
+        violations = (
+            Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"], "preload": False}).response["violations"]
+        )
         assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in violations] == [], scheme
     page.select_option("[name=verdict]", label="yes")
     page.check("[name=sure]")

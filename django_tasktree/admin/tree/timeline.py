@@ -29,9 +29,9 @@ def timeline_of(run: TreeRun, number: int, site: str) -> dict[str, Any]:
         site: the name of the admin site, for links.
 
     Returns:
-        ``bars``, with ``start`` and ``end`` in seconds since ``origin``, and None as the end of nodes that still run or wait;
-        ``page`` and ``pages``, the number of the page and of all pages. The nodes of large runs may be a few seconds
-        old (cached).
+        ``bars``, with ``start`` and ``end`` in seconds since ``origin``, and None as the end of nodes that still run or
+        wait; ``page`` and ``pages``, the number of the page and of all pages. The nodes of large runs may be a few
+        seconds old (cached).
     """
     started = NodeRun.objects.filter(_HAS_BEGUN, run_id=run.id)
     total = recent(("started", run.id, run.state), started.count)

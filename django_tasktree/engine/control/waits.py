@@ -11,7 +11,7 @@ from django.db.models import F
 from django_tasktree.encoding import times
 from django_tasktree.encoding.text import storable
 from django_tasktree.encoding.wait_spec import WaitSpec
-from django_tasktree.engine.control.reset import lock_node
+from django_tasktree.engine.control.reset import lock_node, lock_run
 from django_tasktree.engine.transitions import nodes, write_alias
 from django_tasktree.engine.types import NodeRef
 from django_tasktree.models import NodeRun, RunEvent
@@ -131,9 +131,26 @@ def lock_wait(node: NodeRef) -> NodeRef | None:
     return locked
 
 
-def note_attempt(node_id: UUID) -> None:
-    """Count the wait as an attempt that has taken as long as the node has waited; its outcome follows."""
-    nodes().filter(id=node_id).update(started_at=F("queued_at"), attempts=F("attempts") + 1)
+def lock_waits(run_id: UUID, waits: Collection[NodeRef]) -> list[NodeRef]:
+    """Lock a run and some of its nodes that wait, in the caller's transaction, which then finishes them.
+
+    The caller also calls :func:`note_attempt` for those that it has finished.
+
+    Returns:
+        The nodes as they are now, in the order of their IDs; without those that do not wait any more.
+
+    Raises:
+        RunNotFound, NotPossible: see :func:`lock_wait`.
+    """
+    lock_run(run_id)
+    attempts = {node.id: node.task_id for node in waits}
+    waiting = nodes().filter(id__in=attempts, state=NodeState.WAITING).select_for_update().order_by("id")
+    return [NodeRef.of(row) for row in waiting if row.task_id == attempts[row.id]]
+
+
+def note_attempt(*ids: UUID) -> None:
+    """Count the waits of nodes as attempts that have taken as long as the nodes have waited; their outcomes follow."""
+    nodes().filter(id__in=ids).update(started_at=F("queued_at"), attempts=F("attempts") + 1)
 
 
 def _still(node: NodeRef) -> NodeRunQuerySet:

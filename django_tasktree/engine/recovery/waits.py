@@ -1,5 +1,6 @@
 """Find nodes that wait although their time or their event has come, or of which nobody was sent."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -36,7 +37,21 @@ class FoundWaits:
     events: list[tuple[UUID, str]] = field(default_factory=list)
 
 
-def due_waits(scan: Scan, now: datetime) -> Iterator[list[OpenWait]]:
+@dataclass(frozen=True)
+class DueWaits:
+    """A page of waits whose time has passed.
+
+    Attributes:
+        by_run: the waits, by the ID of their run.
+        events: the run and the name of the events for which they wait although they were sent. They are to be ended by
+            these, if possible.
+    """
+
+    by_run: dict[UUID, list[OpenWait]]
+    events: list[tuple[UUID, str]]
+
+
+def due_waits(scan: Scan, now: datetime) -> Iterator[DueWaits]:
     """Find the waits whose time has passed, in pages, the longest overdue first.
 
     They are not found by :func:`waits_to_process`, because a pass may look at some of all open waits only.
@@ -48,9 +63,16 @@ def due_waits(scan: Scan, now: datetime) -> Iterator[list[OpenWait]]:
     rows = unsettled(NodeState.WAITING).filter(wait__isnull=False, eta__lte=now).order_by("eta", "id")
     left = rows
     while scan.may_continue() and (page := list(left.values_list("id", "eta")[: settings.batch_size])):
-        yield open_waits([key for key, _ in page])
+        yield _due(open_waits([key for key, _ in page]))
         last, eta = page[-1]
         left = rows.filter(Q(eta__gt=eta) | Q(eta=eta, id__gt=last))
+
+
+def _due(waits: list[OpenWait]) -> DueWaits:
+    by_run: dict[UUID, list[OpenWait]] = defaultdict(list)
+    for wait in waits:
+        by_run[wait.node.run_id].append(wait)
+    return DueWaits(by_run, _sent_for({(wait.node.run_id, wait.spec.event) for wait in waits if wait.spec.event}))
 
 
 def waits_to_process(scan: Scan, now: datetime) -> Iterator[FoundWaits]:

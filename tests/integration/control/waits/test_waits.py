@@ -6,7 +6,8 @@ import sys
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connections, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_tasktree import NodeResult, TaskTree, TreeResult, bulk, current_node, task_with_callbacks
@@ -429,6 +430,22 @@ class TestTimes:
         world.pass_time()
         assert sweep(world.app, Scan({}, max_pages=1)).expired == 3
         assert sorted(states(run).values()) == ["SKIPPED"] * 3 + ["WAITING"] * 3
+
+    @pytest.mark.parametrize("on_failure", ["continue", "stop"])
+    def test_many_that_end_at_once_share_a_transaction(self, world, on_failure):
+        numbers = []
+        for number in (5, 25):
+            tree = TaskTree(on_failure=on_failure)
+            for position in range(number):
+                tree.wait_for(f"w{position}", timeout=HOUR)
+            run = tree.apply_async()
+            world.pass_time()
+            with CaptureQueriesContext(connections[write_alias()]) as queries:
+                assert sweep(world.app).expired == (number if on_failure == "continue" else 1)
+            numbers.append(len(queries))
+            assert run.state == "FAILURE"
+            assert set(states(run).values()) == {"FAILURE"} | ({"REVOKED"} if on_failure == "stop" else set())
+        assert on_failure == "stop" or numbers[1] - numbers[0] <= 20 * 3
 
     def test_one_reminder(self, world, announced):
         waiting(world, remind_after=HOUR)
