@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -16,6 +17,7 @@ from django_tasktree.admin.addresses import page_address
 from django_tasktree.admin.base import CheckedList, ReadOnlyAdmin
 from django_tasktree.admin.filters import RunFilter
 from django_tasktree.admin.pages.base import may_view
+from django_tasktree.admin.tree.values import StoredValue
 from django_tasktree.models import NodeRun, RunEvent, TreeRun
 
 #: The columns of a node that its title needs.
@@ -86,8 +88,11 @@ class RunEventAdmin(ReadOnlyAdmin):
         return EventList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RunEvent]:
-        """Return the events with their runs."""
+        """Return the events with their runs, for the list without payloads, which may be long."""
         events: QuerySet[RunEvent] = super().get_queryset(request)
+        match = request.resolver_match
+        if match and match.url_name == "django_tasktree_runevent_changelist":
+            events = events.defer("payload")
         return events.prefetch_related(Prefetch("run", TreeRun.objects.defer("params", "returns")))
 
     def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -116,8 +121,9 @@ class RunEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("payload"))
     def content(self, event: RunEvent) -> SafeString:
-        """Show the payload."""
-        return format_html('<pre class="tasktree-json">{}</pre>', event.payload)
+        """Show the payload, or a part of it if it is long."""
+        context = {"value": StoredValue.of(event.payload, {})}
+        return render_to_string("admin/django_tasktree/includes/stored_value.html", context)
 
     @admin.display(description=_("taken"))
     def taken(self, event: RunEvent) -> SafeString | str:

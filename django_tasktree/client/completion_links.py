@@ -16,7 +16,7 @@ from django_tasktree.models import NodeRun
 from django_tasktree.states import NodeState
 
 _SALT = "django_tasktree.completion"
-_OFF = _("TASKTREE['COMPLETION_LINKS'] is False: wait nodes can't be completed by links")
+_OFF = _("wait nodes can't be completed by links, because TASKTREE['COMPLETION_LINKS'] is False")
 _NOT_WAITING = _("node %(node)s is %(state)s: only a wait node that waits has a link")
 
 
