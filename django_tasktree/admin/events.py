@@ -22,6 +22,8 @@ from django_tasktree.models import NodeRun, RunEvent, TreeRun
 
 #: The columns of a node that its title needs.
 _TITLE = ("id", "run_id", "label", "task")
+#: What the page of an event shows.
+_SHOWN = ("name", "run_title", "sent", "sender", "content", "taken", "node_title", "refusal")
 
 
 class FateFilter(admin.SimpleListFilter):
@@ -77,7 +79,8 @@ class RunEventAdmin(ReadOnlyAdmin):
     sortable_by = ()
     # Facets would count the whole table for each choice.
     show_facets = admin.ShowFacets.NEVER
-    fields = readonly_fields = ["name", "run_title", "sent", "sender", "content", "taken", "node_title", "refusal"]
+    fields = _SHOWN
+    readonly_fields = _SHOWN
 
     def title_of(self, row: Any) -> str:
         """Return the name of an event."""

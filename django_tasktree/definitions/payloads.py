@@ -113,7 +113,11 @@ def _cleaned_by_form(spec: WaitSpec, payload: Any) -> dict[str, Any]:
     form: Any = form_class(data=dict(payload)) if form_class is not None else None
     # A prefix is for pages.
     form.prefix = None
-    unknown = sorted(str(name) for name in payload.keys() - form.fields.keys())
+    # A widget of several inputs takes several values.
+    parts = {
+        f"{name}{part}" for name, field in form.fields.items() for part in getattr(field.widget, "widgets_names", ())
+    }
+    unknown = sorted(str(name) for name in payload.keys() - form.fields.keys() - parts)
     if unknown:
         fields = ", ".join(form.fields)
         raise InvalidParameter(

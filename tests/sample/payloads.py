@@ -39,11 +39,12 @@ class BrokenForm(forms.Form):
 
 
 class LetterForm(forms.Form):
-    """A form with a file, a prefix, and a field with the name of one that the admin's page has."""
+    """A form with a file, a prefix, a field of two inputs, and one with the name of a field of the admin's page."""
 
     prefix = "letter"
     confirmed = forms.BooleanField(required=False)
     text = forms.FileField(required=False)
+    at = forms.SplitDateTimeField(required=False)
 
     def clean_text(self):
         """Return the content of the file, which can be stored, unlike the file."""

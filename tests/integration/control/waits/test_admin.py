@@ -70,7 +70,7 @@ def test_a_form_with_a_file_and_a_field_of_a_name_that_the_page_uses(world, admi
     node = launch(form=LetterForm)["approved"]
     assert 'enctype="multipart/form-data"' in shown(admin_client, complete_page(node))
     ask(admin_client, complete_page(node), **{"payload-text": SimpleUploadedFile("a.txt", b"content")})
-    assert node.get() == {"text": "content", "confirmed": False}
+    assert node.get() == {"text": "content", "confirmed": False, "at": None}
 
 
 def test_without_a_form_the_payload_is_json(world, admin_client):

@@ -174,7 +174,7 @@ class TestLinks:
         address = run["approved"].completion_url()
         assert 'enctype="multipart/form-data"' in client.get(address).content.decode()
         client.post(address, {"letter-text": SimpleUploadedFile("a.txt", b"content"), "letter-confirmed": "on"})
-        assert run["approved"].get() == {"text": "content", "confirmed": True}
+        assert run["approved"].get() == {"text": "content", "confirmed": True, "at": None}
 
     def test_an_answer_that_can_not_be_stored(self, world, client, django_user_model):
         run = launch(form=UserForm)

@@ -3,7 +3,7 @@
 import inspect
 import json
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connections, transaction
@@ -270,10 +270,11 @@ class TestPayloads:
         assert wait_of(run).state == "WAITING"
         assert not RunEvent.objects.exists()
 
-    def test_a_prefix_is_for_pages(self, world):
+    def test_prefixes_are_for_pages_and_parts_of_widgets_are_given_by_name(self, world):
         run = waiting(world, form=LetterForm)
-        run.send_event("approved", {"confirmed": True})
-        assert wait_of(run).get() == {"confirmed": True, "text": None}
+        run.send_event("approved", {"confirmed": True, "at_0": "2030-01-31", "at_1": "12:30"})
+        at = timezone.make_aware(datetime(2030, 1, 31, 12, 30))
+        assert wait_of(run).get() == {"confirmed": True, "text": None, "at": at}
 
     def test_an_early_event_is_checked_too(self, world):
         run = approval(params=decision).apply_async()
