@@ -18,6 +18,8 @@ from django_tasktree.engine.control.waits import (
     note_attempt,
     note_sent,
     open_waits,
+    sent_for,
+    store_dues,
     take_event,
 )
 from django_tasktree.engine.database_retries import retry_transient
@@ -33,10 +35,15 @@ logger = logging.getLogger(__name__)
 
 def begin_waits(ids: Sequence[UUID]) -> Iterator[FollowUp]:
     """Process that nodes have begun to wait: end those whose time or event has come, and announce the others."""
-    for wait in retry_transient(lambda: open_waits(ids)):
-        outcome = retry_transient(partial(schedule_end, wait))
+    waits = retry_transient(lambda: open_waits(ids))
+    retry_transient(lambda: store_dues(waits))
+    wanted = {(wait.node.run_id, wait.spec.event) for wait in waits if wait.spec.event}
+    # An event that is sent from now on ends its node by itself.
+    sent = set(retry_transient(lambda: sent_for(wanted)))
+    for wait in waits:
+        outcome = schedule_end(wait)
         # An event wins over the time: it may have come in time although nobody has looked.
-        ended = list(end_by_event(wait)) if wait.spec.event else []
+        ended = list(end_by_event(wait)) if (wait.node.run_id, wait.spec.event) in sent else []
         if not ended and outcome is not None:
             ended = list(end_wait(wait, outcome))
         yield from ended

@@ -1,5 +1,6 @@
 """Wait nodes: those that wait now, the events that were sent for them, and the end of a wait."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -85,16 +86,24 @@ def _read(rows: Iterable[NodeRun]) -> list[OpenWait]:
     ]
 
 
-def store_due(wait: OpenWait) -> datetime | None:
-    """Store when the time of a wait has passed, unless that was stored before.
+def store_dues(waits: Iterable[OpenWait]) -> None:
+    """Store when the time of each wait has passed, unless that was stored before, in one statement for each time."""
+    by_time: dict[datetime, list[UUID]] = defaultdict(list)
+    for wait in waits:
+        due = wait.spec.due(wait.since)
+        if due is not None and wait.due is None:
+            by_time[due].append(wait.node.task_id)
+    for due, attempts in by_time.items():
+        nodes().filter(task_id__in=attempts, state=NodeState.WAITING, eta=None).update(eta=due)
 
-    Returns:
-        The time; None: the wait has no limit.
-    """
-    due = wait.spec.due(wait.since)
-    if due is not None and wait.due is None:
-        _still(wait.node).filter(eta=None).update(eta=due)
-    return wait.due or due
+
+def sent_for(wanted: set[tuple[UUID, str]]) -> list[tuple[UUID, str]]:
+    """Return those of some runs and names of events for which there is an event that no node has taken."""
+    if not wanted:
+        return []
+    sent: Any = RunEvent.objects.using(write_alias()).filter(run_id__in={run_id for run_id, _ in wanted})
+    pending = sent.filter(name__in={name for _, name in wanted}, taken_at=None, refusal="")
+    return [pair for pair in pending.order_by().values_list("run_id", "name").distinct() if pair in wanted]
 
 
 def note_sent(wait: OpenWait, number: int) -> bool:

@@ -4,18 +4,15 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
 
 from django_tasktree.conf import settings
 from django_tasktree.encoding import times
-from django_tasktree.engine.control.waits import OpenWait, event_of_lane, is_due, open_waits
+from django_tasktree.engine.control.waits import OpenWait, event_of_lane, is_due, open_waits, sent_for
 from django_tasktree.engine.recovery.nodes import IN_PASSING
 from django_tasktree.engine.recovery.scan import Scan, unsettled
-from django_tasktree.engine.transitions import write_alias
-from django_tasktree.models import RunEvent
 from django_tasktree.states import NodeState
 
 _COLUMNS = ("eta", "queued_at", "resend_count", "wait")
@@ -72,7 +69,7 @@ def _due(waits: list[OpenWait]) -> DueWaits:
     by_run: dict[UUID, list[OpenWait]] = defaultdict(list)
     for wait in waits:
         by_run[wait.node.run_id].append(wait)
-    return DueWaits(by_run, _sent_for({(wait.node.run_id, wait.spec.event) for wait in waits if wait.spec.event}))
+    return DueWaits(by_run, sent_for({(wait.node.run_id, wait.spec.event) for wait in waits if wait.spec.event}))
 
 
 def waits_to_process(scan: Scan, now: datetime) -> Iterator[FoundWaits]:
@@ -85,7 +82,7 @@ def waits_to_process(scan: Scan, now: datetime) -> Iterator[FoundWaits]:
     for page in scan.pages("WAITING", unsettled(NodeState.WAITING), "run_id", "lane", *_COLUMNS):
         # Without a column "wait", a node waits for a sub-run.
         page = [row for row in page if row[-1] is not None]
-        found = FoundWaits(events=_sent_for({(run_id, event_of_lane(lane)) for _, run_id, lane, *_ in page if lane}))
+        found = FoundWaits(events=sent_for({(run_id, event_of_lane(lane)) for _, run_id, lane, *_ in page if lane}))
         some = [key for key, _, lane, *columns in page if _may_need_something(bool(lane), *columns)]
         for wait in open_waits(some) if some else ():
             _sort(found, wait, now)
@@ -111,12 +108,3 @@ def _sort(found: FoundWaits, wait: OpenWait, now: datetime) -> None:
         return
     if wait.sent > 0 and (reminders := wait.spec.reminders(wait.since, now)) >= wait.sent:
         found.reminders.append((wait, reminders))
-
-
-def _sent_for(wanted: set[tuple[UUID, str]]) -> list[tuple[UUID, str]]:
-    """Return those of some runs and names of events for which there is an event that no node has taken."""
-    if not wanted:
-        return []
-    sent: Any = RunEvent.objects.using(write_alias()).filter(run_id__in={run_id for run_id, _ in wanted})
-    pending = sent.filter(name__in={name for _, name in wanted}, taken_at=None, refusal="")
-    return [pair for pair in pending.order_by().values_list("run_id", "name").distinct() if pair in wanted]

@@ -124,6 +124,17 @@ class TestCompletion:
             run.send_event(f"w{number}")
         assert run.state == "SUCCESS"
 
+    def test_each_of_many_waits_takes_one_statement_to_begin(self, world):
+        numbers = []
+        for number in (5, 25):
+            tree = TaskTree()
+            for position in range(number):
+                tree.wait_for(f"w{position}", timeout=HOUR)
+            with CaptureQueriesContext(connections[write_alias()]) as queries:
+                tree.apply_async()
+            numbers.append(len(queries))
+        assert numbers[1] - numbers[0] <= 20
+
     def test_many_root_waits(self, world, settings, announced):
         settings.TASKTREE = {"BATCH_SIZE": 2}
         tree = TaskTree()
