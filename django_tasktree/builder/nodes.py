@@ -221,7 +221,7 @@ class NodeParent(Parent):
         *,
         label: str | None = None,
         form: "type[BaseForm] | None" = None,
-        params: Callable[..., Any] | None = None,
+        params: Callable[..., Any] | Mapping[str, Any] | None = None,
         timeout: timedelta | None = None,
         on_timeout: OnTimeoutOption = "failure",
         default: Any = None,
@@ -246,15 +246,16 @@ class NodeParent(Parent):
                 first node that waits for it.
             label: see :meth:`add_task`; by default the name.
             form: a form that validates the payload. Its cleaned data are the output. Define it at the top level of a
-                module.
-            params: a function instead of a form: the payload has a value for each parameter in its signature, with the
-                types of :term:`definitions <definition>`. It is not called.
+                module of an installed app.
+            params: instead of a form, a dict of names and types of :term:`definitions <definition>`, or of names and
+                pairs of a type and a default: the payload is a dict of such values. Or a function with these
+                parameters, which is not called.
             timeout: the maximum duration of the wait; None for no limit.
             on_timeout: the outcome of the node if the time has passed: ``"failure"``, ``"success"`` or ``"skip"``.
             default: the output if the time has passed and ``on_timeout`` is ``"success"``.
             remind_after: how long after its start the signal ``node_waiting`` is sent again; None: after
                 ``remind_every``, if that is given.
-            remind_every: the interval of further reminders; None for none.
+            remind_every: the interval of further reminders; None for none. Those that were missed are not sent later.
             run_when: see :meth:`add_task`.
             allow_failure: see :meth:`add_task`.
             on_failure: see :meth:`add_task`.
