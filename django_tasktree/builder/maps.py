@@ -6,7 +6,10 @@ from typing import Any
 from celery import current_app
 from django.db.models import Model, QuerySet
 
-from django_tasktree.builder.nodes import MAP, WHERE_TO, MapNode, TaskTreeNode, options_of
+from django_tasktree.builder.children import options_of
+from django_tasktree.builder.message_options import WHERE_TO
+from django_tasktree.builder.nodes import MapNode, TaskTreeNode
+from django_tasktree.builder.own_tasks import MAP
 from django_tasktree.builder.routes import target_of
 from django_tasktree.encoding.items import Item
 from django_tasktree.encoding.nested import holds

@@ -9,6 +9,8 @@ from kombu.serialization import registry  # type: ignore[attr-defined]
 from django_tasktree.encoding.text import check_storable
 from django_tasktree.exceptions import InvalidOption
 
+#: The options that determine where a message is sent.
+WHERE_TO = ("queue", "exchange", "routing_key", "priority")
 #: AMQP's limit on names of queues and exchanges and on routing keys, in bytes (type "shortstr").
 _MAX_NAME_BYTES = 255
 #: The largest priority in AMQP (one byte).

@@ -1,31 +1,32 @@
 """The nodes of a tree that is being built: plain Python objects, without a database."""
 
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, cast
 
 from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 
-from django_tasktree.builder.calls import Call, call, check_choice, check_limit
+from django_tasktree.builder.calls import Call, call
+from django_tasktree.builder.children import Parent, children_of
 from django_tasktree.builder.eligibility import registered_task
-from django_tasktree.builder.quorum import ALL, quorum_of
+from django_tasktree.builder.grafts import graft, options_of_first
+from django_tasktree.builder.item_calls import call_with_item, check_batch
+from django_tasktree.builder.on_demand import MadeOnDemand
+from django_tasktree.builder.own_tasks import FORK, MAP, START_RUN
+from django_tasktree.builder.quorum import quorum_of
+from django_tasktree.builder.rules import DEFAULT_RULES, Rules, shared_rules
 from django_tasktree.builder.tolerance import check_tolerance
 from django_tasktree.builder.waits import event_spec, sleep_spec
-from django_tasktree.encoding.items import ITEM, Item, items_of
-from django_tasktree.encoding.labels import check_label
+from django_tasktree.encoding.items import Item, items_of
 from django_tasktree.encoding.nested import holds
 from django_tasktree.encoding.nested import replace as replace_in
-from django_tasktree.encoding.references import Output, Reference, moved
+from django_tasktree.encoding.references import Output, Reference
 from django_tasktree.encoding.text import short_name
 from django_tasktree.encoding.wait_spec import WAIT, WaitSpec
 from django_tasktree.exceptions import InvalidOption
-from django_tasktree.states import OnFailure, RunWhen
+from django_tasktree.states import RunWhen
 from django_tasktree.types import (
     MessageOptions,
     NodeOptions,
@@ -43,80 +44,14 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-T = TypeVar("T")
-
-#: The task of map nodes.
-MAP = "django_tasktree.map"
-#: The task of nodes that do nothing: those above the nodes of a grafted tree, and above the members of a group.
-FORK = "django_tasktree.fork"
-#: The options of a message that determine where it is sent.
-WHERE_TO = ("queue", "exchange", "routing_key", "priority")
-#: The task of nodes that start a run, and wait for it.
-START_RUN = "django_tasktree.start_run"
 #: Checks the definition of a run and its parameters. Definitions are a layer above this one.
 _CHECKED_RUN = "django_tasktree.definitions.sub_runs.checked_run"
 
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-
-class _MadeOnDemand(Generic[T]):
-    """An attribute whose empty container is made when it is first read: most nodes of a large tree never need theirs.
-
-    The container is in the slot of the same name with an underscore, which is None until then.
-    """
-
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
-
-    def __set_name__(self, _owner: type, name: str) -> None:
-        self._slot = f"_{name}"
-
-    def __get__(self, owner: Any, _type: type | None = None) -> T:
-        value: Any = self if owner is None else getattr(owner, self._slot)
-        if value is None:
-            self.__set__(owner, value := self._make())
-        return value  # type: ignore[no-any-return]
-
-    def __set__(self, owner: Any, value: T) -> None:
-        setattr(owner, self._slot, value)
-
-
-class NodeParent:
+class NodeParent(Parent):
     """An object to which nodes can be added: a tree, a node, or the running node."""
 
-    __slots__ = ("__weakref__", "_children", "_labels", "_stack")
-
-    children: "_MadeOnDemand[list[TaskTreeNode[Any]]]" = _MadeOnDemand(list)
-
-    def __init__(self) -> None:
-        self._children: list[TaskTreeNode[Any]] | None = None
-        self._stack: list[TaskTreeNode[Any]] | None = None
-        #: Those of the children.
-        self._labels: set[str] | None = None
-
-    @property
-    def outputs(self) -> Output[list[Any]]:
-        """A reference to the list of the results of the successful children, without gather nodes.
-
-        The results are in the order of the children. Use it as an argument of a gather node, or of another node that
-        runs later.
-        """
-        return Output(self, "outputs")
-
-    @property
-    def outcomes(self) -> Output[list[dict[str, Any]]]:
-        """A reference to the outcomes of the children in order, without gather nodes, for a task that handles failures.
-
-        Each outcome is a dict: ``node`` (the ID), ``label`` (None without one), ``task``, ``args`` and ``kwargs`` (with
-        outputs as text), ``state`` (``"SUCCESS"``, ``"FAILURE"``, …), ``result`` (None unless the child succeeded) and
-        ``error`` (None, or a dict with ``type`` and ``message``).
-        """
-        return Output(self, "outcomes")
-
-    @property
-    def subtree_outputs(self) -> Output[list[Any]]:
-        """Like :attr:`outputs`, but for a child with a gather node, the result of that node: map-reduce over levels."""
-        return Output(self, "subtree_outputs")
+    __slots__ = ()
 
     def add_task(
         self,
@@ -171,7 +106,7 @@ class NodeParent:
                 same label; or a root node has ``run_when="failure"``, although it has no parent that could fail.
             TypeError: the arguments do not match the signature of the task.
         """
-        rules = _rules(run_when, False, allow_failure, on_failure, max_active)
+        rules = shared_rules(run_when, False, allow_failure, on_failure, max_active)
         return self._add(task, args, kwargs, label, rules, {**options})
 
     def gather(
@@ -221,7 +156,7 @@ class NodeParent:
         Raises:
             TaskNotSupported, UnknownTask, InvalidOption, TypeError: see :meth:`add_task`.
         """
-        rules = _rules(run_when, True, allow_failure, on_failure, max_active, quorum_of(when))
+        rules = shared_rules(run_when, True, allow_failure, on_failure, max_active, quorum_of(when))
         return self._add(task, args, kwargs, label, rules, {**options})
 
     def map(
@@ -274,8 +209,8 @@ class NodeParent:
         Raises:
             TaskNotSupported, UnknownTask, InvalidOption, TypeError: see :meth:`add_task`.
         """
-        rules = _rules(run_when, False, False, on_failure, max_active)
-        each: TaskTreeNode[R] = TaskTreeNode(_call_with_item(task, args, kwargs, {**options}))
+        rules = shared_rules(run_when, False, False, on_failure, max_active)
+        each: TaskTreeNode[R] = TaskTreeNode(call_with_item(task, args, kwargs, {**options}))
         node = MapNode(each, over, rules, batch=batch, tolerate=tolerate)
         self._place(node, label)
         return node
@@ -342,7 +277,7 @@ class NodeParent:
             remind_after=remind_after,
             remind_every=remind_every,
         )
-        rules = _rules(run_when, False, allow_failure, on_failure, max_active)
+        rules = shared_rules(run_when, False, allow_failure, on_failure, max_active)
         return self._add_wait(spec, spec.event if label is None else label, rules)
 
     def sleep(
@@ -375,7 +310,7 @@ class NodeParent:
         Raises:
             InvalidOption: both or none of ``duration`` and ``until`` are given, or an option has an invalid value.
         """
-        rules = _rules(run_when, False, allow_failure, on_failure, max_active)
+        rules = shared_rules(run_when, False, allow_failure, on_failure, max_active)
         return self._add_wait(sleep_spec(duration, until), label, rules)
 
     def add_tree(
@@ -407,9 +342,9 @@ class NodeParent:
         if not isinstance(tree, NodeParent) or not hasattr(tree, "returned"):
             hint = "call the definition, or use add_run()" if hasattr(tree, "launch") else "pass a TaskTree"
             raise InvalidOption(f"add_tree() takes a tree, not {tree!r}: {hint}")
-        rules = _rules(run_when, False, False, tree.on_failure, tree.max_active)  # type: ignore[attr-defined]
-        node = GraftNode(_options_of_first(tree), rules)
-        _graft(tree, node)
+        rules = shared_rules(run_when, False, False, tree.on_failure, tree.max_active)  # type: ignore[attr-defined]
+        node = GraftNode(options_of_first(tree), rules)
+        graft(tree, node)
         self._place(node, label)
         return node
 
@@ -455,7 +390,7 @@ class NodeParent:
             InvalidOption: see :meth:`add_task`.
         """
         check: Callable[..., Any] = import_string(_CHECKED_RUN)
-        rules = _rules(run_when, False, allow_failure, on_failure, max_active)
+        rules = shared_rules(run_when, False, allow_failure, on_failure, max_active)
         return self._add(START_RUN, check(definition, params), None, label, rules, {**options})
 
     def push(
@@ -498,53 +433,14 @@ class NodeParent:
         return node
 
     def _add(
-        self, task: Any, args: Any, kwargs: Any, label: str | None, rules: "Rules", options: dict[str, Any]
+        self, task: Any, args: Any, kwargs: Any, label: str | None, rules: Rules, options: dict[str, Any]
     ) -> "TaskTreeNode[Any]":
         return self._place(TaskTreeNode(call(task, args, kwargs, options), rules), label)
 
-    def _add_wait(self, spec: WaitSpec, label: str | None, rules: "Rules") -> "WaitNode":
+    def _add_wait(self, spec: WaitSpec, label: str | None, rules: Rules) -> "WaitNode":
         node = WaitNode(spec, rules)
         self._place(node, label)
         return node
-
-    def _place(self, node: "TaskTreeNode[Any]", label: str | None) -> "TaskTreeNode[Any]":
-        """Append a new node to the children, and return it."""
-        if label is not None:
-            self._name(node, label)
-        node.parent = self
-        self.children.append(node)
-        return node
-
-    def _name(self, node: "TaskTreeNode[Any]", label: str) -> None:
-        if self._labels is None:
-            self._labels = set()
-        label = check_label(label)
-        if label in self._labels:
-            raise InvalidOption(
-                f"label={label!r} is the label of another child of {self!r}: labels of siblings must differ"
-            )
-        self._labels.add(label)
-        node._label = label
-
-
-def children_of(parent: NodeParent) -> "Sequence[TaskTreeNode[Any]]":
-    """Return the children of a tree or node, to be read only; unlike the attribute, this makes no empty list."""
-    return parent._children or ()
-
-
-def labels_of(parent: NodeParent) -> Set[str]:
-    """Return the labels of the children of a tree or node, to be read only."""
-    return parent._labels or frozenset()
-
-
-def kwargs_of(node: "TaskTreeNode[Any]") -> Mapping[str, Any]:
-    """Return the keyword arguments of a node, to be read only; unlike the attribute, this makes no empty dict."""
-    return node._kwargs or _NOTHING
-
-
-def options_of(node: "TaskTreeNode[Any]") -> Mapping[str, Any]:
-    """Return the options of a node, to be read only; unlike the attribute, this makes no empty dict."""
-    return node._options or _NOTHING
 
 
 class NodeWithOutput(NodeParent, Generic[R_co]):
@@ -556,41 +452,6 @@ class NodeWithOutput(NodeParent, Generic[R_co]):
     def output(self) -> Output[R_co]:
         """A reference to the result of the node (:term:`output`), for the arguments of a node that runs later."""
         return Output(self, "output")
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The conditions for running a node, and the effects of its failure; see :meth:`NodeParent.add_task`.
-
-    Raises:
-        InvalidOption: a value is invalid.
-    """
-
-    run_when: str = "success"
-    is_gather: bool = False
-    allow_failure: bool = False
-    on_failure: str = "continue"
-    max_active: int | None = None
-    quorum: str = ALL
-
-    def __post_init__(self) -> None:
-        check_choice("run_when", self.run_when, RunWhen)
-        check_choice("on_failure", self.on_failure, OnFailure)
-        check_limit(self.max_active)
-
-
-def _rules(*values: Any) -> Rules:
-    """Return the rules with these values; nodes with equal values share one object."""
-    try:
-        return _shared_rules(*values)
-    except TypeError:
-        # A value that is not hashable is not valid either: raise the error that says so.
-        return Rules(*values)
-
-
-@lru_cache(maxsize=256, typed=True)
-def _shared_rules(*values: Any) -> Rules:
-    return Rules(*values)
 
 
 class TaskTreeNode(NodeWithOutput[R_co], Generic[R_co]):
@@ -609,10 +470,10 @@ class TaskTreeNode(NodeWithOutput[R_co], Generic[R_co]):
 
     __slots__ = ("_kwargs", "_label", "_options", "args", "parent", "rules", "task")
 
-    kwargs: "_MadeOnDemand[dict[str, Any]]" = _MadeOnDemand(dict)
-    options: "_MadeOnDemand[dict[str, Any]]" = _MadeOnDemand(dict)
+    kwargs: "MadeOnDemand[dict[str, Any]]" = MadeOnDemand(dict)
+    options: "MadeOnDemand[dict[str, Any]]" = MadeOnDemand(dict)
 
-    def __init__(self, described: Call, rules: Rules = Rules()) -> None:
+    def __init__(self, described: Call, rules: Rules = DEFAULT_RULES) -> None:
         super().__init__()
         self.task = described.name
         self._label: str | None = None
@@ -620,7 +481,7 @@ class TaskTreeNode(NodeWithOutput[R_co], Generic[R_co]):
         self._kwargs = described.kwargs or None
         self._options = described.options or None
         self.rules = rules
-        self.parent: NodeParent | None = None
+        self.parent: Parent | None = None
         for callback in described.callbacks:
             self.add_task(callback)
 
@@ -701,7 +562,7 @@ class MapNode(TaskTreeNode[int], Generic[R]):
         super().__init__(Call(MAP, (short_name(each.task),)), rules)
         # In a process that is not a worker, it may not have been imported yet.
         registered_task(MAP)
-        _check_batch(batch)
+        check_batch(batch)
         check_tolerance(tolerate)
         self.each = each
         self.over = over if isinstance(over, (Output, Reference, Item, QuerySet)) else items_of(over)
@@ -730,34 +591,6 @@ class MapNode(TaskTreeNode[int], Generic[R]):
         return super()._place(node, label)
 
 
-def each_of(node: NodeParent) -> "TaskTreeNode[Any] | None":
-    """Return the node of one item of a map; None if the node is not a map node."""
-    return node.each if isinstance(node, MapNode) else None
-
-
-def _check_batch(batch: int | None) -> None:
-    if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int) or batch < 1):
-        raise InvalidOption(f"batch={batch!r} is not valid: give a whole number of at least 1, or None for no lists")
-
-
-def _call_with_item(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> Call:
-    """Return the call of a map's task, whose arguments contain the placeholder for the item."""
-    signed = holds([task.get("args"), task.get("kwargs")], Item) if isinstance(task, dict) else False
-    if args is None and kwargs is None and not signed:
-        args = (ITEM,)
-    if not signed and not holds([args, kwargs], Item):
-        raise InvalidOption(
-            "the arguments of a map's task do not contain ITEM, so that all its children would do the same: put "
-            "django_tasktree.ITEM, or a part of it such as ITEM['url'], where the item belongs"
-        )
-    unpacked: dict[str, Any] = {
-        name: value for name, value in [("args", args), ("kwargs", kwargs)] if isinstance(value, Item)
-    }
-    complete = {"args": args, "kwargs": kwargs} | dict.fromkeys(unpacked)
-    given = call(task, complete["args"], complete["kwargs"], options, is_complete=not unpacked)
-    return replace(given, **unpacked)
-
-
 class WaitNode(TaskTreeNode[Any]):
     """A :term:`wait node` in a tree that is being built.
 
@@ -767,7 +600,7 @@ class WaitNode(TaskTreeNode[Any]):
 
     __slots__ = ("spec",)
 
-    def __init__(self, spec: WaitSpec, rules: Rules = Rules()) -> None:
+    def __init__(self, spec: WaitSpec, rules: Rules = DEFAULT_RULES) -> None:
         super().__init__(Call(WAIT), rules)
         self.spec = spec
 
@@ -798,42 +631,6 @@ class GraftNode(TaskTreeNode[Any]):
         """See :meth:`TaskTreeNode.rebind`; the result contains outputs, too."""
         super().rebind(by)
         self.returned = _rebound(self.returned, by)
-
-
-def _options_of_first(tree: NodeParent) -> dict[str, Any]:
-    """Return where the message of the node above a copy of a tree is sent: workers consume the queue of its nodes."""
-    first = next(iter(children_of(tree)), None)
-    options = {} if first is None else options_of(each_of(first) or first)
-    return {name: options[name] for name in WHERE_TO if name in options}
-
-
-def _graft(tree: Any, top: GraftNode) -> None:
-    """Add copies of the nodes of a tree to a node; outputs of the nodes become those of the copies."""
-    copies: dict[Any, NodeParent] = {tree: top}
-    parents: deque[NodeParent] = deque([tree])
-    while parents:
-        parent = parents.popleft()
-        for original in children_of(parent):
-            node = copies[original] = original.bare_copy()
-            NodeParent._place(copies[parent], node, original.label)
-            parents.append(original)
-            each = each_of(original)
-            if each is not None:
-                copies[each] = cast("MapNode[Any]", node).each
-                parents.append(each)
-
-    top.returned, top.root_count = _result_of(tree), len(children_of(tree))
-    for copied in copies.values():
-        cast("TaskTreeNode[Any]", copied).rebind(lambda output: moved(output, copies))
-
-
-def _result_of(tree: Any) -> Any:
-    """Return the declared result of a tree, or else the output of its last gather node or root node."""
-    if tree.returned:
-        return tree.returned[0]
-    nodes = children_of(tree)
-    last = next((node for node in reversed(nodes) if node.rules.is_gather), nodes[-1] if nodes else None)
-    return None if last is None else last.output
 
 
 def _rebound(value: Any, by: Callable[[Output[Any]], Output[Any]]) -> Any:

@@ -10,7 +10,8 @@ from collections.abc import Hashable, Iterator
 from itertools import chain
 from typing import cast
 
-from django_tasktree.builder.nodes import GraftNode, NodeParent, TaskTreeNode, children_of, each_of
+from django_tasktree.builder.children import children_of, each_of
+from django_tasktree.builder.nodes import GraftNode, NodeParent, TaskTreeNode
 from django_tasktree.encoding.references import Output, target_of
 from django_tasktree.exceptions import BrokenReference
 

@@ -10,19 +10,11 @@ from celery import current_app
 from django.utils.functional import Promise
 
 from django_tasktree.builder.atomicity import atomic_alias
+from django_tasktree.builder.children import children_of, kwargs_of, labels_of, options_of
 from django_tasktree.builder.keys import NodeKeys
 from django_tasktree.builder.lanes import Lanes
 from django_tasktree.builder.maps import known_items, message_options, tolerates
-from django_tasktree.builder.nodes import (
-    MapNode,
-    NodeParent,
-    TaskTreeNode,
-    WaitNode,
-    children_of,
-    kwargs_of,
-    labels_of,
-    options_of,
-)
+from django_tasktree.builder.nodes import MapNode, NodeParent, TaskTreeNode, WaitNode
 from django_tasktree.builder.order import Order
 from django_tasktree.builder.template import Copies, Template, children
 from django_tasktree.builder.tolerance import tolerated

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from django_tasktree.builder.nodes import MAP
+from django_tasktree.builder.own_tasks import MAP
 from django_tasktree.builder.template import Copies, Template, children, number_of_children
 from django_tasktree.builder.tolerance import tolerated
 from django_tasktree.client.decorators import task_with_callbacks

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django_tasktree.builder.nodes import START_RUN
+from django_tasktree.builder.own_tasks import START_RUN
 from django_tasktree.client.decorators import task_with_callbacks
 from django_tasktree.definitions.launch import prepare
 from django_tasktree.worker.replacement import replace_by

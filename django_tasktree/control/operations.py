@@ -15,8 +15,10 @@ from django.db import transaction
 from django.db.models import F
 from django.utils.translation import gettext_noop as _
 
+from django_tasktree.builder.children import children_of, each_of, kwargs_of
 from django_tasktree.builder.maps import given_items
-from django_tasktree.builder.nodes import MAP, NodeParent, children_of, each_of, kwargs_of
+from django_tasktree.builder.nodes import NodeParent
+from django_tasktree.builder.own_tasks import MAP
 from django_tasktree.builder.plan import plan_nodes
 from django_tasktree.conf import settings
 from django_tasktree.control.changes import TERMINATE, Interrupted, carry_out_while

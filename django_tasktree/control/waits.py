@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 
 from django_tasktree.builder.waits import event_name
-from django_tasktree.dispatch.after_commit import end_wait_if_due_now, end_waits_by_event_now
+from django_tasktree.dispatch.wait_ends import end_wait_if_due_now, end_waits_by_event_now
 from django_tasktree.dispatch.waits import clean_payload
 from django_tasktree.encoding import serialization
 from django_tasktree.encoding.text import LONG_NAME_LENGTH, storable, text_of

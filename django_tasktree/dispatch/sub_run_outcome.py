@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.module_loading import import_string
 
-from django_tasktree.builder.nodes import START_RUN
+from django_tasktree.builder.own_tasks import START_RUN
 from django_tasktree.encoding import serialization
 from django_tasktree.encoding.errors import describe
 from django_tasktree.encoding.node_error import NodeError

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from django_tasktree.dispatch.after_commit import end_waiting_node_now, fail_waiting_node_now, stop_sub_run_now
+from django_tasktree.dispatch.sub_run_ends import end_waiting_node_now, fail_waiting_node_now, stop_sub_run_now
 from django_tasktree.engine.recovery.scan import Scan
 from django_tasktree.engine.recovery.sub_runs import abandoned_sub_runs, ended_sub_runs
 from django_tasktree.exceptions import RunNotFound

@@ -4,7 +4,7 @@ import logging
 from datetime import datetime
 from typing import Any
 
-from django_tasktree.dispatch.after_commit import (
+from django_tasktree.dispatch.wait_ends import (
     begin_waits_now,
     end_wait_if_due_now,
     end_waits_by_event_now,

@@ -75,7 +75,7 @@ STEPS: tuple[Step | Mark, ...] = (
         POOL,
         DATABASE,
         "finish: write the outcome, insert the nodes that it has added",
-        (*_CONCLUDE, "engine.lifecycle.finish"),
+        (*_CONCLUDE, "dispatch.follow_up", "engine.lifecycle.finish"),
     ),
     Step(
         POOL,

@@ -23,7 +23,8 @@ from django_tasktree.builder.canvas.signatures import (
 )
 from django_tasktree.builder.canvas.slots import Slot
 from django_tasktree.builder.canvas.trampoline import run
-from django_tasktree.builder.nodes import FORK, NodeParent
+from django_tasktree.builder.nodes import NodeParent
+from django_tasktree.builder.own_tasks import FORK
 from django_tasktree.exceptions import UnsupportedCanvas
 
 _EACH, _EACH_STARRED = "django_tasktree.xmap", "django_tasktree.xstarmap"

@@ -17,9 +17,11 @@ from django_tasktree.engine.lifecycle.release import make_runnable, skip
 from django_tasktree.engine.random_ids import RandomId
 from django_tasktree.engine.transitions import move, nodes, runs
 from django_tasktree.engine.traversal import ancestors, in_batches
+from django_tasktree.engine.types import NodeRef
 from django_tasktree.exceptions import NotPossible, RunNotFound
 from django_tasktree.models import TreeRun
 from django_tasktree.models.fields import ExactCharField
+from django_tasktree.models.querysets import NodeRunQuerySet
 from django_tasktree.states import NODE_FINAL, RUN_FINAL, STANDING_BY, Hold, NodeState, RunState
 
 #: States of nodes that :func:`reset` makes pending again.
@@ -53,6 +55,24 @@ def lock_run(run_id: UUID, *, drafts: bool = False, changing: bool = False) -> T
     """
     runs().filter(id=run_id).update(revision=F("revision") + 1)
     return check_run(run_id, drafts=drafts, changing=changing)
+
+
+def lock_node(run_id: UUID, node: NodeRunQuerySet) -> NodeRef | None:
+    """Lock a run, and then one of its nodes.
+
+    Args:
+        run_id: the run.
+        node: finds the node in the state in which it is to be locked.
+
+    Returns:
+        The node; None if it is not found.
+
+    Raises:
+        RunNotFound, NotPossible: see :func:`lock_run`.
+    """
+    lock_run(run_id)
+    row = node.select_for_update().first()
+    return None if row is None else NodeRef.of(row)
 
 
 def check_run(run_id: UUID, *, drafts: bool = False, changing: bool = False) -> TreeRun:

@@ -11,7 +11,7 @@ from django.db.models import Exists, F, OuterRef
 from django_tasktree.conf import settings
 from django_tasktree.engine.control.change import change_state_after, state_after_change
 from django_tasktree.engine.control.pause import pause_run, resume_run
-from django_tasktree.engine.control.reset import lock_run
+from django_tasktree.engine.control.reset import lock_node
 from django_tasktree.engine.history import record
 from django_tasktree.engine.lifecycle.stop import stop_run
 from django_tasktree.engine.transitions import move, nodes, runs, write_alias
@@ -122,9 +122,7 @@ def lock_waiting_node(node: NodeRun) -> NodeRef | None:
         RunNotFound: if the run does not exist any more.
         NotPossible: if the run is CHANGING.
     """
-    lock_run(node.run_id)
-    row = _waiting(node.id, node.sub_run_id).select_for_update().first()
-    return None if row is None else NodeRef.of(row)
+    return lock_node(node.run_id, _waiting(node.id, node.sub_run_id))
 
 
 def sub_runs_of(run_id: UUID) -> TreeRunQuerySet:

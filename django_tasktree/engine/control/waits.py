@@ -11,7 +11,7 @@ from django.db.models import F
 from django_tasktree.encoding import times
 from django_tasktree.encoding.text import storable
 from django_tasktree.encoding.wait_spec import WaitSpec
-from django_tasktree.engine.control.reset import lock_run
+from django_tasktree.engine.control.reset import lock_node
 from django_tasktree.engine.transitions import nodes, write_alias
 from django_tasktree.engine.types import NodeRef
 from django_tasktree.models import NodeRun, RunEvent
@@ -121,12 +121,10 @@ def lock_wait(node: NodeRef) -> NodeRef | None:
         RunNotFound: if the run does not exist any more.
         NotPossible: if the run is CHANGING.
     """
-    lock_run(node.run_id)
-    row = _still(node).select_for_update().first()
-    if row is None:
-        return None
-    note_attempt(node.id)
-    return NodeRef.of(row)
+    locked = lock_node(node.run_id, _still(node))
+    if locked is not None:
+        note_attempt(node.id)
+    return locked
 
 
 def note_attempt(node_id: UUID) -> None:

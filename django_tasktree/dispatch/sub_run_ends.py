@@ -1,0 +1,39 @@
+"""End what a crash has left of sub-runs and of the nodes that wait for them, outside any transaction: for the sweep."""
+
+from django_tasktree.dispatch.after_commit import process_all
+from django_tasktree.dispatch.sub_run_steps import end_node, end_waiting_node, stop_sub_run
+from django_tasktree.encoding.errors import describe
+from django_tasktree.engine.control.sub_runs import Abandoned
+from django_tasktree.engine.types import Outcome
+from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.states import NodeState
+
+
+def end_waiting_node_now(run: TreeRun) -> bool:
+    """Finish the node that waits for a sub-run that has ended. Call it outside any transaction.
+
+    Returns:
+        False if no node waits for it any more, or the run of the node is CHANGING.
+    """
+    follow_ups = list(end_waiting_node(run))
+    for run_id, some in follow_ups:
+        process_all(run_id, some)
+    return bool(follow_ups)
+
+
+def fail_waiting_node_now(node: NodeRun, error: Exception) -> None:
+    """Fail a node whose sub-run does not exist any more. Call it outside any transaction."""
+    for run_id, some in end_node(node, Outcome(NodeState.FAILURE, error=describe(error))):
+        process_all(run_id, some)
+
+
+def stop_sub_run_now(sub_run: Abandoned) -> bool:
+    """Revoke a sub-run that no node waits for any more. Call it outside any transaction.
+
+    Returns:
+        False if it has ended in the meantime.
+    """
+    follow_ups = list(stop_sub_run(sub_run, terminates=False))
+    for run_id, some in follow_ups:
+        process_all(run_id, some)
+    return bool(follow_ups)
