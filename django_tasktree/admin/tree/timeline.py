@@ -11,7 +11,7 @@ from django_tasktree.reporting.query_cache import recent
 
 #: The number of bars on a page.
 PAGE = 300
-_COLUMNS = ("id", "label", "task", "state", "worker", "started_at", "finished_at")
+_COLUMNS = ("id", "label", "task", "state", "worker", "started_at", "finished_at", "sub_run_id")
 
 
 def timeline_of(run: TreeRun, number: int, site: str) -> dict[str, Any]:
@@ -55,4 +55,5 @@ def _bar(row: dict[str, Any], origin: datetime, end: datetime | None, site: str)
         "start": round((start - origin).total_seconds(), 3),
         "end": round((max(ended, start) - origin).total_seconds(), 3) if ended else None,
         "link": page_address(site, "noderun_change", row["id"]),
+        "run": page_address(site, "treerun_change", row["sub_run_id"]) if row["sub_run_id"] else None,
     }
