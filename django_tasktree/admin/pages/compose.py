@@ -214,7 +214,11 @@ def _forms(
 ) -> tuple[RunForm, NodeFormSet]:
     data = request.POST if request.method == "POST" else None
     rules = ("name", "on_failure", "max_active")
-    initial = {name: getattr(source, name) for name in rules} | {"returns": "".join(map(json_text, returned))} if source else {}
+    initial = (
+        {name: getattr(source, name) for name in rules} | {"returns": "".join(map(json_text, returned))}
+        if source
+        else {}
+    )
     formset = node_formset(0 if rows or data is not None else 3)
     nodes = [vars(row) for row in rows]
     return RunForm(data, initial=initial), formset(data, initial=nodes, prefix=_PREFIX)

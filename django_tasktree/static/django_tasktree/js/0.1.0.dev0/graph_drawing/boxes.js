@@ -8,7 +8,7 @@ import { edgePath, gatherPairs, gatherPath, HEIGHT, isBundle, keyOf, WIDTH } fro
 /** Maximum number of letters of a name in a box. */
 const LETTERS = 20;
 /** The same beside the mark of a sub-run. */
-const LETTERS_BESIDE_MARK = 17;
+const LETTERS_BESIDE_MARK = 16;
 const at = (x, y) => `translate(${x},${y})`;
 
 function edge(from, to) {
