@@ -237,20 +237,24 @@ def state_after_change(run_id: UUID) -> str:
     return entry.state_before if ended is None else ended
 
 
-def change_state_after(run_id: UUID, source: RunState, target: RunState) -> bool:
-    """Let a CHANGING run get another state when the change is complete: it can't be paused or resumed before.
+def change_states_after(run_ids: list[UUID], source: RunState, target: RunState) -> list[UUID]:
+    """Let CHANGING runs get another state when their changes are complete: they can't be paused or resumed before.
 
     Args:
-        run_id: the run, which the caller has locked.
-        source: the state that it would get.
-        target: the state that it gets instead.
+        run_ids: the runs, which the caller has locked; others than CHANGING ones are left as they are.
+        source: the state that they would get.
+        target: the state that they get instead.
 
     Returns:
-        False if it is not CHANGING, or would get a third state.
+        The runs for which that was changed.
     """
-    if not runs().filter(id=run_id, state=RunState.CHANGING).exists():
-        return False
-    return bool(open_entries(run_id=run_id, state_before=source).update(state_before=target))
+    changing = list(runs().filter(id__in=run_ids, state=RunState.CHANGING).values_list("id", flat=True))
+    if not changing:
+        return []
+    entries = open_entries(run_id__in=changing, state_before=source)
+    found: list[UUID] = list(entries.values_list("run_id", flat=True))
+    open_entries(run_id__in=found, state_before=source).update(state_before=target)
+    return found
 
 
 def may_commit() -> bool:

@@ -9,8 +9,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 
 from django_tasktree.conf import settings
-from django_tasktree.engine.control.change import change_state_after, state_after_change
-from django_tasktree.engine.control.pause import pause_run, resume_run
+from django_tasktree.engine.control.change import change_states_after, state_after_change
 from django_tasktree.engine.control.reset import lock_node
 from django_tasktree.engine.history import record
 from django_tasktree.engine.lifecycle.stop import stop_run
@@ -82,7 +81,7 @@ def begin_to_wait(node: NodeRef, run_id: UUID) -> RunState:
         StaleAttempt: if another attempt has taken over, or the node has finished already.
     """
     # Like every action, lock the run before the node: one that pauses or ends the run sees the sub-run, or is seen.
-    _lock(node.run_id)
+    runs().filter(id=node.run_id).update(revision=F("revision"))
     mine = nodes().filter(id=node.id)
     # Without a lane: that of a node that is WAITING names an event.
     attempt = mine.filter(task_id=node.task_id)
@@ -130,14 +129,14 @@ def sub_runs_of(run_id: UUID) -> TreeRunQuerySet:
     return runs().filter(parent_run_id=run_id, detached=False, state__in=RUN_STOPPABLE)
 
 
-def open_sub_runs(run_id: UUID, *, under_holds: bool = True) -> Iterator[UUID]:
-    """Yield the open sub-runs that nodes of a run have started, with their own sub-runs, level by level.
+def open_sub_runs(run_ids: list[UUID], *, under_holds: bool) -> Iterator[UUID]:
+    """Yield the open sub-runs that nodes of some runs have started, with their own sub-runs, level by level.
 
     Args:
-        run_id: the run.
+        run_ids: the runs.
         under_holds: whether those of nodes are included whose subtree is paused.
     """
-    level = [run_id]
+    level = run_ids
     while level:
         found: list[UUID] = []
         for batch in in_chunks(level, settings.batch_size):
@@ -158,28 +157,37 @@ def _state_to_come(run_id: UUID, state: str) -> str:
     return state_after_change(run_id) if state == RunState.CHANGING else state
 
 
-def pause_sub_run(run_id: UUID) -> bool:
-    """Pause a sub-run; if it is CHANGING, it becomes PAUSED afterwards instead of STARTED.
+def pause_sub_runs(ids: list[UUID]) -> list[UUID]:
+    """Pause sub-runs; those that are CHANGING become PAUSED afterwards instead of STARTED.
+
+    Args:
+        ids: at most ``BATCH_SIZE`` IDs.
 
     Returns:
-        False if it has another state.
+        Those of them that were STARTED, or would have been.
     """
-    _lock(run_id)
-    return pause_run(run_id) or change_state_after(run_id, RunState.STARTED, RunState.PAUSED)
+    return _switch(ids, RunState.STARTED, RunState.PAUSED)
 
 
-def resume_sub_run(run_id: UUID) -> bool:
-    """Resume a sub-run; if it is CHANGING, it becomes STARTED afterwards instead of PAUSED.
+def resume_sub_runs(ids: list[UUID]) -> list[UUID]:
+    """Resume sub-runs; those that are CHANGING become STARTED afterwards instead of PAUSED.
+
+    Args:
+        ids: at most ``BATCH_SIZE`` IDs.
 
     Returns:
-        False if it has another state.
+        Those of them that were PAUSED, or would have been.
     """
-    _lock(run_id)
-    return resume_run(run_id) or change_state_after(run_id, RunState.PAUSED, RunState.STARTED)
+    return _switch(ids, RunState.PAUSED, RunState.STARTED)
 
 
-def _lock(run_id: UUID) -> None:
-    runs().filter(id=run_id).update(revision=F("revision"))
+def _switch(ids: list[UUID], source: RunState, target: RunState) -> list[UUID]:
+    some = runs().filter(id__in=ids)
+    # Lock them, so that none begins or completes a change in between.
+    some.update(revision=F("revision") + 1)
+    moved: list[UUID] = list(some.filter(state=source).values_list("id", flat=True))
+    move(runs().filter(id__in=moved), [source], target)
+    return moved + change_states_after(ids, source, target)
 
 
 def waited_for_below(run_id: UUID, keys: Iterator[UUID]) -> list[UUID]:

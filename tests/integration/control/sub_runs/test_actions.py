@@ -4,7 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from django_tasktree import TaskTree, TreeResult
 from django_tasktree.control import operations
@@ -87,6 +88,21 @@ class TestDown:
         assert states(run) == ["STARTED", "PAUSED", "PAUSED", "STARTED"]
         run["top"].resume()
         assert states(run) == ["STARTED"] * 4
+
+    def test_the_number_of_statements_does_not_depend_on_that_of_sub_runs(self, database, world):
+        found = []
+        for number in (2, 7):
+            tree = TaskTree()
+            top = tree.add_task(echo, label="top")
+            for _ in range(number):
+                top.add_run("nested", {"levels": 1})
+            run = tree.apply_async()
+            world.deliver_all("w")
+            with CaptureQueriesContext(connections[database]) as queries:
+                run.pause()
+                run["top"].pause()
+            found.append(len(queries))
+        assert found[0] == found[1]
 
     def test_a_sub_run_stays_paused_if_something_above_it_does(self, run):
         run["top"].pause()
