@@ -10,7 +10,7 @@ JOBS ?= 4
 DEMO_PATH ?= $(shell $(BIN)/python -c "import celery, pathlib; print(pathlib.Path(celery.__file__).parent)" 2>/dev/null)
 DEMO = TESTPROJECT_VAR=$(CURDIR)/var/demo $(BIN)/python manage.py
 
-.PHONY: help demo demo-orders serve quick test coverage mutants soak lint lint-static style layers types check-migrations format docs screenshots bench bench-smoke dist clean
+.PHONY: help demo demo-orders serve quick test coverage mutants soak lint lint-static style layers types mypy basedpyright check-migrations format docs screenshots bench bench-smoke dist clean
 
 help:  ## show what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -67,8 +67,13 @@ style: $(VENV)/.installed-lint
 layers: $(VENV)/.installed-lint
 	$(BIN)/lint-imports setup.cfg
 
-types: $(VENV)/.installed-lint
+# Two targets, so that `make --jobs 2` runs them side by side.
+types: mypy basedpyright
+
+mypy: $(VENV)/.installed-lint
 	$(BIN)/mypy django_tasktree testproject benchmarks tests
+
+basedpyright: $(VENV)/.installed-lint
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 check-migrations: $(VENV)/.installed-lint
