@@ -290,7 +290,7 @@ def is_detached(run: TreeRun) -> bool:
 
     That is one whose node has ended, too, when an action reopens the sub-run.
     """
-    if run.detached or not run.is_sub_run or run.state not in RUN_FINAL:
+    if run.detached or run.parent_node_id is None or run.state not in RUN_FINAL:
         return run.detached
     waiting = nodes().filter(id=run.parent_node_id, sub_run_id=run.id, state=NodeState.WAITING)
     return not waiting.exists()
