@@ -27,7 +27,7 @@ def before_statement(pattern: str, act: Callable[[], Any]) -> Iterator[None]:
     found: list[str] = []
 
     def execute(run: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
-        statement = str(sql).replace('"', "").replace("`", "")
+        statement = " ".join(str(sql).replace('"', "").replace("`", "").split())
         if not found and re.match(pattern, statement):
             found.append(statement)
             act()

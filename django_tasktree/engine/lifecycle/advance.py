@@ -13,8 +13,8 @@ from django.db import transaction
 from django.db.models import F
 
 from django_tasktree.conf import settings
+from django_tasktree.engine.backends.children import queue_nodes
 from django_tasktree.engine.database_retries import retry_transient
-from django_tasktree.engine.lifecycle.release import queue
 from django_tasktree.engine.rules import IS_RUNNABLE, RUN_LETS_START, SUBTREE_LETS_START
 from django_tasktree.engine.transitions import nodes, runs, write_alias
 from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch
@@ -68,7 +68,7 @@ def _batch(run_id: UUID, limit_scope_id: UUID | None) -> list[Dispatch]:
                 break
         found += waits
         if found:
-            queue(nodes().filter(id__in=[dispatch.id for dispatch in found]))
+            queue_nodes([dispatch.id for dispatch in found])
         return found
 
 

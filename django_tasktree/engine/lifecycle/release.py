@@ -1,16 +1,16 @@
 """Queue or skip the children of a finished node."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, F, Q
+from django.db.models import Exists, Q
 
 from django_tasktree.conf import settings
 from django_tasktree.encoding import times
+from django_tasktree.engine.backends.children import RULES, pending_children, queue_nodes, start_child
 from django_tasktree.engine.database_retries import retry_transient
-from django_tasktree.engine.rules import FOLLOWING, IS_TASK, MAY_START, RUN_LETS_START, SUBTREE_LETS_START
+from django_tasktree.engine.rules import FOLLOWING, IS_TASK, MAY_START, RUN_LETS_START
 from django_tasktree.engine.transitions import move, nodes, runs
 from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch, NodeRef, Outcome, Released, Taker
 from django_tasktree.models.querysets import NodeRunQuerySet
@@ -20,8 +20,6 @@ _PENDING = (NodeState.PENDING,)
 #: The states of nodes that :func:`queue` has queued.
 _QUEUED = (NodeState.QUEUED, NodeState.WAITING)
 _TASKS_ARE_QUEUED = [(IS_TASK.q(), NodeState.QUEUED)]
-#: The columns that decide, with the parent's outcome, what happens to a child.
-_RULES = ("is_gather", "run_when", "hold", "run__state")
 
 
 def release_children(node: NodeRef, outcome: Outcome, taker: Taker | None = None) -> Released:
@@ -43,19 +41,18 @@ def release_children(node: NodeRef, outcome: Outcome, taker: Taker | None = None
         return Released(settled=True)
     fits = frozenset() if outcome.skip_children else FOLLOWING[outcome.state]
     limit = settings.batch_size
-    waiting = nodes().under(node.run_id, node.id).filter(state=NodeState.PENDING)
-    rows = list(waiting.in_order().values_list(*_RULES, *DISPATCH_COLUMNS)[: limit + 1])
+    rows = pending_children(node, limit + 1)
     if len(rows) > limit:
         return _release_wide(node, fits, outcome.skip_children)
-    fitting_rows = [row for row in rows if not row[0] and row[1] in fits]
-    queued = [dispatch for row in fitting_rows if (dispatch := _may_start(row)) is not None]
-    runnable = [row[len(_RULES)] for row in fitting_rows if _may_start(row) is None]
+    fitting = [_may_start(row) for row in rows if not row[0] and row[1] in fits]
+    queued = [dispatch for dispatch, is_free in fitting if is_free]
+    runnable = [dispatch.id for dispatch, is_free in fitting if not is_free]
     # StopPropagation (skip_children) skips gather nodes too: then no child fits.
-    skipped = [row[len(_RULES)] for row in rows if row[1] not in fits and (outcome.skip_children or not row[0])]
+    skipped = [row[len(RULES)] for row in rows if row[1] not in fits and (outcome.skip_children or not row[0])]
     taken = None
-    if taker is not None and len(fitting_rows) == len(queued) == 1 and queued[0].lane == taker.lane:
-        taken = queued.pop() if _start(queued[0], taker, outcome.at) else None
-    if queued and not queue(nodes().filter(id__in=[dispatch.id for dispatch in queued])):
+    if taker is not None and len(fitting) == len(queued) == 1 and queued[0].lane == taker.lane:
+        taken = queued.pop() if start_child(queued[0], taker, outcome.at) else None
+    if queued and not queue_nodes([dispatch.id for dispatch in queued]):
         # An action has revoked all of them in the meantime: the caller settles.
         queued.clear()
     if runnable:
@@ -65,10 +62,13 @@ def release_children(node: NodeRef, outcome: Outcome, taker: Taker | None = None
     return Released(queued, bool(runnable), taken=taken)
 
 
-def _may_start(row: tuple[Any, ...]) -> Dispatch | None:
-    dispatch = Dispatch.of_columns(row[len(_RULES) :])
-    named = dict(zip(_RULES, row, strict=False))
-    return dispatch if MAY_START.holds({**named, "limit_scope_id": dispatch.limit_scope_id}) else None
+def _may_start(row: tuple[Any, ...]) -> tuple[Dispatch, bool]:
+    """Return a pending child, and whether it may start."""
+    *columns, run_state = row
+    dispatch = Dispatch.of_columns(columns[len(RULES) :])
+    named = dict(zip(RULES, columns, strict=False))
+    given = {**named, "run__state": run_state, "limit_scope_id": dispatch.limit_scope_id}
+    return dispatch, MAY_START.holds(given)
 
 
 def queue(pending: NodeRunQuerySet) -> int:
@@ -81,23 +81,6 @@ def queue(pending: NodeRunQuerySet) -> int:
     """
     values = {"runnable": False, "queued_at": times.now(), "resend_count": 0}
     return move(pending, _PENDING, NodeState.WAITING, _TASKS_ARE_QUEUED, **values)
-
-
-def _start(pending: Dispatch, taker: Taker, at: datetime) -> bool:
-    """Claim a node that is still PENDING, and not on hold by now, for the process that has finished its parent."""
-    moved = move(
-        nodes().filter(SUBTREE_LETS_START.q(), id=pending.id),
-        _PENDING,
-        NodeState.STARTED,
-        runnable=False,
-        queued_at=at,
-        started_at=at,
-        attempts=F("attempts") + 1,
-        worker=taker.worker,
-        worker_id=taker.worker_id,
-        carried_by=taker.carried_by,
-    )
-    return moved == 1
 
 
 def make_runnable(pending: NodeRunQuerySet) -> int:

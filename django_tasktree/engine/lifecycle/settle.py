@@ -4,22 +4,20 @@ It runs after commit of the outcome and keeps no locks between its steps, so of 
 least one sees both. Each step is safe to repeat; the same walk completes what a crash has left half settled.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
 from django_tasktree.encoding import times
 from django_tasktree.engine.backends import backend
-from django_tasktree.engine.lifecycle.quorum import decided_quorums, with_waiting_quorums
-from django_tasktree.engine.lifecycle.release import make_runnable, queue, skip
+from django_tasktree.engine.backends.children import mark_settled
+from django_tasktree.engine.lifecycle.gathers import Look, start_gathers
+from django_tasktree.engine.lifecycle.quorum import with_waiting_quorums
 from django_tasktree.engine.lifecycle.settle_chain import settle_chain
 from django_tasktree.engine.lifecycle.tolerance import has_failed_below, note_failure
-from django_tasktree.engine.rules import FAILURE_COUNTS, FOLLOWING_ALL, IS_LEFT, IS_UNSETTLED, MAY_START
-from django_tasktree.engine.transitions import move, nodes, runs, write_alias
-from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch, Settled
+from django_tasktree.engine.rules import IS_LEFT, IS_UNSETTLED
+from django_tasktree.engine.transitions import move, nodes, runs
+from django_tasktree.engine.types import Settled
 from django_tasktree.models.querysets import NodeRunQuerySet
 from django_tasktree.states import NODE_FINAL, RUN_GOING, NodeState, RunState
 
@@ -30,37 +28,6 @@ _STEPS_BEFORE_CLIMB = 3
 _LEFT = IS_LEFT.given(parent__state=NodeState.SUCCESS).q()
 _TOLERATES = Q(tolerated__isnull=False)
 _LEFT_BELOW_SKIPPED = IS_LEFT.given(parent__state=NodeState.SKIPPED).q()
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What `settle` reads of a parent.
-
-    Attributes:
-        tolerated: how many of its children may fail; None: none, and failures do not stop the others.
-        waits_for_quorum: whether a gather node with a quorum waits below it.
-        only_gathers_left: whether only gather nodes are left to settle below it; None if nothing is left.
-    """
-
-    parent_id: UUID | None
-    state: str
-    settled: bool
-    child_count: int
-    revision: int
-    allow_failure: bool
-    tolerated: int | None
-    waits_for_quorum: bool
-    only_gathers_left: bool | None
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether the parent itself failed and the failure counts."""
-        return FAILURE_COUNTS.holds(self)
-
-    @property
-    def may_start_gathers(self) -> bool:
-        """Whether gather nodes under the parent may be able to start; none does under a skipped node."""
-        return (bool(self.only_gathers_left) or self.waits_for_quorum) and self.state != NodeState.SKIPPED
 
 
 def settle(run_id: UUID, node_id: UUID | None, *, again: bool = False, failed: bool = False) -> Settled:
@@ -117,7 +84,7 @@ def settle_run(run_id: UUID) -> Settled:
         if only_gathers_left is not None:
             started: Settled | None = Settled()
             if only_gathers_left or waits_for_quorum:
-                started = _start_gathers(
+                started = start_gathers(
                     run_id,
                     None,
                     None,
@@ -142,12 +109,12 @@ def _end(run_id: UUID, revision: int, *, is_sub_run: bool) -> Settled | None:
     return Settled(ended=ended, is_sub_run=is_sub_run) if moved else None
 
 
-def _look(node_id: UUID) -> _Look | None:
+def _look(node_id: UUID) -> Look | None:
     found = backend().look_at_node(node_id)
     if found is None:
         return None
     parent_id, state, settled, child_count, revision, allow_failure, tolerated, waits_for_quorum, unsettled = found
-    return _Look(
+    return Look(
         parent_id=parent_id,
         state=state,
         settled=bool(settled),
@@ -160,23 +127,22 @@ def _look(node_id: UUID) -> _Look | None:
     )
 
 
-def _stop_rest(run_id: UUID, node_id: UUID, look: _Look, *, again: bool) -> Settled | None:
+def _stop_rest(run_id: UUID, node_id: UUID, look: Look, *, again: bool) -> Settled | None:
     """Revoke the rest below a node if more children have failed than it tolerates."""
     return None if look.tolerated is None else note_failure(run_id, node_id, look.tolerated, fresh=again)
 
 
-def _fails(run_id: UUID, node_id: UUID, look: _Look) -> bool:
+def _fails(run_id: UUID, node_id: UUID, look: Look) -> bool:
     # Failures below a skipped node do not count: usually those nodes were not reached.
     return look.state != NodeState.SKIPPED and (look.has_failed or has_failed_below(run_id, node_id, look.tolerated))
 
 
-def _mark(node_id: UUID, look: _Look, *, failed: bool) -> bool:
+def _mark(node_id: UUID, look: Look, *, failed: bool) -> bool:
     # Both counters guard against children that are added or reset between the read and this UPDATE.
-    guarded = nodes().filter(id=node_id, settled=False, child_count=look.child_count, revision=look.revision)
-    return guarded.update(settled=True, subtree_failed=failed) == 1
+    return mark_settled(node_id, look.child_count, look.revision, failed=failed)
 
 
-def _continues_below(node_id: UUID, look: _Look) -> bool:
+def _continues_below(node_id: UUID, look: Look) -> bool:
     """Return whether anything below a node is left to do.
 
     Below a skipped node, only nodes that run again count: those had run before it was skipped.
@@ -186,11 +152,11 @@ def _continues_below(node_id: UUID, look: _Look) -> bool:
     return nodes().filter(_LEFT_BELOW_SKIPPED, parent_id=node_id).exists()
 
 
-def _started_below(run_id: UUID, node_id: UUID, look: _Look) -> Settled | None:
-    """Start the gather nodes below a node if they may start; see :func:`_start_gathers`."""
+def _started_below(run_id: UUID, node_id: UUID, look: Look) -> Settled | None:
+    """Start the gather nodes below a node if they may start; see :func:`start_gathers`."""
     if not look.may_start_gathers:
         return Settled()
-    return _start_gathers(
+    return start_gathers(
         run_id,
         node_id,
         look,
@@ -198,92 +164,6 @@ def _started_below(run_id: UUID, node_id: UUID, look: _Look) -> Settled | None:
         all_settled=bool(look.only_gathers_left),
         waits_for_quorum=look.waits_for_quorum,
     )
-
-
-def _start_gathers(
-    run_id: UUID,
-    parent_id: UUID | None,
-    look: _Look | None,
-    revision: int,
-    *,
-    all_settled: bool,
-    waits_for_quorum: bool,
-) -> Settled | None:
-    """Start gather nodes under a parent: queue those that fit and skip the others.
-
-    Args:
-        run_id: the run.
-        parent_id: the parent; None: the run.
-        look: what was read of the parent; None for the run.
-        revision: that of the parent or the run, when it was read.
-        all_settled: whether only gather nodes are left; otherwise only those start whose quorum is decided.
-        waits_for_quorum: whether a gather node with a quorum waits.
-
-    Returns:
-        The nodes to publish, which are none if gather nodes have started already. None if the caller must read the
-        parent again: all gather nodes were skipped, so that nothing is left, or nodes were added or reset.
-    """
-    reached = decided_quorums(run_id, parent_id) if waits_for_quorum else {}
-    if not all_settled and not reached:
-        return Settled()
-    with transaction.atomic(using=write_alias()):
-        if not _stays(run_id, parent_id, look, revision):
-            return None
-        return _release_gathers(run_id, parent_id, look, reached, all_settled=all_settled)
-
-
-def _stays(run_id: UUID, parent_id: UUID | None, look: _Look | None, revision: int) -> bool:
-    """Lock the parent, or the run, and return whether it is unchanged since it was read."""
-    if look is None or parent_id is None:
-        going = runs().filter(id=run_id, revision=revision, state__in=RUN_GOING)
-        return going.update(revision=revision) == 1
-    parents = nodes().filter(id=parent_id, child_count=look.child_count, revision=revision, settled=False)
-    return parents.update(revision=revision) == 1
-
-
-def _release_gathers(
-    run_id: UUID, parent_id: UUID | None, look: _Look | None, reached: Mapping[str, bool], *, all_settled: bool
-) -> Settled | None:
-    unsettled = nodes().under(run_id, parent_id).filter(settled=False, is_gather=True)
-    columns = ("quorum", "state", "run_when", "hold", "run__state", *DISPATCH_COLUMNS)
-    rows = list(unsettled.in_order().values_list(*columns))
-    if all_settled and any(not quorum and state != NodeState.PENDING for quorum, state, *_ in rows):
-        return Settled()
-    parent_failed = look is not None and look.has_failed
-    failed: dict[str, bool] = {quorum: parent_failed or not succeeds for quorum, succeeds in reached.items()}
-    if all_settled:
-        tolerated = None if look is None else look.tolerated
-        failed[""] = parent_failed or has_failed_below(run_id, parent_id, tolerated)
-    fitting: list[tuple[str, str, Dispatch]] = []
-    others: list[UUID] = []
-    for quorum, state, when, hold, run_state, *rest in rows:
-        if state != NodeState.PENDING or quorum not in failed:
-            continue
-        dispatch = Dispatch.of_columns(rest)
-        if when in FOLLOWING_ALL[failed[quorum]]:
-            fitting.append((hold, run_state, dispatch))
-        else:
-            others.append(dispatch.id)
-    if others:
-        skip(nodes().filter(id__in=others))
-    if not fitting:
-        # If all are skipped, nothing may be left.
-        return None if all_settled and others else Settled()
-    return _queue_or_make_runnable(fitting)
-
-
-def _queue_or_make_runnable(fitting: list[tuple[str, str, Dispatch]]) -> Settled:
-    free = [
-        dispatch
-        for hold, run_state, dispatch in fitting
-        if MAY_START.holds({"hold": hold, "run__state": run_state, "limit_scope_id": dispatch.limit_scope_id})
-    ]
-    free_ids = [dispatch.id for dispatch in free]
-    waiting = [dispatch.id for _, _, dispatch in fitting if dispatch.id not in free_ids]
-    runnable = make_runnable(nodes().filter(id__in=waiting)) if waiting else 0
-    # Two processes that settle at once may both come here; the one whose UPDATE matched rows publishes.
-    queued = queue(nodes().filter(id__in=free_ids)) if free else 0
-    return Settled(dispatches=tuple(free) if queued else (), runnable=bool(runnable))
 
 
 def finished_but_unsettled(run_id: UUID) -> list[UUID]:

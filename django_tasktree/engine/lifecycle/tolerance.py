@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from django_tasktree.conf import settings
+from django_tasktree.engine.backends.children import has_failed_child
 from django_tasktree.engine.history import record
 from django_tasktree.engine.lifecycle.stop import lock_stopped, revoke, stop_on_failure
 from django_tasktree.engine.transitions import nodes, runs, write_alias
@@ -26,9 +27,9 @@ def has_failed_below(run_id: UUID, parent_id: UUID | None, tolerated: int | None
         parent_id: the node; None for root nodes.
         tolerated: how many children, apart from gather nodes, may fail; None: none.
     """
-    failed = nodes().under(run_id, parent_id).filter(subtree_failed=True)
     if not tolerated:
-        return bool(failed.exists())
+        return has_failed_child(run_id, parent_id)
+    failed = nodes().under(run_id, parent_id).filter(subtree_failed=True)
     if failed.filter(is_gather=True).exists():
         return True
     return bool(failed.filter(is_gather=False).order_by()[: tolerated + 1].count() > tolerated)
