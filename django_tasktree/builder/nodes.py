@@ -335,7 +335,8 @@ class NodeParent(Parent):
         Returns:
             The new node. Its ``output`` is the result of the tree, as declared by ``returns()``; otherwise the output
             of its last gather node directly under the tree; or else of its last root node. Use it in a gather node
-            that is added to the same parent, or further up. ``outputs`` are those of the root nodes of the tree.
+            that is added to the same parent, or further up. ``outputs`` are those of the root nodes of the tree. A
+            node that is added below it starts with these.
 
         Raises:
             InvalidOption: it is not a tree; also see :meth:`add_task`.
@@ -592,10 +593,10 @@ class MapNode(TaskTreeNode[int], Generic[R]):
         return super()._place(node, label)
 
 
-def map_above(node: NodeParent | None) -> "MapNode[Any] | None":
+def map_above(node: Parent | None) -> "MapNode[Any] | None":
     """Return the innermost map for whose items a node runs; None if it runs once."""
     while isinstance(node, TaskTreeNode):
-        if each_of(node.parent) is node:
+        if node.parent is not None and each_of(node.parent) is node:
             return cast("MapNode[Any]", node.parent)
         node = node.parent
     return None
@@ -641,6 +642,14 @@ class GraftNode(TaskTreeNode[Any]):
         """See :meth:`TaskTreeNode.rebind`; the result contains outputs, too."""
         super().rebind(by)
         self.returned = _rebound(self.returned, by)
+
+    def _place(self, node: TaskTreeNode[Any], label: str | None) -> TaskTreeNode[Any]:
+        if node.rules.run_when == RunWhen.FAILURE and not node.rules.is_gather:
+            raise InvalidOption(
+                f"run_when='failure' never fits a node below {self!r}, which does nothing that could fail: use "
+                "gather(…, run_when='failure'), which runs if something in the tree that was added has failed"
+            )
+        return super()._place(node, label)
 
 
 def _rebound(value: Any, by: Callable[[Output[Any]], Output[Any]]) -> Any:

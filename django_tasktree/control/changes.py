@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -151,15 +152,23 @@ def _revoke(change: Change) -> Effect:
 def _pause(change: Change) -> Effect:
     node_id = _node_of(change)
     held = pause_subtree(change, change.run_id, node_id)
-    change.step(lambda: 0 * pause_sub_runs(change.run_id, node_id, None))
+    change.step(_sub_runs(change, pause_sub_runs))
     return Effect(held=held, running=len(termination.running(change.run_id, node_id)))
 
 
 def _resume(change: Change) -> Effect:
     node_id = _node_of(change)
     held = resume_subtree(change, change.run_id, node_id)
-    change.step(lambda: 0 * resume_sub_runs(change.run_id, node_id, None))
+    change.step(_sub_runs(change, resume_sub_runs))
     return Effect(held=held)
+
+
+def _sub_runs(change: Change, act: Callable[[UUID, UUID | None, Any], None]) -> Callable[[], int]:
+    def step() -> int:
+        act(change.run_id, change.node_id, None)
+        return 0
+
+    return step
 
 
 def _node_of(change: Change) -> UUID:

@@ -12,6 +12,7 @@ from django_celery_results.models import TaskResult
 from django_tasktree.conf import invalid_setting, is_in_range, settings
 from django_tasktree.encoding import times
 from django_tasktree.engine.control.reset import check_run
+from django_tasktree.engine.control.sub_runs import waiting_node
 from django_tasktree.engine.deletion.dependents import OF_RUNS, Dependents
 from django_tasktree.engine.deletion.purge import AgeFilter, Kept, Position, Purged, Selection, purge
 from django_tasktree.engine.deletion.rows import kept_by
@@ -22,6 +23,7 @@ from django_tasktree.exceptions import NotPossible
 from django_tasktree.states import RUN_FINAL, RUN_OPEN, RunState
 
 HAS_NOT_ENDED = _("run %(run)s has not ended: revoke it first")
+IS_WAITED_FOR = _("node %(node)s has not taken the result of run %(run)s yet: try again when the node has ended")
 CAN_NOT_BE_DELETED = _("run %(run)s can't be deleted: %(reason)s")
 #: Before all runs, and in the calendar's range in every time zone and database.
 _BEGINNING = datetime(1970, 1, 1, tzinfo=times.UTC)
@@ -97,8 +99,12 @@ def delete_run(run_id: UUID) -> int:
 
 
 def _refuse_open(run_id: UUID) -> None:
-    if check_run(run_id, drafts=True, changing=True).state in RUN_OPEN:
+    run = check_run(run_id, drafts=True, changing=True)
+    if run.state in RUN_OPEN:
         raise NotPossible(HAS_NOT_ENDED, run=run_id)
+    node = waiting_node(run)
+    if node is not None:
+        raise NotPossible(IS_WAITED_FOR, run=run_id, node=node.id)
 
 
 def what_goes_with(run_id: UUID) -> dict[type[Model], int]:

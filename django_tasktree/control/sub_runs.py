@@ -5,55 +5,45 @@ from typing import Any
 from uuid import UUID
 
 from django_tasktree.dispatch.after_commit import advance_and_settle_after_commit
-from django_tasktree.engine.control.pause import pause_run, resume_run
-from django_tasktree.engine.control.sub_runs import open_sub_runs, waited_for_below
-from django_tasktree.engine.history import record
-from django_tasktree.engine.traversal import subtree
+from django_tasktree.engine.control import sub_runs
+from django_tasktree.engine.history import record_runs
+from django_tasktree.engine.traversal import in_batches, subtree
 from django_tasktree.models.history_entry import Action
-from django_tasktree.states import RunState
 
 
-def pause_sub_runs(run_id: UUID, node_id: UUID | None, by: Any) -> int:
+def pause_sub_runs(run_id: UUID, node_id: UUID | None, by: Any) -> None:
     """Pause the open sub-runs, and theirs.
 
     Args:
         run_id: the run.
         node_id: only those of this node and the nodes below it; None: those of the whole run.
         by: the user, or a text that names the program or person.
-
-    Returns:
-        How many runs were paused.
     """
-    paused = 0
-    for key in _below(run_id, node_id, RunState.STARTED):
-        if pause_run(key):
-            record(key, Action.PAUSE, by, note=_note(run_id))
-            paused += 1
-    return paused
+    for batch in in_batches(_below(run_id, node_id, under_holds=True)):
+        record_runs(sub_runs.pause_sub_runs(batch), Action.PAUSE, by, note=_note(run_id))
 
 
-def resume_sub_runs(run_id: UUID, node_id: UUID | None, by: Any) -> int:
-    """Resume the paused sub-runs, and theirs; the arguments are those of :func:`pause_sub_runs`.
+def resume_sub_runs(run_id: UUID, node_id: UUID | None, by: Any) -> None:
+    """Resume the paused sub-runs, and theirs, unless a run above or the subtree of their node stays paused.
 
-    Returns:
-        How many runs were resumed.
+    The arguments are those of :func:`pause_sub_runs`.
     """
-    resumed = 0
-    for key in _below(run_id, node_id, RunState.PAUSED):
-        if resume_run(key):
-            record(key, Action.RESUME, by, note=_note(run_id))
-            advance_and_settle_after_commit(key, resumed=True)
-            resumed += 1
-    return resumed
-
-
-def _below(run_id: UUID, node_id: UUID | None, state: RunState) -> Iterator[UUID]:
-    if node_id is None:
-        yield from open_sub_runs(run_id, state)
+    # A node whose subtree is resumed waits in a run that may be paused; in a run, the subtree of a node may be.
+    if node_id is not None and sub_runs.is_paused(run_id):
         return
-    for key in waited_for_below(run_id, subtree(run_id, node_id)):
-        yield key
-        yield from open_sub_runs(key, state)
+    for batch in in_batches(_below(run_id, node_id, under_holds=False)):
+        resumed = sub_runs.resume_sub_runs(batch)
+        record_runs(resumed, Action.RESUME, by, note=_note(run_id))
+        for key in resumed:
+            advance_and_settle_after_commit(key, resumed=True)
+
+
+def _below(run_id: UUID, node_id: UUID | None, *, under_holds: bool) -> Iterator[UUID]:
+    tops = [run_id]
+    if node_id is not None:
+        tops = sub_runs.waited_for_below(run_id, subtree(run_id, node_id))
+        yield from tops
+    yield from sub_runs.open_sub_runs(tops, under_holds=under_holds)
 
 
 def _note(run_id: UUID) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from django_tasktree.definitions.definition import Definition
-from django_tasktree.definitions.given_parameters import check_names
+from django_tasktree.definitions.given_parameters import check_names, read_parameters
+from django_tasktree.definitions.parameters import Parameter
 from django_tasktree.definitions.registry import get_definition
 from django_tasktree.encoding.items import Item
 from django_tasktree.encoding.nested import holds
@@ -18,7 +19,7 @@ def checked_run(definition: Any, params: Mapping[str, Any] | None) -> tuple[str,
 
     Args:
         definition: a definition, or its name.
-        params: the parameters; those with outputs of nodes are checked when the node runs.
+        params: the parameters; the values of those with outputs of nodes are checked when the node runs.
 
     Raises:
         UnknownDefinition: there is no definition of this name.
@@ -36,7 +37,11 @@ def checked_run(definition: Any, params: Mapping[str, Any] | None) -> tuple[str,
         raise InvalidParameter(
             f"the parameters of definition {known.name!r} must be a dict of values by name, not {reprlib.repr(given)}"
         )
-    if holds(dict(given), (Output, Reference, Item)):
-        check_names(known.name, known.parameters, given)
-        return known.name, dict(given)
-    return known.name, known.params_to_json(known.clean_params(given))
+    to_come = {name: value for name, value in given.items() if holds(value, (Output, Reference, Item))}
+    if not to_come:
+        return known.name, known.params_to_json(known.clean_params(given))
+    check_names(known.name, known.parameters, given)
+    parameters = [each for each in known.parameters if each.name not in to_come]
+    values = {name: value for name, value in given.items() if name not in to_come}
+    params = read_parameters(known.name, parameters, values, Parameter.clean)
+    return known.name, known.params_to_json(params) | to_come

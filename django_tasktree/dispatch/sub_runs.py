@@ -10,12 +10,12 @@ from django_tasktree.dispatch.launch import launch_tree
 from django_tasktree.encoding.ids import new_id
 from django_tasktree.encoding.node_error import NodeError
 from django_tasktree.engine.control.pause import pause_run
-from django_tasktree.engine.control.sub_runs import Surroundings, begin_to_wait, has_begun
+from django_tasktree.engine.control.sub_runs import begin_to_wait, has_begun, origin_of
 from django_tasktree.engine.database_retries import retry_transient_flagged
 from django_tasktree.engine.transitions import write_alias
 from django_tasktree.engine.types import NodeRef, Outcome, RunSpec
 from django_tasktree.exceptions import ValueTooLarge
-from django_tasktree.states import NodeState, OnFailure
+from django_tasktree.states import NodeState, OnFailure, RunState
 
 
 class _Stopped(Exception):
@@ -57,30 +57,32 @@ def wait_for_run_of(node: NodeRef, tree: Tree) -> UUID | None:
 
 
 def _start(node: NodeRef, tree: Tree, run_id: UUID) -> None:
-    around = begin_to_wait(node, run_id)
-    if around.is_stopped:
-        raise _Stopped
-    spec = _spec(node, tree, run_id, around)
+    # Insert the run before the run of the node is locked: the rows of a large tree take a while.
+    spec = _spec(node, tree, run_id)
     launch_tree(tree, spec)
     if tree.returned and spec.returns is None:
         raise ValueTooLarge(
             f"the result of {tree!r} refers to so many nodes that it exceeds TASKTREE['MAX_ARGS_SIZE']: use a chord "
             "whose body returns less, or increase the setting"
         )
-    if around.is_paused:
+    state = begin_to_wait(node, run_id)
+    if state == RunState.REVOKED:
+        raise _Stopped
+    if state == RunState.PAUSED:
         pause_run(run_id)
     free_place_after_commit(node)
 
 
-def _spec(node: NodeRef, tree: Tree, run_id: UUID, around: Surroundings) -> RunSpec:
+def _spec(node: NodeRef, tree: Tree, run_id: UUID) -> RunSpec:
+    origin = origin_of(node)
     return RunSpec(
         id=run_id,
         name=tree.run_name,
         definition=tree.definition,
         params=tree.params,
-        launched_by_id=around.launched_by_id,
+        launched_by_id=origin.launched_by_id,
         on_failure=OnFailure(tree.on_failure),
         max_active=tree.max_active,
         parent=node,
-        depth=around.depth,
+        depth=origin.depth,
     )

@@ -22,20 +22,20 @@ class _Named(dict[str, Any]):
     """A dict that refers to a result, and is replaced by the reference."""
 
 
-def build(tree: TaskTree, rows: Sequence[NodeRow], result: Any = None) -> None:
+def build(tree: TaskTree, rows: Sequence[NodeRow], returned: tuple[Any, ...] = ()) -> None:
     """Add the nodes of rows to a tree.
 
     Args:
         tree: the tree; it is changed.
         rows: the rows.
-        result: the result of the tree, in the form of the rows' arguments; None for no result.
+        returned: the result of the tree, in the form of the rows' arguments: one value, or none.
 
     Raises:
         InvalidDraft: if names, parents, tasks, arguments or options are invalid; it lists all errors.
     """
     builder = _Builder(tree, rows)
     builder.build()
-    if result is not None:
+    for result in returned:
         tree.returns(builder.bound_result(result))
 
 

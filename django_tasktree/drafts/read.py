@@ -46,18 +46,18 @@ def _read_nodes(run_id: UUID) -> list[Any]:
     return _in_order(nodes)
 
 
-def read_result(run: TreeRun) -> Any:
-    """Return the result of a run in the form of the rows' arguments; None if it has none.
+def read_result(run: TreeRun) -> tuple[Any, ...]:
+    """Return the result of a run in the form of the rows' arguments: one value, or none.
 
     Raises:
         NotPossible: see :func:`read_rows`; or it is pickled.
     """
     if run.returns is None:
-        return None
+        return ()
     if serialization.is_pickled(run.returns):
         raise NotPossible(_("run %(run)s has a pickled result, which can't be edited by hand"), run=run.id)
     names = _names_in(run.id, _read_nodes(run.id))
-    return replace(serialization.loads(run.returns), Reference, lambda reference: _named(reference, names))
+    return (replace(serialization.loads(run.returns), Reference, lambda reference: _named(reference, names)),)
 
 
 def _names_in(run_id: UUID, nodes: list[Any]) -> dict[UUID, str]:

@@ -1,6 +1,6 @@
 """The history of a run: which actions were carried out, who requested them, and when."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -124,6 +124,19 @@ def record_each(run_id: UUID, action: Action, by: Any, moved: Mapping[UUID, int]
     if isinstance(by, InBackground):
         by.check()
     entries = [_entry(run_id, action, by, node_id=key, nodes=number) for key, number in moved.items()]
+    HistoryEntry.objects.using(write_alias()).bulk_create(entries)
+
+
+def record_runs(run_ids: Iterable[UUID], action: Action, by: Any, note: str) -> None:
+    """Insert the history entries of an action on several runs in the transaction of the action.
+
+    Args:
+        run_ids: the runs.
+        action: the action.
+        by: see :func:`record`.
+        note: additional information.
+    """
+    entries = [_entry(run_id, action, by, note=note) for run_id in run_ids]
     HistoryEntry.objects.using(write_alias()).bulk_create(entries)
 
 

@@ -481,6 +481,15 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "detached",
+                    models.BooleanField(
+                        default=False,
+                        editable=False,
+                        help_text="Whether it is a sub-run that was continued after its node had ended, so that no node waits for it.",
+                        verbose_name="detached",
+                    ),
+                ),
+                (
                     "created_at",
                     django_tasktree.models.fields.InstantField(
                         default=django_tasktree.encoding.times.now, verbose_name="created"

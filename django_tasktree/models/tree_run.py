@@ -59,6 +59,14 @@ class TreeRun(models.Model):
     depth = models.PositiveSmallIntegerField(
         _("depth"), default=0, editable=False, help_text=_("How many runs it is nested in.")
     )
+    detached = models.BooleanField(
+        _("detached"),
+        default=False,
+        editable=False,
+        help_text=_(
+            "Whether it is a sub-run that was continued after its node had ended, so that no node waits for it."
+        ),
+    )
     created_at = InstantField(_("created"), default=times.now)
     started_at = InstantField(_("started"), null=True, blank=True)
     finished_at = InstantField(_("finished"), null=True, blank=True)

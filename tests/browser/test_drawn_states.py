@@ -10,6 +10,7 @@ from django_tasktree.models import NodeRun
 from django_tasktree.states import NodeState
 from tests import simulation
 from tests.browser.admin_pages import run_page
+from tests.sample.sub_run_tasks import replaced
 from tests.sample.tasks import echo, fail
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -58,6 +59,23 @@ def test_numbers_have_the_format_of_the_language_of_the_page(page, visitor, resu
     (title,) = page.locator("#timeline .tasktree-canvas a > title").all_text_contents()
     assert "0 s – 1.234,5 s" in title
     assert "1.000 s" in page.locator("#timeline .tasktree-tick-label").all_text_contents()
+
+
+@pytest.mark.parametrize("view", ["graph", "timeline"])
+def test_the_mark_of_a_sub_run_leads_to_it(page, visitor, view):
+    tree = TaskTree("outer")
+    tree.add_task(replaced, [dict(fail.s("no luck"))], label="replaced")
+    tree.add_task(echo, label="plain")
+    result = tree.apply_async()
+    visitor.world.deliver_all("w")
+    began = result.run.started_at
+    assert began is not None
+    NodeRun.objects.filter(run_id=result.id).update(started_at=began, finished_at=began + timedelta(seconds=9))
+    visitor.go(run_page(result, f"#{view}"))
+    page.wait_for_selector(f"#{view} .tasktree-sub-run")
+    assert page.locator(f"#{view} .tasktree-sub-run").count() == 1
+    page.click(f"#{view} a[aria-label='Sub-run: replaced']")
+    page.wait_for_url(f"**{run_page(result['replaced'].sub_run)}")
 
 
 def test_zoom_buttons_work_after_the_graph_could_not_be_loaded(page, visitor, result):

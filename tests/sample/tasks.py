@@ -330,6 +330,9 @@ def errback_with_all(request, exc, traceback, *, log):
 
 if "TEST_RECEIVERS" in os.environ:
     from tests.sample import receivers as receivers
+    from tests.sample import worker_trees
+
+    worker_trees.register()
 
 
 @task_with_callbacks

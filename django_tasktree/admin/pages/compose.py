@@ -60,16 +60,16 @@ class ComposePage(AdminPage):
         source = self.source()
         try:
             rows = read_rows(source.pk) if source is not None else []
-            result = read_result(source) if source is not None else None
+            returned = read_result(source) if source is not None else ()
         except NotPossible as error:
             messages.error(request, refusal_text(error))
             return HttpResponseRedirect(self._page(source))
-        return self.render(self.get_context_data(*_forms(request, source, rows, result)))
+        return self.render(self.get_context_data(*_forms(request, source, rows, returned)))
 
     def post(self, request: HttpRequest, **path: Any) -> HttpResponse:
         """Save the draft and redirect to its page, or show the forms with errors."""
         # The submitted form contains the nodes that were copied from another run, so that run is not needed.
-        form, formset = _forms(request, self.row, [], None)
+        form, formset = _forms(request, self.row, [], ())
         run = self.save(form, formset) if form.is_valid() and formset.is_valid() else None
         if run is None:
             return self.render(self.get_context_data(form, formset))
@@ -210,11 +210,15 @@ def _revision_of(request: HttpRequest, form: RunForm, draft: TreeRun | None) -> 
 
 
 def _forms(
-    request: HttpRequest, source: TreeRun | None, rows: list[NodeRow], result: Any
+    request: HttpRequest, source: TreeRun | None, rows: list[NodeRow], returned: tuple[Any, ...]
 ) -> tuple[RunForm, NodeFormSet]:
     data = request.POST if request.method == "POST" else None
     rules = ("name", "on_failure", "max_active")
-    initial = {name: getattr(source, name) for name in rules} | {"returns": json_text(result)} if source else {}
+    initial = (
+        {name: getattr(source, name) for name in rules} | {"returns": "".join(map(json_text, returned))}
+        if source
+        else {}
+    )
     formset = node_formset(0 if rows or data is not None else 3)
     nodes = [vars(row) for row in rows]
     return RunForm(data, initial=initial), formset(data, initial=nodes, prefix=_PREFIX)

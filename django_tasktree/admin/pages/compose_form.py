@@ -23,7 +23,7 @@ class JsonText(JsonField):
     """A JSON array or object, with the extra types of Celery's JSON serializer.
 
     Args:
-        kind: list or dict; None: any value.
+        kind: list or dict; None: any value, or none.
         example: the placeholder of the empty box.
         **options: options of the field.
     """
@@ -37,15 +37,20 @@ class JsonText(JsonField):
         self.kind = kind
 
     def clean(self, value: Any) -> Any:
-        """Return the value; for an empty text an empty list or dict, or None if any value is accepted.
+        """Return the value; for an empty text an empty list or dict.
+
+        If any value is accepted, return a tuple with the value, which is empty for an empty text.
 
         Raises:
             ValidationError: the text is not valid JSON, or of another kind.
         """
         found = super().clean(value)
-        if found is None and value in self.empty_values:
-            return None if self.kind is None else self.kind()
-        if self.kind is not None and not isinstance(found, self.kind):
+        is_empty = found is None and value in self.empty_values
+        if self.kind is None:
+            return () if is_empty else (found,)
+        if is_empty:
+            return self.kind()
+        if not isinstance(found, self.kind):
             wanted = _("a JSON array: […]") if self.kind is list else _("a JSON object: {…}")
             raise forms.ValidationError(_("This must be %(wanted)s") % {"wanted": wanted})
         return found
@@ -62,9 +67,9 @@ class JsonText(JsonField):
 
 
 def json_text(value: Any) -> str:
-    """Return a value as the text of a :class:`JsonText`; empty for None."""
+    """Return a value as the text of a :class:`JsonText`."""
     # Encode the extra types as Celery does, then format the JSON for people.
-    return "" if value is None else readable_json(json.loads(kombu_json.dumps(value)))
+    return readable_json(json.loads(kombu_json.dumps(value)))
 
 
 class RunForm(forms.Form):

@@ -200,4 +200,5 @@ def _described(node: Any, name: str, run: TreeRun, site: str, leads: set[UUID]) 
         "children": node.child_count,
         "leads": node.id in leads,
         "link": page_address(site, "noderun_change", node.id),
+        "run": page_address(site, "treerun_change", node.sub_run_id) if node.sub_run_id else None,
     }

@@ -15,7 +15,7 @@ from django_tasktree.states import NodeState
 
 #: The number of bars on a page.
 PAGE = 300
-_COLUMNS = ("id", "label", "task", "state", "worker", "since", "finished_at")
+_COLUMNS = ("id", "label", "task", "state", "worker", "since", "finished_at", "sub_run_id")
 #: The nodes that have started. An open wait has not, but has begun when the node was reached.
 _HAS_BEGUN = Q(started_at__isnull=False) | Q(state=NodeState.WAITING)
 
@@ -62,4 +62,5 @@ def _bar(row: dict[str, Any], origin: datetime, end: datetime | None, site: str)
         "start": round((start - origin).total_seconds(), 3),
         "end": round((max(ended, start) - origin).total_seconds(), 3) if ended else None,
         "link": page_address(site, "noderun_change", row["id"]),
+        "run": page_address(site, "treerun_change", row["sub_run_id"]) if row["sub_run_id"] else None,
     }

@@ -16,7 +16,7 @@ from django.db.models import F, Q
 
 from django_tasktree.encoding import times
 from django_tasktree.engine.control.refusals import ABORTED
-from django_tasktree.engine.control.reset import reopen
+from django_tasktree.engine.control.reset import is_detached, reopen
 from django_tasktree.engine.database_retries import retry_transient
 from django_tasktree.engine.history import open_entries, record
 from django_tasktree.engine.lifecycle.stop import revoke
@@ -224,8 +224,37 @@ def begin(run: TreeRun, action: Action, by: Any, node_id: UUID | None = None, no
     is_checked = action not in _CHECKED
     entry = record(run.pk, action, by, node_id=node_id, note=note, state_before=run.state, is_checked=is_checked)
     if run.state != RunState.CHANGING:
-        move(runs().filter(id=run.pk), [RunState(run.state)], RunState.CHANGING)
+        move(runs().filter(id=run.pk), [RunState(run.state)], RunState.CHANGING, detached=is_detached(run))
     return Change(entry)
+
+
+def state_after_change(run_id: UUID) -> str:
+    """Return the state that a CHANGING run gets when the change is complete. The caller has locked the run."""
+    entry: HistoryEntry | None = open_entries(run_id=run_id).first()
+    if entry is None:
+        return RunState.CHANGING
+    ended = None if entry.node_id is not None else _ENDING.get(Action(entry.action))
+    return entry.state_before if ended is None else ended
+
+
+def change_states_after(run_ids: list[UUID], source: RunState, target: RunState) -> list[UUID]:
+    """Let CHANGING runs get another state when their changes are complete: they can't be paused or resumed before.
+
+    Args:
+        run_ids: the runs, which the caller has locked; others than CHANGING ones are left as they are.
+        source: the state that they would get.
+        target: the state that they get instead.
+
+    Returns:
+        The runs for which that was changed.
+    """
+    changing = list(runs().filter(id__in=run_ids, state=RunState.CHANGING).values_list("id", flat=True))
+    if not changing:
+        return []
+    entries = open_entries(run_id__in=changing, state_before=source)
+    found: list[UUID] = list(entries.values_list("run_id", flat=True))
+    open_entries(run_id__in=found, state_before=source).update(state_before=target)
+    return found
 
 
 def may_commit() -> bool:

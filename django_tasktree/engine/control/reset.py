@@ -276,4 +276,21 @@ def _going_again(run: TreeRun) -> dict[str, Any]:
     deadline = run.deadline if to_come else None
     since = timedelta() if run.finished_at is None else times.elapsed(run.finished_at)
     idle = run.idle + max(since, timedelta())
-    return {"finished_at": None, "error_message": "", "deadline": deadline, "idle": idle}
+    return {
+        "finished_at": None,
+        "error_message": "",
+        "deadline": deadline,
+        "idle": idle,
+        "detached": is_detached(run),
+    }
+
+
+def is_detached(run: TreeRun) -> bool:
+    """Return whether a run that is about to change its state is a sub-run that goes on by itself from now on.
+
+    That is one whose node has ended, too, when an action reopens the sub-run.
+    """
+    if run.detached or run.parent_node_id is None or run.state not in RUN_FINAL:
+        return run.detached
+    waiting = nodes().filter(id=run.parent_node_id, sub_run_id=run.id, state=NodeState.WAITING)
+    return not waiting.exists()

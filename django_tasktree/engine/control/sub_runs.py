@@ -6,9 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 
 from django_tasktree.conf import settings
+from django_tasktree.engine.control.change import change_states_after, state_after_change
 from django_tasktree.engine.control.reset import lock_node
 from django_tasktree.engine.history import record
 from django_tasktree.engine.lifecycle.stop import stop_run
@@ -23,20 +24,16 @@ from django_tasktree.states import RUN_FINAL, RUN_STOPPABLE, Hold, NodeState, Ru
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a sub-run takes over from the node that starts it, and from the run of the node.
+class Origin:
+    """What a sub-run takes over from the run of the node that starts it.
 
     Attributes:
         depth: the depth of the sub-run.
         launched_by_id: the user who has launched the run.
-        is_paused: whether the run, or the subtree of the node, is paused.
-        is_stopped: whether the run has ended, or the subtree of the node was revoked: nothing may start.
     """
 
     depth: int
     launched_by_id: Any
-    is_paused: bool
-    is_stopped: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +49,36 @@ class Abandoned:
     node_id: UUID
 
 
-def begin_to_wait(node: NodeRef, run_id: UUID) -> Surroundings:
-    """Move a started node to WAITING in the transaction in which the caller then inserts its sub-run.
+def origin_of(node: NodeRef) -> Origin:
+    """Return what a sub-run of a started node takes over. Nothing is locked while the sub-run is inserted.
+
+    Raises:
+        StaleAttempt: if another attempt has taken over, or the node has finished already.
+        RunsTooDeep: if the sub-run would be nested too deeply.
+    """
+    attempt = nodes().filter(id=node.id, task_id=node.task_id, state=NodeState.STARTED)
+    found: tuple[int, Any] | None = attempt.values_list("run__depth", "run__launched_by_id").first()
+    if found is None:
+        raise StaleAttempt.of(node.id, node.task_id)
+    depth, user = found
+    if depth >= settings.max_run_depth:
+        raise RunsTooDeep.of(node.run_id, settings.max_run_depth)
+    return Origin(depth + 1, user)
+
+
+def begin_to_wait(node: NodeRef, run_id: UUID) -> RunState:
+    """Move a started node to WAITING in the transaction in which the caller has inserted its sub-run.
 
     Args:
         node: the attempt.
         run_id: the ID of the sub-run.
 
+    Returns:
+        How the sub-run begins: STARTED; PAUSED, like the run or the subtree of the node; or REVOKED, because the run
+        has ended, or the subtree was revoked, so that nothing may start.
+
     Raises:
         StaleAttempt: if another attempt has taken over, or the node has finished already.
-        RunsTooDeep: if the sub-run would be nested too deeply.
     """
     # Like every action, lock the run before the node: one that pauses or ends the run sees the sub-run, or is seen.
     runs().filter(id=node.run_id).update(revision=F("revision"))
@@ -70,15 +87,11 @@ def begin_to_wait(node: NodeRef, run_id: UUID) -> Surroundings:
     attempt = mine.filter(task_id=node.task_id)
     if not move(attempt, [NodeState.STARTED], NodeState.WAITING, lane="", sub_run_id=run_id):
         raise StaleAttempt.of(node.id, node.task_id)
-    hold, state, depth, user = mine.values_list("hold", "run__state", "run__depth", "run__launched_by_id").get()
-    if depth >= settings.max_run_depth:
-        raise RunsTooDeep.of(node.run_id, settings.max_run_depth)
-    return Surroundings(
-        depth=depth + 1,
-        launched_by_id=user,
-        is_paused=state == RunState.PAUSED or hold == Hold.PAUSED,
-        is_stopped=state in RUN_FINAL or hold == Hold.REVOKED,
-    )
+    hold, state = mine.values_list("hold", "run__state").get()
+    state = _state_to_come(node.run_id, state)
+    if state in RUN_FINAL or hold == Hold.REVOKED:
+        return RunState.REVOKED
+    return RunState.PAUSED if state == RunState.PAUSED or hold == Hold.PAUSED else RunState.STARTED
 
 
 def has_begun(node: NodeRef, run_id: UUID) -> bool:
@@ -112,24 +125,69 @@ def lock_waiting_node(node: NodeRun) -> NodeRef | None:
 
 
 def sub_runs_of(run_id: UUID) -> TreeRunQuerySet:
-    """Return all sub-runs that nodes of a run have started."""
-    return runs().filter(parent_run_id=run_id)
+    """Return the open sub-runs that nodes of a run have started, without those that continue by themselves."""
+    return runs().filter(parent_run_id=run_id, detached=False, state__in=RUN_STOPPABLE)
 
 
-def open_sub_runs(run_id: UUID, state: RunState) -> Iterator[UUID]:
-    """Yield the sub-runs in a state that nodes of a run have started, with their own sub-runs, level by level.
+def open_sub_runs(run_ids: list[UUID], *, under_holds: bool) -> Iterator[UUID]:
+    """Yield the open sub-runs that nodes of some runs have started, with their own sub-runs, level by level.
 
     Args:
-        run_id: the run.
-        state: the state.
+        run_ids: the runs.
+        under_holds: whether those of nodes are included whose subtree is paused.
     """
-    level = [run_id]
+    level = run_ids
     while level:
         found: list[UUID] = []
         for batch in in_chunks(level, settings.batch_size):
-            found += runs().filter(parent_run_id__in=batch, state=state).values_list("id", flat=True)
+            mine = runs().filter(parent_run_id__in=batch, detached=False, state__in=RUN_STOPPABLE)
+            if not under_holds:
+                mine = mine.exclude(Exists(nodes().filter(id=OuterRef("parent_node_id"), hold=Hold.PAUSED)))
+            found += mine.values_list("id", flat=True)
         yield from found
         level = found
+
+
+def is_paused(run_id: UUID) -> bool:
+    """Return whether a run, which the caller has locked, is PAUSED, or will be when a change of it is complete."""
+    return _state_to_come(run_id, runs().values_list("state", flat=True).get(id=run_id)) == RunState.PAUSED
+
+
+def _state_to_come(run_id: UUID, state: str) -> str:
+    return state_after_change(run_id) if state == RunState.CHANGING else state
+
+
+def pause_sub_runs(ids: list[UUID]) -> list[UUID]:
+    """Pause sub-runs; those that are CHANGING become PAUSED afterwards instead of STARTED.
+
+    Args:
+        ids: at most ``BATCH_SIZE`` IDs.
+
+    Returns:
+        Those of them that were STARTED, or would have been.
+    """
+    return _switch(ids, RunState.STARTED, RunState.PAUSED)
+
+
+def resume_sub_runs(ids: list[UUID]) -> list[UUID]:
+    """Resume sub-runs; those that are CHANGING become STARTED afterwards instead of PAUSED.
+
+    Args:
+        ids: at most ``BATCH_SIZE`` IDs.
+
+    Returns:
+        Those of them that were PAUSED, or would have been.
+    """
+    return _switch(ids, RunState.PAUSED, RunState.STARTED)
+
+
+def _switch(ids: list[UUID], source: RunState, target: RunState) -> list[UUID]:
+    some = runs().filter(id__in=ids)
+    # Lock them, so that none begins or completes a change in between.
+    some.update(revision=F("revision") + 1)
+    moved: list[UUID] = list(some.filter(state=source).values_list("id", flat=True))
+    move(runs().filter(id__in=moved), [source], target)
+    return moved + change_states_after(ids, source, target)
 
 
 def waited_for_below(run_id: UUID, keys: Iterator[UUID]) -> list[UUID]:
@@ -139,12 +197,11 @@ def waited_for_below(run_id: UUID, keys: Iterator[UUID]) -> list[UUID]:
         run_id: the run.
         keys: the IDs of the nodes.
     """
-    if not sub_runs_of(run_id).filter(state__in=RUN_STOPPABLE).exists():
+    if not sub_runs_of(run_id).exists():
         return []
     found: list[UUID] = []
     for batch in in_batches(keys):
-        mine = sub_runs_of(run_id).filter(parent_node_id__in=batch, state__in=RUN_STOPPABLE)
-        found += mine.values_list("id", flat=True)
+        found += sub_runs_of(run_id).filter(parent_node_id__in=batch).values_list("id", flat=True)
     return found
 
 
@@ -153,13 +210,13 @@ def abandoned(run_id: UUID) -> list[Abandoned]:
 
     This takes one query if the run has no open sub-runs.
     """
-    return without_waiting(sub_runs_of(run_id).filter(state__in=RUN_STOPPABLE))
+    return without_waiting(sub_runs_of(run_id))
 
 
 def without_waiting(some: TreeRunQuerySet) -> list[Abandoned]:
     """Return those of some open sub-runs that no node waits for any more.
 
-    A sub-run that had ended and was reopened, after its node had ended too, is left out: it continues by itself.
+    One of a node that has ended by itself is left out: the node ended because the sub-run had ended.
     """
     columns: list[tuple[UUID, Any]] = list(some.values_list("id", "parent_node_id"))
     found: list[Abandoned] = []

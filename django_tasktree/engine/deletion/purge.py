@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count, F, ProtectedError, Q, QuerySet, RestrictedError
+from django.db.models import Count, Exists, F, OuterRef, ProtectedError, Q, QuerySet, RestrictedError
 
 from django_tasktree.conf import settings
 from django_tasktree.engine.database_retries import is_timeout, may_go_away, retry_transient
@@ -21,7 +21,8 @@ from django_tasktree.engine.deletion.rows import BatchHook, delete_runs, kept_by
 from django_tasktree.engine.transitions import nodes, runs, write_alias
 from django_tasktree.engine.traversal import in_batches
 from django_tasktree.models import TreeRun
-from django_tasktree.states import RUN_FINAL, RunState
+from django_tasktree.models.querysets import TreeRunQuerySet
+from django_tasktree.states import RUN_FINAL, NodeState, RunState
 
 #: The runs of a page are deleted together if they have fewer nodes than this in total.
 _SMALL = 10_000
@@ -46,7 +47,7 @@ class AgeFilter:
     def runs(self) -> "QuerySet[TreeRun]":
         """Return the selected runs."""
         ended = runs().filter(state__in=self.states & RUN_FINAL)
-        return ended.filter(finished_at__lt=self.before)
+        return not_waited_for(ended.filter(finished_at__lt=self.before))
 
     def pages(self, after: Position | None = None) -> Iterator[list[tuple[UUID, Position]]]:
         """Read the IDs of these runs, the oldest first.
@@ -85,7 +86,7 @@ class Selection:
     def runs(self) -> "QuerySet[TreeRun]":
         """Return the selected runs that can be deleted."""
         may_go = RUN_FINAL | {RunState.DRAFT}
-        return runs().filter(id__in=self.ids, state__in=may_go)
+        return not_waited_for(runs().filter(id__in=self.ids, state__in=may_go))
 
     def pages(self, after: Position | None = None) -> Iterator[list[tuple[UUID, Position | None]]]:  # noqa: ARG002
         """Yield the IDs of the selected runs in batches, without positions."""
@@ -123,6 +124,12 @@ class Purged:
     nodes: int = 0
     kept: tuple[Kept, ...] = ()
     until: Position | None = None
+
+
+def not_waited_for(some: TreeRunQuerySet) -> TreeRunQuerySet:
+    """Leave out sub-runs whose result is still to become that of the node that has started them."""
+    mine = nodes().filter(id=OuterRef("parent_node_id"), sub_run_id=OuterRef("id"), state=NodeState.WAITING)
+    return some.exclude(Q(parent_run_id__isnull=False) & Q(Exists(mine)))
 
 
 def count_old(old: AgeFilter) -> dict[str, tuple[int, int]]:

@@ -95,14 +95,18 @@ def settle_run(run_id: UUID) -> Settled:
             if started is not None:
                 return started
             continue
-        return _end(run_id, revision, is_sub_run=bool(is_sub_run))
+        settled = _end(run_id, revision, is_sub_run=bool(is_sub_run))
+        # A pause, or an event that came too late, changes the revision, too; nobody settles after that.
+        if settled is not None:
+            return settled
 
 
-def _end(run_id: UUID, revision: int, *, is_sub_run: bool) -> Settled:
+def _end(run_id: UUID, revision: int, *, is_sub_run: bool) -> Settled | None:
+    """End the run; return None if it has another revision now."""
     ended = RunState.FAILURE if has_failed_below(run_id, None) else RunState.SUCCESS
     # The revision guards against nodes that are added or reset between the read and this UPDATE.
     moved = move(runs().filter(id=run_id, revision=revision), RUN_GOING, ended, finished_at=times.now())
-    return Settled(ended=ended if moved else None, is_sub_run=is_sub_run)
+    return Settled(ended=ended, is_sub_run=is_sub_run) if moved else None
 
 
 def _look(node_id: UUID) -> Look | None:

@@ -37,6 +37,6 @@ def abandoned_sub_runs(scan: Scan) -> Iterator[Abandoned]:
     Args:
         scan: the extent of the pass.
     """
-    going = runs().filter(state__in=RUN_STOPPABLE, parent_run_id__isnull=False)
+    going = runs().filter(state__in=RUN_STOPPABLE, parent_run_id__isnull=False, detached=False)
     for page in scan.pages("open sub-runs", going):
-        yield from without_waiting(runs().filter(id__in=[key for (key,) in page], state__in=RUN_STOPPABLE))
+        yield from without_waiting(going.filter(id__in=[key for (key,) in page]))

@@ -363,11 +363,11 @@ class TestShape:
         with pytest.raises(TypeError, match="ITEM has no value before the map runs"):
             TaskTree().map(echo, over=[1], args=[ITEM, f"page {ITEM}"])
         with pytest.raises(AttributeError, match=r"a part of it is ITEM\['url'\]"):
-            _ = ITEM.url
+            _ = ITEM.url  # type: ignore[attr-defined]
 
     def test_options_of_the_children_alone(self):
         with pytest.raises(InvalidOption, match='tolerate="100%"'):
-            TaskTree().map(echo, over=[1], allow_failure=True)
+            TaskTree().map(echo, over=[1], allow_failure=True)  # type: ignore[call-arg]
 
     def test_item_outside_of_a_map(self):
         tree = TaskTree()

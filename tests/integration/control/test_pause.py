@@ -10,6 +10,7 @@ from django_tasktree.exceptions import NotPossible
 from django_tasktree.models import NodeRun, TreeRun
 from tests.integration.control.play import end, play, queued, states, take
 from tests.integration.engine.trees import SUCCESS, ref
+from tests.interleaving import before_statement
 from tests.sample.tasks import echo
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -32,6 +33,17 @@ def _deliver(run_id, name):
     message = ref(row.id)
     assert not claim(message, "w")
     publish_after_commit(run_id, defer_claim(message).dispatches)
+
+
+def test_a_run_that_is_paused_just_before_its_end_ends_nevertheless():
+    """Otherwise it would remain open until the next sweep, and so would a node that waits for it."""
+    tree = TaskTree()
+    tree.add_task(echo, ["last"])
+    run = tree.apply_async()
+    last = take(run.id, "last")
+    with before_statement("UPDATE django_tasktree_treerun SET state", run.pause):
+        end(last)
+    assert run.state == "SUCCESS"
 
 
 def test_a_paused_run_starts_nothing_and_running_nodes_may_finish(result):

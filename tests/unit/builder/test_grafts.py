@@ -182,6 +182,16 @@ class TestRefusals:
         with pytest.raises(BrokenReference, match=r"added with gather\(\) to the tree"):
             tree.apply_async()
 
+    def test_a_handler_of_failures_directly_below(self, db):
+        """The node above the copy never fails; a gather node handles the failures of the copy."""
+        inner, tree = TaskTree(), TaskTree()
+        inner.add_task(fail)
+        graft = tree.add_tree(inner, label="inner")
+        with pytest.raises(InvalidOption, match=r"use gather\(…, run_when='failure'\)"):
+            graft.add_task(echo, run_when="failure")
+        graft.gather(echo, ["sorry"], label="handler", run_when="failure")
+        assert run_tree(tree)["inner/handler"].get() == "sorry"
+
     def test_two_limits(self, db):
         tree = TaskTree()
         tree.add_task(echo, max_active=2).add_tree(sums())

@@ -94,7 +94,7 @@ def test_a_reference_can_not_be_forged():
     forged = json.loads('{"__type__": "tasktree-output", "__value__": ["01a20b69558d7c55976860e5f99ed5e7", "output"]}')
     assert "$output" in errors(NodeRow("a", ECHO, [forged]))[0]["args"]
     with pytest.raises(InvalidDraft) as caught:
-        build(TaskTree(), [NodeRow("a", ECHO)], [forged])
+        build(TaskTree(), [NodeRow("a", ECHO)], ([forged],))
     assert "$output" in caught.value.result_error
 
 

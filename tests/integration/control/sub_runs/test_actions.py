@@ -4,13 +4,20 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from django_tasktree import TaskTree, TreeResult
 from django_tasktree.control import operations
+from django_tasktree.control.changes import carry_out
+from django_tasktree.control.purge import delete_runs, old_runs, purge_runs
 from django_tasktree.definitions.definition import Definition
-from django_tasktree.engine.transitions import runs
-from django_tasktree.exceptions import SubRunFailed
+from django_tasktree.engine.control.change import begin
+from django_tasktree.engine.control.reset import lock_run
+from django_tasktree.engine.transitions import runs, write_alias
+from django_tasktree.exceptions import NotPossible, SubRunFailed
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.models.history_entry import Action
 from django_tasktree.recovery.sweep import sweep
 from django_tasktree.testing import registered
 from tests.integration.control.sub_runs.runs import sub_run_of, sub_runs_of
@@ -45,6 +52,12 @@ def while_starting():
         yield actions.append
 
 
+def changing(run, node=None, action=Action.PAUSE):
+    """Begin an action on a run, or on a node with its subtree, that is carried out in batches."""
+    with transaction.atomic(using=write_alias()):
+        return begin(lock_run(run.id), action, None, None if node is None else node.id)
+
+
 def one(run):
     return sub_run_of(run["top/one"])
 
@@ -74,6 +87,32 @@ class TestDown:
         run["top"].pause()
         assert states(run) == ["STARTED", "PAUSED", "PAUSED", "STARTED"]
         run["top"].resume()
+        assert states(run) == ["STARTED"] * 4
+
+    def test_the_number_of_statements_does_not_depend_on_that_of_sub_runs(self, database, world):
+        found = []
+        for number in (2, 7):
+            tree = TaskTree()
+            top = tree.add_task(echo, label="top")
+            for _ in range(number):
+                top.add_run("nested", {"levels": 1})
+            run = tree.apply_async()
+            world.deliver_all("w")
+            with CaptureQueriesContext(connections[database]) as queries:
+                run.pause()
+                run["top"].pause()
+            found.append(len(queries))
+        assert found[0] == found[1]
+
+    def test_a_sub_run_stays_paused_if_something_above_it_does(self, run):
+        run["top"].pause()
+        run.pause()
+        run.resume()
+        assert states(run) == ["STARTED", "PAUSED", "PAUSED", "STARTED"]
+        run.pause()
+        run["top"].resume()
+        assert states(run) == ["PAUSED"] * 4
+        run.resume()
         assert states(run) == ["STARTED"] * 4
 
     def test_revoke(self, run):
@@ -108,6 +147,38 @@ class TestDown:
         assert states(run) == ["STARTED"] * 4
         run.revoke()
         assert states(run) == ["REVOKED"] * 4
+
+    def test_a_sub_run_that_is_changing_is_paused_and_resumed_afterwards(self, run):
+        """The sub-run below it is paused at once."""
+        first = changing(one(run), one(run).children[0], Action.RESUME)
+        run.pause()
+        assert states(run) == ["PAUSED", "CHANGING", "PAUSED", "PAUSED"]
+        carry_out(first)
+        assert states(run) == ["PAUSED"] * 4
+        second = changing(one(run), one(run).children[0], Action.RESUME)
+        run.resume()
+        carry_out(second)
+        assert states(run) == ["STARTED"] * 4
+
+    @pytest.mark.parametrize(
+        ("action", "expected"), [(Action.PAUSE, ["PAUSED", "WAITING"]), (Action.REVOKE, ["REVOKED", "REVOKED"])]
+    )
+    def test_a_sub_run_that_starts_while_the_run_is_changing(self, world, while_starting, action, expected):
+        """A run that was paused is PAUSED again after the change; in one that is being revoked, nothing starts."""
+        tree = TaskTree()
+        tree.add_run("asking", label="asking")
+        run = tree.apply_async()
+        changes: list[Any] = []
+
+        def change() -> None:
+            run.pause()
+            changes.append(changing(run, run["asking"] if action == Action.PAUSE else None, action))
+
+        while_starting(change)
+        world.deliver_all("w")
+        carry_out(changes[0])
+        assert [run.state, run["asking"].state] == expected
+        assert all(sub_run.state == "PAUSED" for sub_run in sub_runs_of(run["asking"]))
 
     def test_a_sub_run_that_starts_during_a_pause_is_paused(self, world, while_starting):
         tree = TaskTree()
@@ -157,13 +228,46 @@ class TestAgain:
         assert (run["two"].get(), two(run).state) == ("given", "REVOKED")
         assert NodeRun.objects.get(id=run["two"].id).attempts == 1
 
-    def test_a_sub_run_that_is_retried_continues_by_itself(self, world, run):
+    @pytest.mark.parametrize(
+        ("of_node", "size"), [("failed", 500), ("revoked", 1), ("runs again", 500), ("deleted", 1)]
+    )
+    def test_a_sub_run_that_is_retried_continues_by_itself(self, world, run, of_node, size, settings):
+        """Whatever has become of its node; and what is done to the run does not concern the sub-run any more."""
+        settings.TASKTREE = {"BATCH_SIZE": size}
+        sub_run = two(run)
+        if of_node in ("revoked", "deleted"):
+            run.revoke()
+        sub_run.revoke() if of_node in ("failed", "runs again") else None
+        if of_node == "runs again":
+            run["two"].retry()
+        if of_node == "deleted":
+            run.delete()
+        sub_run.retry()
+        sweep(world.app)
+        assert sub_run.state == "STARTED"
+        if of_node in ("failed", "runs again"):
+            run.pause()
+            run.revoke()
+        assert sub_run.state == "STARTED"
+        sub_run.send_event("ok", 1)
+        assert sub_run.state == "SUCCESS"
+
+    def test_a_sub_run_that_is_retried_before_its_node_has_ended_is_still_waited_for(self, world, run):
+        TreeRun.objects.filter(id=two(run).id).update(state="REVOKED")
+        NodeRun.objects.filter(id=two(run)["ok"].id).update(state="REVOKED", settled=True)
+        two(run).retry()
+        assert sweep(world.app).ended == 0
+        run.revoke()
+        assert two(run).state == "REVOKED"
+
+    def test_the_result_of_a_sub_run_that_was_retried_can_be_given_to_the_node(self, world, run):
         two(run).revoke()
         with pytest.raises(SubRunFailed):
             run["two"].get()
         two(run).retry()
-        sweep(world.app)
-        assert two(run).state == "STARTED"
+        two(run).send_event("ok", 7)
+        run["two"].complete(two(run).value())
+        assert run["two"].get() == 7
 
     def test_a_large_rerun_that_is_refused_changes_nothing(self, world, run, settings):
         settings.TASKTREE = {"BATCH_SIZE": 1}
@@ -186,10 +290,20 @@ class TestSweep:
         assert not sweep(world.app).ended
 
     def test_it_fails_the_node_whose_run_was_deleted(self, world, run):
-        TreeRun.objects.filter(id=two(run).id).update(state="SUCCESS")
-        two(run).delete()
+        TreeRun.objects.filter(id=two(run).id).delete()
         assert sweep(world.app).ended == 1
         assert run["two"].state == "FAILURE"
+
+    @pytest.mark.parametrize("state", ["SUCCESS", "FAILURE"])
+    def test_a_sub_run_is_not_deleted_before_its_node_has_ended(self, world, run, state):
+        ended = {"state": state, "finished_at": TreeRun.objects.get(id=run.id).created_at - timedelta(days=9)}
+        TreeRun.objects.filter(id=two(run).id).update(**ended)
+        with pytest.raises(NotPossible, match=f"node {run['two'].id} has not taken the result"):
+            two(run).delete()
+        assert delete_runs([two(run).id]).runs == 0
+        assert sum(step.runs for step in purge_runs(old_runs(timedelta(days=1)))) == 0
+        assert sweep(world.app).ended == 1
+        assert sum(step.runs for step in purge_runs(old_runs(timedelta(days=1)))) == 1
 
     def test_it_revokes_the_run_for_which_no_node_waits(self, world, run):
         NodeRun.objects.filter(id=run["top/one"].id).update(state="REVOKED", settled=True)

@@ -156,8 +156,11 @@ class TestBuilding:
             tree.add_run("report")
         with pytest.raises(InvalidParameter, match="'dai': did you mean 'day'"):
             day.add_run("report", {"dai": day.output})
+        with pytest.raises(InvalidParameter, match="parameter 'fails' of definition 'report'"):
+            day.add_run("report", {"day": day.output, "fails": "perhaps"})
         with pytest.raises(InvalidParameter, match="must be a dict"):
             tree.add_run("report", [1])  # type: ignore[arg-type]
         with pytest.raises(InvalidDefinition, match="decorate the function"):
             tree.add_run(report)
         assert len(tree.children) == 1
+        assert not day.children

@@ -1,11 +1,14 @@
 /* The SVG elements of a graph. */
 
+import { subRunMark } from "../drawing/sub_run.js";
 import { make, short, stateLabel } from "../drawing/svg.js";
 import { numberText } from "../texts/page.js";
 import { edgePath, gatherPairs, gatherPath, HEIGHT, isBundle, keyOf, WIDTH } from "./layout.js";
 
 /** Maximum number of letters of a name in a box. */
 const LETTERS = 20;
+/** The same beside the mark of a sub-run. */
+const LETTERS_BESIDE_MARK = 16;
 const at = (x, y) => `translate(${x},${y})`;
 
 function edge(from, to) {
@@ -39,7 +42,7 @@ function box(panel, node) {
     group.append(make("title", {}, `${data.name}: ${stateLabel(panel, data.state)}${leads}`));
     group.append(frame(data.gather ? 11 : 3));
     group.append(make("circle", { cx: 12, r: 5, class: `tasktree-fill-${data.state}` }));
-    group.append(make("text", { x: 24, y: 4 }, short(data.name, LETTERS)));
+    group.append(make("text", { x: 24, y: 4 }, short(data.name, data.run ? LETTERS_BESIDE_MARK : LETTERS)));
     return group;
 }
 
@@ -83,12 +86,13 @@ function into(panel, node) {
     return [button];
 }
 
-/** Return all elements of a graph, in the order of drawing: lines, boxes, buttons. */
+/** Return all elements of a graph, in the order of drawing: lines, boxes, marks, buttons. */
 export function elementsOf(panel, placed) {
     const lines = placed.flatMap((node) => [
         ...(node.parent ? [edge(node.parent, node)] : []),
         ...gatherPairs(node).map(gatherEdge),
     ]);
     const boxes = placed.map((node) => (isBundle(node.data) ? bundle(panel, node) : box(panel, node)));
-    return [...lines, ...boxes, ...placed.flatMap((node) => into(panel, node))];
+    const marks = placed.flatMap((node) => subRunMark(panel, node.data, node.y + WIDTH, node.x));
+    return [...lines, ...boxes, ...marks, ...placed.flatMap((node) => into(panel, node))];
 }

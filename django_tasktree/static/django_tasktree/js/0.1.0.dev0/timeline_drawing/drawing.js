@@ -1,5 +1,6 @@
 /* The SVG elements of a timeline. Sizes are in units of the drawing. */
 
+import { MARK, subRunMark } from "../drawing/sub_run.js";
 import { make, short, stateLabel } from "../drawing/svg.js";
 import { secondsText } from "../texts/durations.js";
 import { numberText, unitsOfPage } from "../texts/page.js";
@@ -34,17 +35,18 @@ function titleOf(panel, bar) {
     return `${bar.name}: ${state}, ${seconds(bar.start)} – ${seconds(bar.end)}, ${bar.worker}`;
 }
 
-/** Return a bar, which links to the page of its node. */
-function barElement(panel, bar, place, y) {
+/** Return a bar, which links to the page of its node; and, if there is room for it, the mark of a sub-run. */
+function barElements(panel, bar, place, y) {
     const link = make("a", { href: bar.link, "data-key": bar.id });
     const x = place(bar.start);
     const width = Math.max(place(bar.end) - x, 2);
     link.append(make("title", {}, titleOf(panel, bar)));
     link.append(make("rect", { x, y, width, height: HEIGHT, rx: 2, class: `tasktree-fill-${bar.state}` }));
-    if (width > LETTER * bar.name.length) {
+    const marks = width > MARK + 8 ? subRunMark(panel, bar, x + width, y + HEIGHT / 2) : [];
+    if (width > LETTER * bar.name.length + marks.length * MARK) {
         link.append(make("text", { x: x + 4, y: y + 11, class: "tasktree-bar-label" }, bar.name));
     }
-    return link;
+    return [link, ...marks];
 }
 
 function workerLabel(worker, y) {
@@ -60,7 +62,7 @@ function laneElements(panel, bars, place) {
     for (const [worker, mine] of byWorker(bars)) {
         const { lanes, count } = lanesOf(mine);
         group.append(workerLabel(worker, y));
-        group.append(...mine.map((bar, index) => barElement(panel, bar, place, y + lanes[index] * LANE)));
+        group.append(...mine.flatMap((bar, index) => barElements(panel, bar, place, y + lanes[index] * LANE)));
         y += count * LANE + GAP;
     }
     return { group, height: y };
