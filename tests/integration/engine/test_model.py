@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from django_tasktree import NodeResult, TaskTree, TreeResult
-from django_tasktree.builder.nodes import GraftNode, NodeParent
+from django_tasktree.builder.nodes import NodeParent
 from django_tasktree.control.waits import end_wait
 from django_tasktree.dispatch import publisher
 from django_tasktree.dispatch.after_commit import finish_and_propagate
