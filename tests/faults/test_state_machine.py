@@ -276,7 +276,6 @@ class Machine(RuleBasedStateMachine):
 
     # The broker
 
-    @rule()
     def receive(self):
         self.messages += self.world.receive_all()
 
@@ -293,6 +292,15 @@ class Machine(RuleBasedStateMachine):
     def deliver(self, which, again):
         """A worker executes an attempt; the message may be delivered again later."""
         self.take(which, again)
+
+    @precondition(lambda self: self.messages)
+    @rule(number=st.integers(2, 6))
+    def work(self, number):
+        """A worker executes the next attempts."""
+        for _ in range(number):
+            if self.messages:
+                self.take(0, again=False)
+                self.receive()
 
     @precondition(lambda self: self.messages)
     @rule(which=st.integers(0, 20), step=st.integers(1, 12), again=st.booleans())
@@ -347,7 +355,6 @@ class Machine(RuleBasedStateMachine):
         self.world.kill_worker(self.worker)
         self.start_worker()
 
-    @rule()
     def die_and_sweep(self):
         self.die()
         self.time_passes()
@@ -412,7 +419,8 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def the_rules_hold(self):
-        """Read all rows once, and check the rules."""
+        """Read all messages and rows once, and check the rules."""
+        self.receive()
         self.runs = {run.id: run for run in TreeRun.objects.all()}
         self.nodes = {row.id: row for row in NodeRun.objects.all()}
         for row in self.nodes.values():
@@ -446,7 +454,6 @@ class Machine(RuleBasedStateMachine):
 
     def a_message_comes_for_queued_nodes(self):
         """Without lost messages and processes, nodes that share messages never depend on the sweep."""
-        self.receive()
         on_their_way = {
             (message.headers[HEADER]["run"], message.headers[HEADER].get("lane"))
             for message in self.messages
@@ -504,9 +511,9 @@ class Machine(RuleBasedStateMachine):
         """After any sequence, every run ends once it is resumed and a worker is available."""
         self.time_passes()
         assert not open_entries().exists(), "an interrupted action was not continued"
-        for run in TreeRun.objects.order_by("id"):
-            self.attempt(TreeResult(run.id).resume)
-        for key in NodeRun.objects.exclude(hold=Hold.NONE).values_list("id", flat=True):
+        for key in TreeRun.objects.filter(state=RunState.PAUSED).values_list("id", flat=True):
+            self.attempt(TreeResult(key).resume)
+        for key in NodeRun.objects.filter(hold=Hold.PAUSED).values_list("id", flat=True):
             self.attempt(NodeResult(key).resume)
         for name in list(self.world.hosts):
             self.world.kill_worker(name)
@@ -525,7 +532,7 @@ def test_random_sequences(database, app, batch, settings):
         run_state_machine_as_test(
             machine,
             settings=hypothesis.settings(
-                max_examples=int(os.environ.get("TEST_EXAMPLES", "20")),
+                max_examples=int(os.environ.get("TEST_EXAMPLES", "16")),
                 stateful_step_count=30,
                 suppress_health_check=list(HealthCheck),
                 print_blob=True,
