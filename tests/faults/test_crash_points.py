@@ -1,8 +1,8 @@
 """A crash before every step of each operation of the engine; after each crash, a sweep brings the run to its end.
 
-A step is a statement or the sending of a message. Each scenario runs once to find its steps, and then once for each step
-with a crash before it, apart from steps before which a crash leaves nothing else behind than before the previous step:
-nothing was committed, sent or received in between. All runs are recovered together.
+A step is a statement or the sending of a message. Each scenario runs once to find its steps, and then once for each
+step with a crash before it, apart from steps before which a crash leaves nothing else behind than before the previous
+step: nothing was committed, sent or received in between. All runs are recovered together.
 """
 
 from datetime import timedelta

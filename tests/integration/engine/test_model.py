@@ -296,9 +296,8 @@ class Execution:
         """Return what may happen next."""
         steps = [lambda number=number: self.deliver(number) for number in range(len(self.messages))]
         for run_id, model in self.models.items():
-            for node in model.subtree(model.top):
-                if node.state == "WAITING" and node.run is None:
-                    steps.append(lambda node=node, model=model: self.end_wait(node, model))
+            waiting = [node for node in model.subtree(model.top) if node.state == "WAITING" and node.run is None]
+            steps += [lambda node=node, model=model: self.end_wait(node, model) for node in waiting]
             if self.events_left and (steps or self.messages):
                 steps.append(lambda run_id=run_id, model=model: self.send_event(run_id, model))
         return steps
