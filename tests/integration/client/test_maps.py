@@ -1,5 +1,6 @@
 """Maps: a node that makes a child for each item of a list."""
 
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -366,8 +367,9 @@ class TestShape:
             _ = ITEM.url
 
     def test_options_of_the_children_alone(self):
+        options: dict[str, Any] = {"allow_failure": True}
         with pytest.raises(InvalidOption, match='tolerate="100%"'):
-            TaskTree().map(echo, over=[1], allow_failure=True)
+            TaskTree().map(echo, over=[1], **options)
 
     def test_item_outside_of_a_map(self):
         tree = TaskTree()
