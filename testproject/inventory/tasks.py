@@ -11,6 +11,11 @@ from testproject.inventory.manifest import write
 from testproject.inventory.totals import totals_of
 
 
+def label_of(name: str) -> str | None:
+    """Return the label of the node of a directory; names that can't be shown are not labels."""
+    return name if name and name.isprintable() else None
+
+
 @task_with_callbacks
 def scan(path: str, top: str, hidden: bool = False) -> dict[str, Any]:
     """Hash the files of one directory, and add a node for each of its subdirectories.
@@ -26,7 +31,7 @@ def scan(path: str, top: str, hidden: bool = False) -> dict[str, Any]:
     listing = read_directory(Path(top) / path, hidden=hidden)
     node = current_node()
     for name in listing.directories:
-        node.add_task(scan, [f"{path}/{name}", top, hidden], label=name if name.isprintable() else None)
+        node.add_task(scan, [f"{path}/{name}", top, hidden], label=label_of(name))
     if listing.directories and path != ".":
         node.gather(add_up, [path, node.output["listing"], node.subtree_outputs])
     contents = listing.as_dict()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from django_tasktree import TaskTree, register_tree
 from django_tasktree.exceptions import InvalidParameter
-from testproject.inventory.tasks import scan, write_manifest
+from testproject.inventory.tasks import label_of, scan, write_manifest
 
 
 @register_tree
@@ -16,9 +16,10 @@ def inventory(path: Path, manifest: Path | None = None, hidden: bool = False) ->
     """
     top = _existing_directory(path)
     tree = TaskTree()
-    first = tree.add_task(scan, [".", str(top), hidden], label=top.name or None)
+    first = tree.add_task(scan, [".", str(top), hidden], label=label_of(top.name))
     target = None if manifest is None else str(manifest.absolute())
-    first.gather(write_manifest, [str(top), target, first.output["listing"], first.subtree_outputs])
+    totals = first.gather(write_manifest, [str(top), target, first.output["listing"], first.subtree_outputs])
+    tree.returns(totals.output)
     return tree
 
 

@@ -28,9 +28,11 @@ def names(day: date) -> list[str]:
 
 def make_samples(day: date, number: int) -> None:
     """Write sample files; the same day always has the same orders. Every fifteenth file has a line without a total."""
-    directory(day).mkdir(parents=True, exist_ok=True)
+    # If a worker is lost meanwhile, the next attempt begins again: all files appear together.
+    partial = directory(day).with_suffix(".partial")
+    partial.mkdir(parents=True, exist_ok=True)
     for index in range(number):
-        path = directory(day) / f"shop-{index:03}.csv"
+        path = partial / f"shop-{index:03}.csv"
         choose = random.Random(f"{day} {index}")  # noqa: S311  samples are no secret
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
@@ -40,6 +42,7 @@ def make_samples(day: date, number: int) -> None:
                 is_broken = index % _BROKEN == _BROKEN - 1 and line == _LINES // 2
                 key = f"{day:%y%m%d}-{index:03}-{line:03}"
                 writer.writerow([key, choose.choice(_CUSTOMERS), "" if is_broken else total])
+    partial.replace(directory(day))
 
 
 def read(day: date, name: str) -> Iterator[dict[str, str]]:

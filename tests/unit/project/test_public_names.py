@@ -10,7 +10,7 @@ def test_every_public_name_can_be_imported():
     for name in django_tasktree.__all__:
         value = getattr(django_tasktree, name)
         # ITEM is no class or function.
-        assert getattr(value, "__name__", str(value)) == name
+        assert getattr(value, "__name__", repr(value)) == name
 
 
 def test_an_unknown_name_raises_attribute_error():
