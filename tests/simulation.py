@@ -57,8 +57,9 @@ class Simulation:
         self.app = app
         self.queue = queue
         self.steps = 0
-        #: The steps that read only: a crash before the next one leaves the same behind as a crash before them.
-        self.reads = set()
+        #: The steps before which a crash leaves something else behind than before the step that precedes them.
+        self.points = []
+        self._changed = self._changes = False
         self.crash_at = None
         self.hosts = {}
 
@@ -96,6 +97,7 @@ class Simulation:
             bound.declare()
             while (message := bound.get(no_ack=True)) is not None:
                 found.append(Message(message))
+        self._changed = self._changed or bool(found)
         return found
 
     def deliver(self, message, worker):
@@ -162,37 +164,55 @@ class Simulation:
         """Count each statement and each sending of a message, and crash before the one with the given number.
 
         From then on, every step crashes: a dead process does nothing more, even if its code handles the exception.
+        Afterwards ``points`` has the steps before which a crash leaves something else behind than before the step that
+        precedes them: a transaction was committed, or a message was sent or received. That is enough for scenarios
+        whose task functions change nothing but rows.
         """
-        self.steps, self.reads, self.crash_at = 0, set(), crash_at
-        send = publisher.send
-
-        def step(*, reads=False):
-            self.steps += 1
-            if reads:
-                self.reads.add(self.steps)
-            if self.crash_at is not None and self.steps >= self.crash_at:
-                raise Crash
+        self.steps, self.points, self.crash_at = 0, [], crash_at
+        self._changed, self._changes = True, False
+        send, connection = publisher.send, connections[write_alias()]
 
         def sending(*args):
-            step()
-            return send(*args)
+            self._step()
+            send(*args)
+            self._changed = True
 
         def executing(execute, sql, params, many, context):
-            if not sql.lstrip().upper().startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")):
-                step(reads=sql.lstrip().upper().startswith("SELECT ") and "set_config" not in sql)
-            return execute(sql, params, many, context)
+            statement = sql.lstrip().upper()
+            if statement.startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")):
+                return execute(sql, params, many, context)
+            self._step()
+            result = execute(sql, params, many, context)
+            if _changes_something(statement, context["cursor"]):
+                self._changes = True
+                self._changed = self._changed or not connection.in_atomic_block
+            return result
 
+        def committing():
+            commit()
+            self._changed, self._changes = self._changed or self._changes, False
+
+        commit = connection.commit
         with ExitStack() as stack:
             stack.enter_context(mock.patch.object(publisher, "send", sending))
-            stack.enter_context(connections[write_alias()].execute_wrapper(executing))
+            stack.enter_context(mock.patch.object(connection, "commit", committing))
+            stack.enter_context(connection.execute_wrapper(executing))
             yield
 
-    def distinct_points(self):
-        """Return the steps before which a crash leaves something else behind than before the step that precedes them.
+    def _step(self):
+        self.steps += 1
+        if self.crash_at is not None and self.steps >= self.crash_at:
+            raise Crash
+        if self._changed:
+            self.points.append(self.steps)
+            self._changed = False
 
-        Only for scenarios whose task functions change nothing but rows.
-        """
-        return [point for point in range(1, self.steps + 1) if point - 1 not in self.reads]
+
+def _changes_something(statement, cursor):
+    """Return whether a statement that was executed may have changed rows."""
+    if statement.startswith(("UPDATE ", "DELETE ")):
+        return cursor.rowcount != 0
+    return not statement.startswith(("BEGIN", "SET ", "SELECT ")) or "SET_CONFIG" in statement
 
 
 @contextmanager

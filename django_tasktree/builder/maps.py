@@ -25,24 +25,23 @@ def tolerates(node: TaskTreeNode[Any]) -> bool:
     return isinstance(node, MapNode) and node.tolerate is not None
 
 
-def known_items(node: MapNode[Any], *, at_once: bool = True) -> Any:
-    """Return the items of a map if they are known.
-
-    Args:
-        node: the map node.
-        at_once: return None if the items contain outputs or placeholders, so that they are known only at run time;
-            otherwise return them with these, as a list, or the only output that contains them all.
-    """
+def known_items(node: MapNode[Any]) -> Any:
+    """Return the items of a map; None if they are known only at run time, as outputs or placeholders are among them."""
     over = node.over
     if isinstance(over, QuerySet):
         return _rows(over)
     if isinstance(over, _NOT_KNOWN):
-        return None if at_once else over
-    # Nothing is hidden in a range.
-    items = over if isinstance(over, range) else list(over)
-    if at_once:
-        return None if holds(items, _NOT_KNOWN) else items
-    return list(items)
+        return None
+    if isinstance(over, range):
+        # Nothing is hidden in it.
+        return over
+    items = list(over)
+    return None if holds(items, _NOT_KNOWN) else items
+
+
+def late_items(node: MapNode[Any]) -> Any:
+    """Return the items of a map that are not known: a list that contains outputs, or the output that contains all."""
+    return node.over if isinstance(node.over, _NOT_KNOWN) else list(node.over)
 
 
 def given_items(node: TaskTreeNode[Any]) -> Any:

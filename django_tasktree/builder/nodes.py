@@ -5,24 +5,23 @@ from copy import copy
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, cast
 
-from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 
 from django_tasktree.builder.calls import Call, call
-from django_tasktree.builder.children import Parent, children_of
+from django_tasktree.builder.children import Parent, children_of, each_of
 from django_tasktree.builder.eligibility import registered_task
 from django_tasktree.builder.grafts import graft, options_of_first
-from django_tasktree.builder.item_calls import call_with_item, check_batch
+from django_tasktree.builder.map_arguments import call_with_item, check_batch, check_map_options, checked_items
 from django_tasktree.builder.on_demand import MadeOnDemand
 from django_tasktree.builder.own_tasks import FORK, MAP, START_RUN
 from django_tasktree.builder.quorum import quorum_of
 from django_tasktree.builder.rules import DEFAULT_RULES, Rules, shared_rules
 from django_tasktree.builder.tolerance import check_tolerance
 from django_tasktree.builder.waits import event_spec, sleep_spec
-from django_tasktree.encoding.items import Item, items_of
+from django_tasktree.encoding.items import Item
 from django_tasktree.encoding.nested import holds
 from django_tasktree.encoding.nested import replace as replace_in
-from django_tasktree.encoding.references import Output, Reference
+from django_tasktree.encoding.references import Output
 from django_tasktree.encoding.text import short_name
 from django_tasktree.encoding.wait_spec import WAIT, WaitSpec
 from django_tasktree.exceptions import InvalidOption
@@ -209,6 +208,7 @@ class NodeParent(Parent):
         Raises:
             TaskNotSupported, UnknownTask, InvalidOption, TypeError: see :meth:`add_task`.
         """
+        check_map_options(options)
         rules = shared_rules(run_when, False, False, on_failure, max_active)
         each: TaskTreeNode[R] = TaskTreeNode(call_with_item(task, args, kwargs, {**options}))
         node = MapNode(each, over, rules, batch=batch, tolerate=tolerate)
@@ -221,7 +221,7 @@ class NodeParent(Parent):
         *,
         label: str | None = None,
         form: "type[BaseForm] | None" = None,
-        params: Callable[..., Any] | None = None,
+        params: Callable[..., Any] | Mapping[str, Any] | None = None,
         timeout: timedelta | None = None,
         on_timeout: OnTimeoutOption = "failure",
         default: Any = None,
@@ -246,15 +246,16 @@ class NodeParent(Parent):
                 first node that waits for it.
             label: see :meth:`add_task`; by default the name.
             form: a form that validates the payload. Its cleaned data are the output. Define it at the top level of a
-                module.
-            params: a function instead of a form: the payload has a value for each parameter in its signature, with the
-                types of :term:`definitions <definition>`. It is not called.
+                module of an installed app.
+            params: instead of a form, a dict of names and types of :term:`definitions <definition>`, or of names and
+                pairs of a type and a default: the payload is a dict of such values. Or a function with these
+                parameters, which is not called.
             timeout: the maximum duration of the wait; None for no limit.
             on_timeout: the outcome of the node if the time has passed: ``"failure"``, ``"success"`` or ``"skip"``.
             default: the output if the time has passed and ``on_timeout`` is ``"success"``.
             remind_after: how long after its start the signal ``node_waiting`` is sent again; None: after
                 ``remind_every``, if that is given.
-            remind_every: the interval of further reminders; None for none.
+            remind_every: the interval of further reminders; None for none. Those that were missed are not sent later.
             run_when: see :meth:`add_task`.
             allow_failure: see :meth:`add_task`.
             on_failure: see :meth:`add_task`.
@@ -566,7 +567,7 @@ class MapNode(TaskTreeNode[int], Generic[R]):
         check_batch(batch)
         check_tolerance(tolerate)
         self.each = each
-        self.over = over if isinstance(over, (Output, Reference, Item, QuerySet)) else items_of(over)
+        self.over = checked_items(over)
         self.batch = batch
         self.tolerate = tolerate
         each.parent = self
@@ -590,6 +591,15 @@ class MapNode(TaskTreeNode[int], Generic[R]):
                 f"pages.each.add_task({short_name(node.task)}), and what follows all of them with gather()"
             )
         return super()._place(node, label)
+
+
+def map_above(node: Parent | None) -> "MapNode[Any] | None":
+    """Return the innermost map for whose items a node runs; None if it runs once."""
+    while isinstance(node, TaskTreeNode):
+        if node.parent is not None and each_of(node.parent) is node:
+            return cast("MapNode[Any]", node.parent)
+        node = node.parent
+    return None
 
 
 class WaitNode(TaskTreeNode[Any]):

@@ -109,8 +109,8 @@ class Order:
             if isinstance(graft, GraftNode) and not self._is_in_tree_of(graft, node):
                 where = self._name(graft.parent) if graft.parent is not None else "its parent"
                 return (
-                    f"it belongs to the tree that was added as {self._name(graft)}, whose result a gather node can use "
-                    f"that is added with gather() to {where}, or a node below that gather node"
+                    f"it belongs to the tree that was added as {self._name(graft)}, whose result can be used by a node "
+                    f"that is added with gather() to {where}, and by nodes below that one"
                 )
             source = self._parents[source]
         return _REMEDY

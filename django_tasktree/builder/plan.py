@@ -13,7 +13,7 @@ from django_tasktree.builder.atomicity import atomic_alias
 from django_tasktree.builder.children import children_of, kwargs_of, labels_of, options_of
 from django_tasktree.builder.keys import NodeKeys
 from django_tasktree.builder.lanes import Lanes
-from django_tasktree.builder.maps import known_items, message_options, tolerates
+from django_tasktree.builder.maps import known_items, late_items, message_options, tolerates
 from django_tasktree.builder.nodes import MapNode, NodeParent, TaskTreeNode, WaitNode
 from django_tasktree.builder.order import Order
 from django_tasktree.builder.template import Copies, Template, children
@@ -228,7 +228,8 @@ def _check_labels_are_free(root: NodeParent, place: Placement) -> None:
     for batch in in_chunks(list(labels), settings.batch_size):
         # Without an order, which would keep databases from using the index of labels.
         for taken in siblings.filter(label__in=batch).order_by().values_list("label", flat=True)[:1]:
-            raise InvalidOption(f"a child of {root!r} has the label {taken!r} already: labels of siblings must differ")
+            owner = f"run {place.run_id}" if place.parent_id is None else f"node {place.parent_id}"
+            raise InvalidOption(f"a child of {owner} has the label {taken!r} already: labels of siblings must differ")
 
 
 def _wrong_child(parent: NodeParent, child: Any) -> ValueError:
@@ -320,7 +321,7 @@ class _Compiler:
         spec.template = Template(self._over(node), node.batch, node.tolerate, nodes).text()
 
     def _over(self, node: MapNode[Any]) -> str:
-        over = known_items(node, at_once=False)
+        over = late_items(node)
         self._check_item(node, over)
         _refuse_lazy(over)
         try:

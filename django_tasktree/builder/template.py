@@ -12,6 +12,7 @@ from celery import current_app
 from django_tasktree.encoding import nested, serialization
 from django_tasktree.encoding.ids import new_id
 from django_tasktree.encoding.items import Item
+from django_tasktree.encoding.placeholders import OUTPUT_TYPE
 from django_tasktree.encoding.references import Reference
 from django_tasktree.encoding.stand_ins import STAND_INS, STOOD_FOR
 from django_tasktree.engine.types import NodeSpec
@@ -169,8 +170,8 @@ class _Argument:
         if isinstance(self._value, Item) and not isinstance(value, _UNPACKED[self._name]):
             wanted = "dict" if self._name == "kwargs" else "list"
             raise InvalidOption(
-                f"{self._name}={self._value} needs a {wanted} for each item, but item {number:,} of the map is of type "
-                f"{type(value).__name__}"
+                f"{self._name}={self._value!r} needs a {wanted} for each item, but item {number:,} of the map is of "
+                f"type {type(value).__name__}"
             )
         if self._refers:
             value = _with_keys(value, keys)
@@ -184,7 +185,7 @@ def rebound(text: str, keys: Mapping[UUID, UUID]) -> str:
     """Return a stored value in which references point to other nodes; IDs that are not in ``keys`` stay."""
     if serialization.is_pickled(text):
         return serialization.dumps(_with_keys(serialization.loads(text), keys), prefer="pickle")
-    if '"tasktree-output"' not in text:
+    if f'"{OUTPUT_TYPE}"' not in text:
         return text
     return serialization.dumps(_with_keys(serialization.loads(text), keys))
 

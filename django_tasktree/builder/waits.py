@@ -3,7 +3,7 @@
 import json
 import math
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,15 +20,16 @@ from django_tasktree.states import OnTimeout
 
 #: The maximum length of the name of an event: that of the column, without a mark.
 EVENT_LENGTH = 99
-#: Checks the parameters of a function. Their types are those of definitions, a layer above this one.
+#: Check the parameters of a function, and those of a dict, with the types of definitions, a layer above this one.
 _CHECK_PARAMETERS = "django_tasktree.definitions.payloads.check_parameters"
+_STORED_TYPES = "django_tasktree.definitions.payload_types.stored_types"
 
 
 def event_spec(
     name: str,
     *,
     form: type[BaseForm] | None,
-    params: Callable[..., Any] | None,
+    params: Callable[..., Any] | Mapping[str, Any] | None,
     timeout: timedelta | None,
     on_timeout: str,
     default: Any,
@@ -52,7 +53,8 @@ def event_spec(
     return WaitSpec(
         event=event_name(name),
         form=_path_of_form(form),
-        params=_path_of_function(params, name),
+        params="" if isinstance(params, Mapping) else _path_of_function(params, name),
+        types=_types(params, name) if isinstance(params, Mapping) else None,
         timeout=_seconds("timeout", timeout),
         on_timeout=str(on_timeout),
         default=_json("default", default),
@@ -126,10 +128,18 @@ def _path_of_function(params: Callable[..., Any] | None, name: str) -> str:
         return ""
     if isinstance(params, type) or not callable(params):
         raise InvalidOption(
-            f"params={reprlib.repr(params)} is not a function: the parameters in its signature are those of the payload"
+            f"params={reprlib.repr(params)} is neither a function, the parameters in whose signature are those of the "
+            "payload, nor a dict of types by name"
         )
     import_string(_CHECK_PARAMETERS)(params, name)
     return _path_of("params", params)
+
+
+def _types(params: Mapping[str, Any], name: str) -> dict[str, Any]:
+    if not params:
+        raise InvalidOption("params={} describes no payload: leave it out, or name the values of the payload")
+    stored: dict[str, Any] = import_string(_STORED_TYPES)(params, name)
+    return stored
 
 
 def _path_of(option: str, value: Any) -> str:

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_noop as _
 
 from django_tasktree.conf import settings
+from django_tasktree.control import operations
 from django_tasktree.encoding import times
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.models import NodeRun
@@ -26,11 +27,9 @@ def completion_path(node: NodeRun) -> str:
         NotPossible: links are switched off, or the node does not wait.
     """
     if not settings.completion_links:
-        raise NotPossible("TASKTREE['COMPLETION_LINKS'] is False: wait nodes can't be completed by links")
+        raise NotPossible(_OFF)
     if node.state != NodeState.WAITING or not node.is_wait:
-        raise NotPossible(
-            "node %(node)s is %(state)s: only a wait node that waits has a link", node=node.id, state=node.state
-        )
+        raise NotPossible(_NOT_WAITING, node=node.id, state=node.state)
     token = signing.dumps([node.id.hex, node.task_id.hex], salt=_SALT, compress=True)
     return reverse("tasktree:complete_by_link", args=[token])
 
@@ -51,3 +50,17 @@ def linked_node(token: str) -> NodeRun | None:
     if node is None or (node.eta is not None and times.elapsed(node.eta) > timedelta()):
         return None
     return node
+
+
+def complete_linked(node: NodeRun, payload: Any) -> None:
+    """Complete the node that :func:`linked_node` has returned, if it still waits as it did then.
+
+    Args:
+        node: the node.
+        payload: see :func:`django_tasktree.control.operations.complete`.
+
+    Raises:
+        NotPossible: the wait has ended, or the run can't be changed now.
+        InvalidParameter, SerializationError: see :func:`django_tasktree.control.operations.complete`.
+    """
+    operations.complete(node.run_id, node.id, payload, by="link", only=node.task_id)

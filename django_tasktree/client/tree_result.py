@@ -8,7 +8,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.db import router
 
-from django_tasktree.builder.nodes import TaskTreeNode
+from django_tasktree.builder.nodes import TaskTreeNode, map_above
 from django_tasktree.client.control import ControlMixin
 from django_tasktree.client.node_result import NodeGroup, NodeResult
 from django_tasktree.client.paths import checked_path
@@ -86,7 +86,7 @@ class TreeResult(ControlMixin, NodeGroup):
                 "the root nodes, and NodeResult(id) for an ID"
             )
         if built not in self._keys:
-            raise KeyError(f"{built!r} is no node of the tree that this handle was launched from")
+            raise KeyError(_without_key(built))
         return NodeResult(self._keys[built])
 
     def __eq__(self, other: object) -> bool:
@@ -388,3 +388,13 @@ def join_tree(async_result: TreeResult | NodeGroup, timeout: float | None = None
         results.append(node.get(timeout))
         family = node.async_result
     return results
+
+
+def _without_key(built: TaskTreeNode[Any]) -> str:
+    """Explain why a handle does not find a node that was built."""
+    if map_above(built) is not None:
+        return (
+            f"{built!r} runs for each item of a map: its nodes are below the children of the map, which are "
+            "run[pages].children, or run['pages/0'] if the map has the label 'pages'"
+        )
+    return f"{built!r} is no node of the tree that this handle was launched from"

@@ -256,7 +256,7 @@ def rerun(run_id: UUID, node_id: UUID, by: Any = None) -> Effect | Change:
 
 
 @retry_deadlocks
-def complete(run_id: UUID, node_id: UUID, result: Any = None, by: Any = None) -> Effect:
+def complete(run_id: UUID, node_id: UUID, result: Any = None, by: Any = None, *, only: UUID | None = None) -> Effect:
     """Give a node a result, as if its task had succeeded.
 
     Args:
@@ -264,15 +264,16 @@ def complete(run_id: UUID, node_id: UUID, result: Any = None, by: Any = None) ->
         node_id: a node that waits for a worker or, as a wait node, for its event; or that failed or was revoked.
         result: the result of the node; for a wait node, the payload that its form or its parameters validate.
         by: the user, or a text that names the program or person.
+        only: the task ID of the wait that may be completed; None: see ``node_id``.
 
     Raises:
-        NotPossible: the node has succeeded, was skipped, is running, or has not been reached.
+        NotPossible: the node has succeeded, was skipped, is running, or has not been reached; or that wait has ended.
         InvalidParameter: the node is a wait node, and the payload does not fit its form or its parameters.
         SerializationError: the result can't be stored, or is larger than ``MAX_RESULT_SIZE``.
     """
     text = serialization.write(_result_of(node_id, result), "max_result_size")
     with transaction.atomic(using=write_alias()):
-        ref, effect = prepare_completion(run_id, node_id)
+        ref, effect = prepare_completion(run_id, node_id, only)
         record(run_id, Action.COMPLETE, by, node_id=node_id, nodes=1)
         finish_and_propagate(ref, Outcome(NodeState.SUCCESS, result=text), [NodeState.PENDING, NodeState.WAITING])
         advance_and_settle_after_commit(run_id)

@@ -11,6 +11,7 @@ from django_tasktree.dispatch.wait_ends import end_wait_if_due_now, end_waits_by
 from django_tasktree.dispatch.waits import clean_payload
 from django_tasktree.encoding import serialization
 from django_tasktree.encoding.text import LONG_NAME_LENGTH, storable, text_of
+from django_tasktree.encoding.wait_spec import WaitSpec
 from django_tasktree.engine.control.refusals import HAS_ENDED
 from django_tasktree.engine.control.reset import check_run
 from django_tasktree.engine.control.waits import first_unfinished, open_waits
@@ -24,7 +25,7 @@ from django_tasktree.states import RUN_FINAL
 
 
 @retry_deadlocks
-def send_event(run_id: UUID, name: str, payload: Any = None, by: Any = None) -> None:
+def send_event(run_id: UUID, name: str, payload: Any = None, by: Any = None) -> UUID:
     """Store an event. When the transaction commits, it ends the first node that waits for it.
 
     Args:
@@ -33,12 +34,16 @@ def send_event(run_id: UUID, name: str, payload: Any = None, by: Any = None) -> 
         payload: the result of the node that the event ends.
         by: the user, or a text that names the program or person.
 
+    Returns:
+        The ID of the event.
+
     Raises:
         RunNotFound: there is no such run.
         NotPossible: the run has ended.
         InvalidOption: the name is not a text, is empty, or contains a slash.
         InvalidParameter: the payload does not fit the first node that waits for the event, or will wait for it.
-        SerializationError: the payload can't be stored, or is larger than ``MAX_RESULT_SIZE``.
+        SerializationError: the payload, or the output that is made of it, can't be stored, or is larger than
+            ``MAX_RESULT_SIZE``.
     """
     name = event_name(name)
     text = serialization.write(payload, "max_result_size")
@@ -47,11 +52,12 @@ def send_event(run_id: UUID, name: str, payload: Any = None, by: Any = None) -> 
     run = check_run(run_id, drafts=True, changing=True)
     if run.state in RUN_FINAL:
         raise NotPossible(HAS_ENDED, run=run_id, state=run.state)
-    spec = first_unfinished(run_id, name)
+    spec = awaited(run_id, name)
     if spec is not None:
-        clean_payload(spec, payload)
+        # The output is made again when the event ends the node.
+        serialization.write(clean_payload(spec, payload), "max_result_size")
     with transaction.atomic(using=write_alias()):
-        RunEvent.objects.using(write_alias()).create(
+        event: Any = RunEvent.objects.using(write_alias()).create(
             run_id=run_id,
             name=name,
             payload=text,
@@ -61,6 +67,21 @@ def send_event(run_id: UUID, name: str, payload: Any = None, by: Any = None) -> 
         record(run_id, Action.EVENT, by, note=name)
         # Not in this transaction: a node that is just beginning to wait sees the event only after the commit.
         transaction.on_commit(partial(end_waits_by_event_now, run_id, name), using=write_alias())
+    key: UUID = event.pk
+    return key
+
+
+def awaited(run_id: UUID, name: str) -> WaitSpec | None:
+    """Return what the first node waits for that takes an event, now or when it is reached; None if there is none yet.
+
+    Args:
+        run_id: the run.
+        name: the name of the event.
+
+    Raises:
+        InvalidOption, InvalidText: see :func:`send_event`.
+    """
+    return first_unfinished(run_id, event_name(name))
 
 
 def end_wait(node_id: UUID, task_id: UUID) -> bool:

@@ -7,29 +7,35 @@ from difflib import get_close_matches
 from typing import Any
 
 from django_tasktree.definitions.parameters import Parameter
+from django_tasktree.definitions.parameters.parameter import OwnerKind
 from django_tasktree.exceptions import InvalidParameter
 
 
 def read_parameters(
-    definition: str, parameters: Sequence[Parameter], values: Mapping[str, Any], read: Callable[[Parameter, Any], Any]
+    owner: str,
+    parameters: Sequence[Parameter],
+    values: Mapping[str, Any],
+    read: Callable[[Parameter, Any], Any],
+    owner_kind: OwnerKind = "definition",
 ) -> dict[str, Any]:
-    """Return the values of all parameters of a definition. Omitted ones get their defaults.
+    """Return the values of all parameters of a definition, or of an event. Omitted ones get their defaults.
 
     Args:
-        definition: the name of the definition.
+        owner: the name of the definition or event.
         parameters: its parameters.
         values: the given values, by the name of the parameter.
         read: converts a given value to the type of its parameter.
+        owner_kind: what has the parameters.
 
     Raises:
         InvalidParameter: parameters are missing, unknown or have invalid values; the error names all of them.
     """
     if not isinstance(values, Mapping):
         raise InvalidParameter(
-            f"the parameters of definition {definition!r} must be a dict of values by name, not {reprlib.repr(values)}",
+            f"the parameters of {owner_kind} {owner!r} must be a dict of values by name, not {reprlib.repr(values)}",
             {},
         )
-    faults = _Faults(definition, parameters)
+    faults = _Faults(f"{owner_kind} {owner!r}", parameters)
     faults.note_unknown(values)
     params = {}
     for parameter in parameters:
@@ -56,7 +62,7 @@ def check_names(definition: str, parameters: Sequence[Parameter], values: Mappin
     Raises:
         InvalidParameter: parameters are missing or unknown; the error names all of them.
     """
-    faults = _Faults(definition, parameters)
+    faults = _Faults(f"definition {definition!r}", parameters)
     faults.note_unknown(values)
     for parameter in parameters:
         if parameter.required and parameter.name not in values:
@@ -75,7 +81,7 @@ def _value(parameter: Parameter, values: Mapping[str, Any], read: Callable[[Para
 class _Faults:
     """All errors in the given parameters, collected for one exception."""
 
-    definition: str
+    owner: str
     parameters: Sequence[Parameter]
     errors: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
@@ -92,7 +98,7 @@ class _Faults:
                 hint = f"did you mean {near[0]!r}?" if near else takes
                 self.meant.update(near)
                 self.errors[name] = f"no such parameter: {hint}"
-                self.messages.append(f"definition {self.definition!r} has no parameter {name!r}: {hint}")
+                self.messages.append(f"{self.owner} has no parameter {name!r}: {hint}")
 
     def note_missing(self, name: str) -> None:
         """Add an error for a parameter that has no default and was not given."""
@@ -119,4 +125,4 @@ class _Faults:
         if not missing:
             return []
         noun = "parameter" if len(missing) == 1 else "parameters"
-        return [f"definition {self.definition!r} needs the {noun} {', '.join(map(repr, missing))}"]
+        return [f"{self.owner} needs the {noun} {', '.join(map(repr, missing))}"]

@@ -12,21 +12,33 @@ from django_tasktree.encoding.wait_spec import WaitSpec
 from django_tasktree.exceptions import InvalidParameter
 
 
-def payload_form(spec: WaitSpec, data: Any = None) -> forms.BaseForm | None:
+def payload_form(
+    spec: WaitSpec, data: Any = None, files: Any = None, prefix: str | None = None
+) -> forms.BaseForm | None:
     """Return the form of a payload; None if the wait node has neither a form nor parameters.
 
     Args:
         spec: what the node waits for.
         data: the submitted data; None for an empty form.
+        files: the submitted files.
+        prefix: precedes the names of the fields on the page, so that they differ from the page's own; None: that of the
+            form.
 
     Raises:
         InvalidParameter: the form or the function does not exist any more.
     """
     form_class = form_class_of(spec)
+    form: forms.BaseForm
     if form_class is not None:
-        return form_class(data=data)
-    parameters = parameters_for(spec)
-    return ParameterForm(parameters, data) if spec.params else None
+        form = form_class(data=data, files=files) if files else form_class(data=data)
+    elif spec.has_parameters:
+        form = ParameterForm(parameters_for(spec), data)
+    else:
+        return None
+    if prefix is not None:
+        # Not an argument: the form of a project may not take it.
+        form.prefix = prefix
+    return form
 
 
 class ParameterForm(forms.Form):

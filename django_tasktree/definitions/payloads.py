@@ -8,8 +8,9 @@ from django.forms import BaseForm
 
 from django_tasktree.definitions.given_parameters import read_parameters
 from django_tasktree.definitions.parameters import Parameter
-from django_tasktree.definitions.parameters.signature import parameters_of
-from django_tasktree.encoding.loading import find_module
+from django_tasktree.definitions.parameters.signature import parameters_of_payload
+from django_tasktree.definitions.payload_types import read_types
+from django_tasktree.encoding.loading import find_in_app
 from django_tasktree.encoding.wait_spec import WaitSpec
 from django_tasktree.exceptions import InvalidDefinition, InvalidParameter
 
@@ -31,15 +32,17 @@ def check_parameters(function: Callable[..., Any], event: str) -> None:
     Raises:
         InvalidDefinition: a parameter has a type that is not supported, or a default that does not fit.
     """
-    parameters_of(function, event)
+    parameters_of_payload(function, event)
 
 
 def parameters_for(spec: WaitSpec) -> tuple[Parameter, ...]:
     """Return the parameters of the payload; empty if the wait has none.
 
     Raises:
-        InvalidParameter: the function does not exist any more, or its signature is not valid any more.
+        InvalidParameter: the function or a type does not exist any more, or its signature is not valid any more.
     """
+    if spec.types is not None:
+        return read_types(spec.types, spec.event)
     if not spec.params:
         return ()
     function = _find(spec, spec.params)
@@ -48,7 +51,7 @@ def parameters_for(spec: WaitSpec) -> tuple[Parameter, ...]:
             f"{spec.params}, which describes the payload of {spec.event!r}, is not a function any more"
         )
     try:
-        return parameters_of(function, spec.event)
+        return parameters_of_payload(function, spec.event)
     except InvalidDefinition as exc:
         raise InvalidParameter(f"the payload of {spec.event!r} can't be validated: {exc}") from exc
 
@@ -83,9 +86,9 @@ def clean_payload(spec: WaitSpec, payload: Any) -> Any:
         return payload.value
     if spec.form:
         return _cleaned_by_form(spec, payload)
-    if spec.params:
+    if spec.has_parameters:
         parameters = parameters_for(spec)
-        values = read_parameters(spec.event, parameters, payload, lambda parameter, value: parameter.clean(value))
+        values = read_parameters(spec.event, parameters, payload, Parameter.clean, "event")
         return {parameter.name: parameter.to_json(values[parameter.name]) for parameter in parameters}
     return payload
 
@@ -108,7 +111,13 @@ def _cleaned_by_form(spec: WaitSpec, payload: Any) -> dict[str, Any]:
     if not isinstance(payload, Mapping):
         raise InvalidParameter(f"the payload of {spec.event!r} must be a dict of the values of {spec.form}")
     form: Any = form_class(data=dict(payload)) if form_class is not None else None
-    unknown = sorted(str(name) for name in payload.keys() - form.fields.keys())
+    # A prefix is for pages.
+    form.prefix = None
+    # A widget of several inputs takes several values.
+    parts = {
+        f"{name}{part}" for name, field in form.fields.items() for part in getattr(field.widget, "widgets_names", ())
+    }
+    unknown = sorted(str(name) for name in payload.keys() - form.fields.keys() - parts)
     if unknown:
         fields = ", ".join(form.fields)
         raise InvalidParameter(
@@ -124,8 +133,7 @@ def _cleaned_by_form(spec: WaitSpec, payload: Any) -> dict[str, Any]:
 
 def _find(spec: WaitSpec, path: str) -> Any:
     """Return what a dotted path in a row names. Only modules of installed apps are imported for it."""
-    module, _, name = path.rpartition(".")
-    found = getattr(find_module(module), name, None)
+    found = find_in_app(path)
     if found is None:
         raise InvalidParameter(
             f"{path}, which validates the payload of {spec.event!r}, can't be found: define it there again, in a "

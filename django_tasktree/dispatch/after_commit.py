@@ -14,6 +14,7 @@ from django.db import transaction
 
 from django_tasktree.conf import settings
 from django_tasktree.dispatch.follow_up import FollowUp, OfRun, finish_attempt, send
+from django_tasktree.dispatch.postponed import postpone
 from django_tasktree.dispatch.publisher import publish
 from django_tasktree.dispatch.shared_messages import for_waiting_lanes, note_end, with_message
 from django_tasktree.dispatch.sub_run_steps import end_node_of, stop_sub_runs
@@ -175,7 +176,12 @@ def process(run_id: UUID, follow_up: FollowUp) -> None:
 
 
 def process_all(run_id: UUID, follow_ups: Iterable[FollowUp]) -> None:
-    """Process what follows a commit, in the run and in its sub-runs, until nothing is left to do."""
+    """Process what follows a commit, in the run and in its sub-runs, until nothing is left to do.
+
+    If a receiver of ``node_waiting`` has made the change, its caller does that when the receiver has returned.
+    """
+    if postpone(run_id, follow_ups):
+        return
     rest: deque[OfRun] = deque([(run_id, follow_ups)])
     while rest:
         rest.extend(_process_run(*rest.popleft()))

@@ -1,10 +1,16 @@
 """End waits, announce them and send reminders, outside any transaction: for the sweep, timers and events."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from django_tasktree.dispatch.after_commit import process_all
-from django_tasktree.dispatch.wait_steps import announce, begin_waits, end_by_event, end_wait
+from django_tasktree.dispatch.wait_steps import (
+    begin_waits,
+    end_by_event,
+    end_by_time_together,
+    end_wait,
+    remind,
+)
 from django_tasktree.dispatch.waits import timed_out
 from django_tasktree.encoding import times
 from django_tasktree.engine.control.waits import OpenWait, first_open_wait, is_due
@@ -37,16 +43,30 @@ def end_waits_by_event_now(run_id: UUID, event: str) -> int:
 
 
 def end_wait_if_due_now(wait: OpenWait) -> bool:
-    """End a wait whose time has passed.
+    """End a wait whose time has passed, by an event that was sent, or else by its time.
 
     Returns:
-        False if its time has not passed, it has ended already, or the run is CHANGING.
+        False if its time has not passed, an event or something else has ended it, or the run is CHANGING.
     """
-    ended = list(end_wait(wait, timed_out(wait))) if is_due(wait, times.now()) else []
-    process_all(wait.node.run_id, ended)
-    return bool(ended)
+    if not is_due(wait, times.now()):
+        return False
+    by_event = list(end_by_event(wait)) if wait.spec.event else []
+    by_time = [] if by_event else list(end_wait(wait, timed_out(wait)))
+    process_all(wait.node.run_id, by_event or by_time)
+    return bool(by_time)
 
 
-def remind_now(wait: OpenWait) -> None:
-    """Send ``node_waiting`` once more. Call it outside any transaction."""
-    announce(wait)
+def end_due_waits_now(run_id: UUID, waits: Collection[OpenWait]) -> int:
+    """End waits of a run whose time has passed and for which no event was sent.
+
+    Returns:
+        How many have ended.
+    """
+    ended = end_by_time_together(run_id, waits)
+    process_all(run_id, ended)
+    return len(ended)
+
+
+def remind_now(wait: OpenWait, number: int) -> None:
+    """Send ``node_waiting`` as a reminder; see :func:`django_tasktree.dispatch.wait_steps.remind`."""
+    process_all(wait.node.run_id, remind(wait, number))

@@ -14,7 +14,7 @@ from django_tasktree.dispatch.publisher import unreachable
 from django_tasktree.encoding import serialization, times
 from django_tasktree.encoding.errors import describe
 from django_tasktree.encoding.wait_spec import WaitSpec
-from django_tasktree.engine.control.waits import OpenWait, events_to_take, refuse_event, store_due
+from django_tasktree.engine.control.waits import OpenWait, events_to_take, refuse_event
 from django_tasktree.engine.types import Dispatch, Outcome
 from django_tasktree.exceptions import InvalidParameter, SerializationError, WaitExpired
 from django_tasktree.models import RunEvent
@@ -43,13 +43,13 @@ def without_waits(dispatches: Iterable[Dispatch], waits: list[Dispatch]) -> Iter
 
 
 def schedule_end(wait: OpenWait) -> Outcome | None:
-    """Store when the time of a wait has passed, and send a timer message if that is soon.
+    """Send a timer message for the end of a wait, if that is soon.
 
     Returns:
         The outcome of the wait if its time has passed already. In eager mode nothing waits: a sleep ends at once, and
         no other wait ends by its time.
     """
-    due = store_due(wait)
+    due = wait.due or wait.spec.due(wait.since)
     if eager.is_on(current_app):
         return None if wait.spec.event else timed_out(wait)
     if due is None:
@@ -76,9 +76,13 @@ def timed_out(wait: OpenWait) -> Outcome:
     spec = wait.spec
     if spec.on_timeout == OnTimeout.SKIP:
         return Outcome(NodeState.SKIPPED)
+    error: Exception = WaitExpired(f"no event {spec.event!r} came within {timedelta(seconds=spec.timeout or 0)}")
     if spec.on_timeout == OnTimeout.SUCCESS:
-        return Outcome(NodeState.SUCCESS, result=serialization.write(spec.default, "max_result_size"))
-    error = WaitExpired(f"no event {spec.event!r} came within {timedelta(seconds=spec.timeout or 0)}")
+        try:
+            return Outcome(NodeState.SUCCESS, result=serialization.write(spec.default, "max_result_size"))
+        except SerializationError as exc:
+            # MAX_RESULT_SIZE has been decreased.
+            error = exc
     return Outcome(NodeState.FAILURE, error=describe(error))
 
 

@@ -2,19 +2,18 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 from kombu.utils import json
 
-from django_tasktree.encoding.references import Step, pick
+from django_tasktree.encoding.placeholders import ITEM_TYPE, Placeholder, Step, further, missing_part, pick, written
 from django_tasktree.exceptions import BrokenReference, InvalidOption
 
 
-@dataclass(frozen=True)
-class Item:
+@dataclass(frozen=True, repr=False)
+class Item(Placeholder):
     """The placeholder for an item, or for the part of it to which the path leads."""
 
-    # Private, since a part of an item may have any name: ``ITEM.path`` has to be refused.
     _path: tuple[Step, ...] = ()
 
     def __getitem__(self, step: Step) -> "Item":
@@ -26,28 +25,21 @@ class Item:
         Raises:
             TypeError: if it is neither a text nor a whole number.
         """
-        if not isinstance(step, (str, int)):
-            raise TypeError(f"a part of an item is named by a key or a position, not by {step!r}")
-        return Item((*self._path, step))
+        return Item(further(self._path, step))
 
-    if TYPE_CHECKING:
-        # With __getitem__ it would be iterable.
-        __iter__: ClassVar[None]
-    else:
-
-        def __iter__(self) -> Any:
-            """Raise TypeError: the item is not known yet.
-
-            Raises:
-                TypeError: always.
-            """
-            raise TypeError(f"{self} has no value before the map runs: to unpack items, pass args=ITEM or kwargs=ITEM")
-
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Return the placeholder as it is written: ``ITEM['url']``."""
-        return f"ITEM{''.join(f'[{step!r}]' for step in self._path)}"
+        return written(self._name(), self._path)
 
-    __repr__ = __str__
+    def __bool__(self) -> bool:
+        """Return True: with ``kwargs=ITEM`` it takes the place of a dict that is not empty."""
+        return True
+
+    def _name(self) -> str:
+        return "ITEM"
+
+    def _unknown(self) -> str:
+        return "before the map runs (args=ITEM and kwargs=ITEM unpack it)"
 
     def pick(self, item: Any, number: int) -> Any:
         """Return the part of an item that the path leads to.
@@ -62,14 +54,14 @@ class Item:
         try:
             return pick(item, self._path)
         except (KeyError, IndexError, TypeError) as exc:
-            kind = type(item).__name__
-            raise BrokenReference(f"{self} does not exist: item {number:,} of the map is of type {kind}") from exc
+            reason = missing_part(f"item {number:,} of the map", self._path, item)
+            raise BrokenReference(f"{self!r} does not exist: {reason}") from exc
 
 
 #: The item of the innermost map, in the arguments of its tasks.
 ITEM = Item()
 
-json.register_type(Item, "tasktree-item", lambda item: list(item._path), lambda path: Item(tuple(path)))
+json.register_type(Item, ITEM_TYPE, lambda item: list(item._path), lambda path: Item(tuple(path)))
 
 
 def items_of(value: Any) -> Collection[Any]:

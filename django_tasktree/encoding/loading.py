@@ -19,6 +19,12 @@ def find_module(name: str) -> Any:
     return sys.modules.get(name) or _import_from_app(name)
 
 
+def find_in_app(path: str) -> Any:
+    """Return what the dotted path of a class or function names, in a module that :func:`find_module` finds, or None."""
+    module, _, name = path.rpartition(".")
+    return getattr(find_module(module), name, None)
+
+
 def _import_from_app(name: str) -> Any:
     if not any(name == app.name or name.startswith(f"{app.name}.") for app in apps.get_app_configs()):
         return None

@@ -4,28 +4,15 @@ Rows and messages contain a reference as a small JSON object. The worker that cl
 result (``django_tasktree.worker.arguments``).
 """
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic
+from typing import Any, Generic
 from uuid import UUID
 
 from kombu.utils import json
 
+from django_tasktree.encoding.placeholders import OUTPUT_TYPE, Placeholder, Step, further, pick, written
 from django_tasktree.types import R_co
-
-#: A key of a dict or a position in a list: one step of the path to a part of a result.
-Step = str | int
-
-
-def pick(value: Any, path: Iterable[Step]) -> Any:
-    """Return the part of a value that a path leads to.
-
-    Raises:
-        KeyError, IndexError, TypeError: if the value has no such part.
-    """
-    for step in path:
-        value = value[step]
-    return value
 
 
 @dataclass(frozen=True)
@@ -46,7 +33,7 @@ class Reference:
 
     def __str__(self) -> str:
         """Return the kind and the path, without the ID of the node: ``output['total']``."""
-        return f"{self.kind}{''.join(f'[{step!r}]' for step in self.path)}"
+        return written(self.kind, self.path)
 
     def pick(self, value: Any) -> Any:
         """Return the part of a result that the path leads to.
@@ -58,10 +45,9 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Output(Generic[R_co]):
+class Output(Placeholder, Generic[R_co]):
     """A reference to a node that is still being built: ``node.output``, ``node.output["key"]``, ``node.outputs``."""
 
-    # Private, since a part of a result may have any name: ``node.output.path`` has to be refused.
     _node: Hashable
     _kind: str
     _path: tuple[Step, ...] = ()
@@ -75,43 +61,13 @@ class Output(Generic[R_co]):
         Raises:
             TypeError: if it is neither a text nor a whole number.
         """
-        if not isinstance(step, (str, int)):
-            raise TypeError(f"a part of an output is named by a key or a position, not by {step!r}")
-        return Output(self._node, self._kind, (*self._path, step))
+        return Output(self._node, self._kind, further(self._path, step))
 
-    if TYPE_CHECKING:
-        # Type checkers report by themselves what an output does not have; but with __getitem__ it would be iterable.
-        __iter__: ClassVar[None]
-    else:
+    def _name(self) -> str:
+        return self._kind
 
-        def _refuse(self, *_args: Any) -> Any:
-            """Raise TypeError: the value does not exist before the node has run."""
-            path = "".join(f"[{step!r}]" for step in self._path)
-            raise TypeError(
-                f"{self._kind}{path} has no value before the node has run: "
-                "pass it on as an argument, and use it in the task"
-            )
-
-        # Each of these needs the value. Without them, Python would use a default or raise a less helpful error.
-        __iter__ = __len__ = __contains__ = __bool__ = __str__ = __format__ = __int__ = __float__ = __index__ = _refuse
-        __add__ = __sub__ = __mul__ = __matmul__ = __truediv__ = __floordiv__ = __mod__ = __divmod__ = __pow__ = _refuse
-        __radd__ = __rsub__ = __rmul__ = __rmatmul__ = __rtruediv__ = __rfloordiv__ = __rmod__ = __rdivmod__ = _refuse
-        __rpow__ = __and__ = __or__ = __xor__ = __lshift__ = __rshift__ = __rand__ = __ror__ = __rxor__ = _refuse
-        __rlshift__ = __rrshift__ = __neg__ = __pos__ = __abs__ = __invert__ = __round__ = __complex__ = _refuse
-        __lt__ = __le__ = __gt__ = __ge__ = _refuse
-
-        def __getattr__(self, name: str) -> Any:
-            """Raise an AttributeError that names the way to refer to a part of the result."""
-            if name.startswith("_"):
-                # Python looks for these attributes when it copies an object, whose copy has no fields yet.
-                raise AttributeError(name)
-            path = "".join(f"[{step!r}]" for step in self._path)
-            raise AttributeError(
-                f"{self._kind}{path} has no attribute {name!r}: a part of the result is {self._kind}{path}[{name!r}]; "
-                "an attribute of a result can only be used in the task",
-                name=name,
-                obj=self,
-            )
+    def _unknown(self) -> str:
+        return "before the node has run"
 
 
 def target_of(output: Output[Any]) -> tuple[Hashable, str]:
@@ -145,4 +101,4 @@ def _decode(encoded: list[Any]) -> Reference:
     return Reference(UUID(hex=node), kind, tuple(path))
 
 
-json.register_type(Reference, "tasktree-output", _encode, _decode)
+json.register_type(Reference, OUTPUT_TYPE, _encode, _decode)

@@ -9,6 +9,8 @@ from django_tasktree.encoding import times
 
 #: The name in the column ``task`` of a wait node. No such task is registered, and no message is sent.
 WAIT = "tasktree.wait"
+#: No more reminders than this are sent: the column counts them and the first signal.
+MOST_REMINDERS = 32_766
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,8 @@ class WaitSpec:
         event: the name of the event; empty: only the time ends the wait.
         form: the dotted path of the form that validates the payload; empty for none.
         params: the dotted path of the function whose parameters the payload must fit; empty for none.
+        types: the parameters that the payload must fit, if no function has them; see
+            :mod:`django_tasktree.definitions.payload_types`. None for none.
         timeout: the maximum duration in seconds; None for no limit.
         until: the time at which it ends, as an instant in ISO 8601; empty if ``timeout`` determines it.
         on_timeout: the outcome if the time has passed: ``"failure"``, ``"success"`` or ``"skip"``.
@@ -30,12 +34,18 @@ class WaitSpec:
     event: str = ""
     form: str = ""
     params: str = ""
+    types: Any = None
     timeout: float | None = None
     until: str = ""
     on_timeout: str = "failure"
     default: Any = None
     remind_after: float | None = None
     remind_every: float | None = None
+
+    @property
+    def has_parameters(self) -> bool:
+        """Whether the payload must fit parameters."""
+        return bool(self.params) or self.types is not None
 
     @staticmethod
     def read(text: str) -> "WaitSpec":
@@ -56,19 +66,20 @@ class WaitSpec:
             return times.as_stored(times.read(self.until))
         return None if self.timeout is None else times.after(since, self.timeout)
 
-    def next_reminder(self, since: datetime, sent: int) -> datetime | None:
-        """Return the stored time at which ``node_waiting`` is to be sent again; None if it is not.
+    def reminders(self, since: datetime, now: datetime) -> int:
+        """Return how many reminders have been due.
 
         Args:
             since: the stored time at which the node began to wait.
-            sent: how often the signal was sent.
+            now: the stored time now.
         """
         first = self.remind_every if self.remind_after is None else self.remind_after
-        if sent < 1 or first is None:
-            return None
-        if sent == 1:
-            return times.after(since, first)
-        return None if self.remind_every is None else times.after(since, first + self.remind_every * (sent - 1))
+        if first is None:
+            return 0
+        beyond = times.elapsed(since, now).total_seconds() - first
+        if beyond < 0:
+            return 0
+        return 1 if self.remind_every is None else min(1 + int(beyond // self.remind_every), MOST_REMINDERS)
 
 
 _DEFAULTS = {field.name: field.default for field in fields(WaitSpec)}

@@ -836,6 +836,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="noderun",
+            index=django_tasktree.models.indexes.PartialIndex(
+                fields=["eta", "id"],
+                name="tasktree_node_due",
+                only=models.Q(("settled", False), ("state", "WAITING")),
+                otherwise=[],
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="noderun",
             index=models.Index(fields=["task_id"], name="tasktree_node_task_id"),
         ),
     ]

@@ -172,6 +172,13 @@ class NodeRun(models.Model):
                 otherwise=["settled", "state", "id"],
                 name="tasktree_node_sweep",
             ),
+            # The sweep: the nodes whose wait ends by a time.
+            PartialIndex(
+                only=models.Q(state=NodeState.WAITING, settled=False),
+                fields=["eta", "id"],
+                otherwise=[],
+                name="tasktree_node_due",
+            ),
             # The other nodes are found by their ID.
             models.Index(fields=["task_id"], name="tasktree_node_task_id"),
         ]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
+from django_tasktree.encoding.placeholders import ITEM_TYPE, OUTPUT_TYPE, written
 from django_tasktree.encoding.stand_ins import stand_in_text
 from django_tasktree.encoding.text import readable_json, short_name
 
@@ -77,9 +78,9 @@ def typed_text(kind: Any, content: Any) -> str:
         content: the stored content, ``__value__``.
     """
     if is_reference(kind, content):
-        return f"{content[1]}{''.join(f'[{step!r}]' for step in content[2:])}"
-    if kind == "tasktree-item" and isinstance(content, list):
-        return f"ITEM{''.join(f'[{step!r}]' for step in content)}"
+        return written(content[1], content[2:])
+    if kind == ITEM_TYPE and isinstance(content, list):
+        return written("ITEM", content)
     if kind == "uuid" and isinstance(content, dict) and set(content) == {"hex"}:
         return _uuid(content["hex"])
     return stand_in_text(kind, content) or (content if isinstance(content, str) else readable_json(content))
@@ -92,7 +93,7 @@ def is_reference(kind: Any, content: Any) -> bool:
         kind: the stored type, ``__type__``.
         content: the stored content, ``__value__``.
     """
-    return kind == "tasktree-output" and isinstance(content, list) and len(content) > 1
+    return kind == OUTPUT_TYPE and isinstance(content, list) and len(content) > 1
 
 
 def _uuid(text: Any) -> str:

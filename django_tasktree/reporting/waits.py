@@ -31,13 +31,17 @@ def open_waits() -> list[ListedWait]:
 
     Sleeps, which only a time ends, are left out.
     """
-    waits: Any = NodeRun.objects.filter(IS_UNSETTLED.q(), state=NodeState.WAITING).exclude(lane="")
-    rows = waits.order_by("id").select_related("run").only(*_COLUMNS)[:MAX_WAITS]
-    found = [ListedWait(row, WaitSpec.read(row.wait)) for row in rows if row.wait is not None]
+    rows = _for_events().order_by("id").select_related("run").only(*_COLUMNS)[:MAX_WAITS]
+    found = [ListedWait(row, WaitSpec.read(row.wait)) for row in rows]
     return sorted(found, key=lambda each: (each.node.queued_at, each.node.id))
 
 
 def count_open_waits() -> int:
     """Return the number of nodes that wait for an event, or ``MAX_WAITS`` if there are more."""
-    waits: Any = NodeRun.objects.filter(IS_UNSETTLED.q(), state=NodeState.WAITING).exclude(lane="")
-    return int(waits.order_by()[:MAX_WAITS].count())
+    return int(_for_events().order_by()[:MAX_WAITS].count())
+
+
+def _for_events() -> Any:
+    # A node that waits for a sub-run may have a lane, too.
+    waits: Any = NodeRun.objects.filter(IS_UNSETTLED.q(), state=NodeState.WAITING, wait__isnull=False)
+    return waits.exclude(lane="")

@@ -4,10 +4,8 @@ All results are read with one query (a few queries for thousands of nodes); rows
 each model.
 """
 
-import reprlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +13,7 @@ from django.db.models import Exists, F, OuterRef, Q, TextField, Value
 
 from django_tasktree.encoding import serialization
 from django_tasktree.encoding.nested import find_all, replace
+from django_tasktree.encoding.placeholders import missing_part
 from django_tasktree.encoding.references import Reference
 from django_tasktree.encoding.stand_ins import take_out
 from django_tasktree.engine.transitions import nodes
@@ -31,8 +30,6 @@ _COLUMNS = ("id", "task", "state", "result", "error_type", "error_message")
 _CALL_COLUMNS = ("args", "kwargs", "label")
 #: The maximum number of primary keys in one query. SQLite accepts at most 32,766 parameters.
 MAX_KEYS = 10_000
-#: The maximum number of keys of a dict that an error message lists.
-_MAX_KEYS_SHOWN = 5
 
 
 class _NoResult(str):
@@ -93,29 +90,8 @@ def _value(reference: Reference, results: list[Any]) -> Any:
     except (KeyError, IndexError, TypeError) as exc:
         task = nodes().filter(id=reference.node).values_list("task", flat=True).first()
         source = f"node {reference.node} ({task})" if task else f"run {reference.node}"
-        raise BrokenReference(f"{reference} of {source} does not exist: {_missing(reference, value)}") from exc
-
-
-def _missing(reference: Reference, value: Any) -> str:
-    """Describe the first step of a reference's path that does not exist, and the value at that place."""
-    where = reference.kind
-    for step in reference.path:
-        try:
-            value = value[step]
-        except (KeyError, IndexError, TypeError):
-            return f"{where} is {_described(value)}, without [{step!r}]"
-        where += f"[{step!r}]"
-    return where
-
-
-def _described(value: Any) -> str:
-    if isinstance(value, dict):
-        keys = ", ".join(reprlib.repr(key) for key in islice(value, _MAX_KEYS_SHOWN))
-        more = ", …" if len(value) > _MAX_KEYS_SHOWN else ""
-        return f"a dict with the keys {keys}{more}" if value else "an empty dict"
-    if isinstance(value, (list, tuple, str)):
-        return f"a {type(value).__name__} of length {len(value):,}"
-    return "None" if value is None else f"of type {type(value).__name__}"
+        reason = missing_part(reference.kind, reference.path, value)
+        raise BrokenReference(f"{reference} of {source} does not exist: {reason}") from exc
 
 
 def _read(run_id: UUID, references: Iterable[Reference], loads: Loader) -> _Results:

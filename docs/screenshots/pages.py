@@ -81,6 +81,8 @@ def pages_of(shown: dict[str, Any]) -> dict[str, tuple[str, Callable[[Page], Any
         for name in ("failed", "report", "running")
     )
     node = NodeRun.objects.filter(run_id=shown["failed"].id, state="FAILURE").first()
+    sent = shown["report"]["shops/orders/report/approved/mail"].sub_run
+    approval = shown["waiting"]["shops/orders/report/approved"]
     return {
         "dashboard": ("/admin/django_tasktree/", None),
         "runs": (reverse("admin:django_tasktree_treerun_changelist"), None),
@@ -89,6 +91,13 @@ def pages_of(shown: dict[str, Any]) -> dict[str, tuple[str, Callable[[Page], Any
         "run-graph": (report, lambda page: page.click("#graph-tab")),
         "run-timeline": (report, lambda page: page.click("#timeline-tab")),
         "node": (reverse("admin:django_tasktree_noderun_change", args=[node.id]), None),
+        "map": (
+            reverse("admin:django_tasktree_noderun_change", args=[shown["report"]["shops/orders"].id]),
+            None,
+        ),
+        "sub-run": (reverse("admin:django_tasktree_treerun_change", args=[sent.id]), None),
+        "waiting": (reverse("admin:django_tasktree_noderun_waiting"), None),
+        "answer": (reverse("admin:django_tasktree_noderun_control", args=[approval.id, "complete"]), None),
         "nodes": (reverse("admin:django_tasktree_noderun_changelist") + f"?run={shown['report'].id}", None),
         "launch": (reverse("admin:django_tasktree_treerun_launch"), None),
         "launch-form": (reverse("admin:django_tasktree_treerun_launch_definition", args=["nightly-report"]), None),

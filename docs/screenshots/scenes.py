@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,8 +19,11 @@ from shop.trees import checkout, nightly_report
 from django_tasktree import TaskTree, TreeResult
 from django_tasktree.definitions.launch import launch_definition
 from django_tasktree.models import NodeAttempt, NodeRun, TreeRun, Worker
+from django_tasktree.states import NodeState, RunState
 
 PASSWORD = "demo"  # noqa: S105
+#: The path of the wait node of a nightly report.
+_APPROVAL = "shops/orders/report/approved"
 _RANDOM = random.Random(7)  # noqa: S311
 
 
@@ -43,16 +46,20 @@ def make() -> dict[str, Any]:
             _a_past_hour(hours, user)
         failed = launch_definition("checkout", {"first": 1201}, launched_by=user)
         report = launch_definition("nightly-report", {"day": "2026-11-23"}, launched_by=user)
-        album = launch_definition("thumbnails", {"samples": 6}, launched_by=user)
+        report[_APPROVAL].complete({"by": "Ada"}, by=user)
+        waiting = launch_definition("nightly-report", {"day": "2026-11-22"}, launched_by=user)
+        running = launch_definition("nightly-report", {"day": "2026-11-24", "shops": 12}, launched_by=user)
+        album, album_running = (launch_definition("thumbnails", {"samples": 12}, launched_by=user) for _ in range(2))
         _spread(failed, timedelta(seconds=14))
         _spread(report, timedelta(seconds=41))
+    _make_running(running)
+    _make_album_running(album_running)
     revoked = checkout.launch(first=3000)
     revoked.revoke(by=user)
     nightly_report(date(2026, 12, 24)).apply_async(name="report of Christmas Eve", draft=True, launched_by=user)
     paused = nightly_report(date(2026, 11, 20)).apply_async(name="late report", launched_by=user)
     paused.pause(by=user)
     small = _small_draft(user)
-    running = _running(user)
     _workers(running)
     _hide_folder()
     return {
@@ -60,7 +67,8 @@ def make() -> dict[str, Any]:
         "report": report,
         "running": running,
         "album": album,
-        "album_running": _running_album(),
+        "album_running": album_running,
+        "waiting": waiting,
         "small_draft": small,
     }
 
@@ -108,45 +116,52 @@ def _spread(result: TreeResult, took: timedelta, ago: timedelta = timedelta()) -
     TreeRun.objects.filter(id=result.id).update(created_at=start, started_at=start, finished_at=start + took)
 
 
-def _running(user: User) -> TreeResult:
-    """Create a run in the middle of its execution. It stays there, because there is no worker."""
-    result = launch_definition("nightly-report", {"day": "2026-11-24", "shards": 12}, launched_by=user)
+def _make_running(result: TreeResult) -> None:
+    """Put a run back into the middle of its execution. It stays there, because there is no worker."""
     now = timezone.now()
+    _reopen(result, now - timedelta(seconds=48))
+    nodes = NodeRun.objects.filter(run_id=result.id)
+    _spread_started(nodes, now - timedelta(seconds=46))
+    shops = list(nodes.filter(parent__label="orders", is_gather=False).order_by("position"))
+    _set_back(nodes.filter(label__in=["report", "approved", "mail"]), NodeState.PENDING)
+    _set_back(nodes.filter(label="sum", parent__in=shops[5:]), NodeState.PENDING)
+    _set_back(nodes.filter(id__in=[shop.id for shop in shops[6:9]]), NodeState.STARTED)
+    _set_back(nodes.filter(id__in=[shop.id for shop in shops[9:]]), NodeState.QUEUED)
+
+
+def _make_album_running(result: TreeResult) -> None:
+    _reopen(result, timezone.now() - timedelta(seconds=2))
+    nodes = NodeRun.objects.filter(run_id=result.id)
+    _set_back(nodes.filter(label="sheet"), NodeState.PENDING)
+    _set_back(nodes.filter(parent__label="pictures", position__in=[7, 8], is_gather=False), NodeState.STARTED)
+    _set_back(nodes.filter(parent__label="pictures", position__gt=8, is_gather=False), NodeState.QUEUED)
+
+
+def _reopen(result: TreeResult, since: datetime) -> None:
     TreeRun.objects.filter(id=result.id).update(
-        created_at=now - timedelta(seconds=48), started_at=now - timedelta(seconds=48)
+        state=RunState.STARTED, created_at=since, started_at=since, finished_at=None
     )
-    nodes = NodeRun.objects.filter(run_id=result.id)
-    shards = list(nodes.filter(parent=None, is_gather=False).order_by("position"))
-    for index, node in enumerate(shards[:9]):
-        state = "SUCCESS" if index < 6 else "STARTED"
-        nodes.filter(id=node.id).update(
-            state=state,
-            attempts=1,
-            worker=f"celery@worker-{1 + index % 3}",
-            started_at=now - timedelta(seconds=46 - 4 * index),
-            finished_at=now - timedelta(seconds=40 - 4 * index) if state == "SUCCESS" else None,
-        )
-        if index < 4:
-            nodes.filter(parent_id=node.id).update(
-                state="SUCCESS",
-                attempts=1,
-                settled=True,
-                worker=f"celery@worker-{1 + (index + 1) % 3}",
-                started_at=now - timedelta(seconds=38 - 4 * index),
-                finished_at=now - timedelta(seconds=37 - 4 * index),
-            )
-    nodes.filter(queued_at__isnull=False).update(queued_at=now - timedelta(seconds=47))
-    return result
 
 
-def _running_album() -> TreeResult:
-    result = launch_definition("thumbnails", {"samples": 6})
-    nodes = NodeRun.objects.filter(run_id=result.id)
-    now = timezone.now()
-    done = [row.id for row in nodes.filter(is_gather=False).order_by("id")[:17]]
-    nodes.filter(id__in=done).update(state="SUCCESS", started_at=now - timedelta(seconds=2), finished_at=now)
-    nodes.filter(id__in=done[-3:]).update(state="STARTED", finished_at=None)
-    return result
+def _spread_started(nodes: Any, since: datetime) -> None:
+    """Let nodes start one after another, three at a time."""
+    for index, row in enumerate(nodes.filter(started_at__isnull=False).order_by("started_at")):
+        row.queued_at = since
+        row.started_at = since + timedelta(seconds=index // 3 * 4)
+        row.finished_at = row.started_at + timedelta(seconds=3)
+        row.worker = f"celery@worker-{1 + index % 3}"
+        row.save()
+
+
+def _set_back(nodes: Any, state: NodeState) -> None:
+    """Put nodes back into an earlier state."""
+    nodes.update(state=state, result=None, finished_at=None, eta=None, settled=False)
+    if state == NodeState.PENDING:
+        nodes.update(queued_at=None)
+    if state != NodeState.STARTED:
+        nodes.update(attempts=0, worker="", started_at=None)
+    else:
+        nodes.update(started_at=timezone.now() - timedelta(seconds=4))
 
 
 def _workers(running: TreeResult) -> None:

@@ -24,20 +24,15 @@ def directory(album: str) -> Path:
     return Path(settings.MEDIA_ROOT) / "albums" / album
 
 
-def files_of(album: str) -> list[Path]:
-    """Return the uploaded pictures of an album, sorted by name."""
-    return sorted(path for path in directory(album).glob("*") if path.is_file()) if album.isalnum() else []
+def files_of(album: str) -> list[str]:
+    """Return the names of the files of an album, sorted."""
+    return sorted(path.name for path in directory(album).glob("*") if path.is_file()) if album.isalnum() else []
 
 
 def save(files: list[Any]) -> str:
-    """Store uploaded pictures as a new album, and return its name."""
+    """Store uploaded files as a new album, and return its name."""
     album = new_name()
     storage = FileSystemStorage(directory(album))
     for file in files:
         storage.save(file.name, file)
     return album
-
-
-def url(path: Path) -> str:
-    """Return the URL of a file below MEDIA_ROOT."""
-    return f"{settings.MEDIA_URL}{path.relative_to(settings.MEDIA_ROOT).as_posix()}"

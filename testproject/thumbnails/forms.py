@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.core.validators import validate_image_file_extension
 
 
 class ManyFiles(forms.ClearableFileInput):
@@ -11,13 +12,14 @@ class ManyFiles(forms.ClearableFileInput):
     allow_multiple_selected = True
 
 
-class PicturesField(forms.ImageField):
-    """A field for several pictures; each is validated."""
+class PicturesField(forms.FileField):
+    """A field for several pictures. Only their names are checked: the tasks of the tree open them."""
 
     widget = ManyFiles
+    default_validators = [validate_image_file_extension]
 
     def clean(self, data: Any, initial: Any = None) -> list[Any]:
-        """Return the files, each validated as a picture."""
+        """Return the files, each with the name of a picture."""
         files = data if isinstance(data, (list, tuple)) else [data]
         return [super(PicturesField, self).clean(file, initial) for file in files if file]
 

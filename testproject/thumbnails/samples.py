@@ -2,10 +2,24 @@
 
 import colorsys
 import math
+from pathlib import Path
 
 from PIL import Image, ImageDraw
 
 _SIZES = ((960, 640), (640, 960), (800, 800))
+#: One sample in so many is not a picture, so that everybody sees what becomes of such a file.
+_BROKEN = 6
+
+
+def draw_samples(directory: Path, number: int) -> None:
+    """Write sample files to a directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for index in range(number):
+        path = directory / f"sample-{index + 1:03}.png"
+        if index % _BROKEN == _BROKEN - 1:
+            path.write_text("This is not a picture.", encoding="utf-8")
+        else:
+            draw(index).save(path)
 
 
 def draw(number: int) -> Image.Image:

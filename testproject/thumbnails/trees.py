@@ -1,46 +1,36 @@
-"""The tree: three thumbnails of each picture, then a contact sheet of all pictures."""
+"""The tree: a thumbnail of each file, however many there are, then a contact sheet of all thumbnails."""
 
-from pathlib import Path
-
-from django_tasktree import TaskTree, TaskTreeNode, register_tree
+from django_tasktree import ITEM, TaskTree, register_tree
 from django_tasktree.exceptions import InvalidParameter
 from testproject.thumbnails import albums
-from testproject.thumbnails.tasks import contact_sheet, draw_sample, open_picture, pictures, thumbnail
-
-#: The longest side of each size, in pixels.
-SIZES = (64, 160, 480)
+from testproject.thumbnails.tasks import contact_sheet, find_files, thumbnail
 
 
 @register_tree
 def thumbnails(album: str = "", samples: int = 6) -> TaskTree:
-    """Make thumbnails in three sizes of each picture of an album, and a contact sheet.
+    """Make a thumbnail of each picture of an album, and a contact sheet.
 
-    An album is a directory below MEDIA_ROOT/albums. Without one, a few sample pictures are drawn.
+    An album is a directory below MEDIA_ROOT/albums. Without one, a few samples are drawn. Up to half of the files may
+    be no pictures.
     """
-    if not album and not 1 <= samples <= 100:
-        raise InvalidParameter(
-            "parameter 'samples' of definition 'thumbnails': give a number from 1 to 100",
-            {"samples": "give a number from 1 to 100"},
-        )
-    name, uploaded = (album, _uploaded(album)) if album else (albums.new_name(), [])
-    tree = TaskTree(f"thumbnails of {len(uploaded) or samples} pictures")
-    for file in uploaded:
-        _add_picture(tree.add_task(open_picture, [name, file.name], label=file.name), name)
-    for number in range(0 if uploaded else samples):
-        _add_picture(tree.add_task(draw_sample, [name, number], label=f"sample {number + 1}"), name)
-    tree.gather(contact_sheet, [name, tree.subtree_outputs], run_when="always")
+    if album:
+        _check_album(album)
+        samples = 0
+    elif not 1 <= samples <= 100:
+        raise _invalid("samples", "give a number from 1 to 100")
+    album = album or albums.new_name()
+    tree = TaskTree("thumbnails")
+    files = tree.add_task(find_files, [album, samples], label="files")
+    pictures = files.map(thumbnail, over=files.output, args=[album, ITEM], tolerate="50%", label="pictures")
+    sheet = pictures.gather(contact_sheet, [album, pictures.outputs], label="sheet")
+    tree.returns(sheet.output)
     return tree
 
 
-def _add_picture(node: TaskTreeNode, name: str) -> None:
-    for size in SIZES:
-        node.add_task(thumbnail, [name, node.output["file"], size], label=f"{size} pixels")
-    node.gather(pictures, [node.output["file"], node.outputs])
+def _check_album(album: str) -> None:
+    if not albums.files_of(album):
+        raise _invalid("album", f"there is no album {album!r}, or it is empty")
 
 
-def _uploaded(album: str) -> list[Path]:
-    files = albums.files_of(album)
-    if not files:
-        reason = f"there is no album {album!r}, or it is empty"
-        raise InvalidParameter(f"parameter 'album' of definition 'thumbnails': {reason}", {"album": reason})
-    return files
+def _invalid(name: str, reason: str) -> InvalidParameter:
+    return InvalidParameter(f"parameter {name!r} of definition 'thumbnails': {reason}", {name: reason})

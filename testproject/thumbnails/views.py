@@ -1,13 +1,15 @@
-"""The two pages of the demo: the form, and the album."""
+"""The pages of the demo: the form, and the album."""
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.views.generic import DetailView, FormView
 
-from django_tasktree import NodeResult
+from django_tasktree import TreeResult
+from django_tasktree.encoding.serialization import loads
 from django_tasktree.models import NodeRun, TreeRun
-from django_tasktree.states import NodeState
+from django_tasktree.states import NodeState, RunState
 from django_tasktree.views import TreeLaunchView, progress_link
 from testproject.thumbnails import albums
 from testproject.thumbnails.forms import AlbumForm
@@ -26,19 +28,41 @@ class NewAlbum(TreeLaunchView, FormView):  # type: ignore[type-arg]
         return {"album": albums.save(uploaded)} if uploaded else {"samples": form.cleaned_data["samples"]}
 
     def get_success_url(self) -> str:
-        """Return the URL of the album, which shows progress until the pictures are ready."""
+        """Return the URL of the album, which shows the progress and the pictures."""
         return reverse("thumbnails:album", args=[self.tree_result.id])
 
 
-class Album(DetailView):  # type: ignore[type-arg]
-    """Show the progress of the run, and then the pictures."""
+class Pictures(DetailView):  # type: ignore[type-arg]
+    """Show what there is of an album: the part of its page that a script updates while the tree runs."""
 
-    template_name = "thumbnails/album.html"
+    template_name = "thumbnails/pictures.html"
     queryset = TreeRun.objects.filter(definition="thumbnails")
     context_object_name = "run"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """Add the result of the contact sheet's node, if it succeeded, and the link to the progress page."""
-        sheet = NodeRun.objects.under(self.object.pk, None).filter(is_gather=True, state=NodeState.SUCCESS).first()
+        """Add the thumbnails that are ready, the files that are not pictures, and the contact sheet."""
+        nodes = NodeRun.objects.filter(run=self.object, parent__label="pictures", is_gather=False).order_by("position")
+        is_complete = self.object.state == RunState.SUCCESS
+        return super().get_context_data(
+            pictures=_files(nodes.filter(state=NodeState.SUCCESS)),
+            broken=_files(nodes.filter(state=NodeState.FAILURE)),
+            sheet=TreeResult(self.object.pk).value() if is_complete else None,
+            **kwargs,
+        )
+
+
+class Album(Pictures):
+    """Show the progress of the run, and the pictures."""
+
+    template_name = "thumbnails/album.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Add the link to the progress page."""
         link = self.request.build_absolute_uri(progress_link(self.object))
-        return super().get_context_data(album=sheet and NodeResult(sheet.id).get(), progress_link=link, **kwargs)
+        return super().get_context_data(progress_link=link, **kwargs)
+
+
+def _files(nodes: QuerySet[NodeRun]) -> list[dict[str, Any]]:
+    """Return the file of each node of the map, and its thumbnail if there is one."""
+    rows = nodes.values_list("args", "result")
+    return [{"name": loads(args)[1], "thumbnail": result and loads(result)} for args, result in rows]

@@ -1,7 +1,8 @@
 """A crash before every step of each operation of the engine; after each crash, a sweep brings the run to its end.
 
-A step is a statement or the sending of a message. Each scenario runs once to count its steps, and then once for each
-step with a crash before it, apart from steps that follow a statement which only reads.
+A step is a statement or the sending of a message. Each scenario runs once to find its steps, and then once for each
+step with a crash before it, apart from steps before which a crash leaves nothing else behind than before the previous
+step: nothing was committed, sent or received in between. All runs are recovered together.
 """
 
 from datetime import timedelta
@@ -12,6 +13,7 @@ from celery import chord
 from django.utils import timezone
 
 from django_tasktree import TaskTree
+from django_tasktree.control.waits import end_wait
 from django_tasktree.dispatch import capacities
 from django_tasktree.models import NodeRun, RunEvent, TreeRun
 from django_tasktree.recovery import nodes as recovery_of_nodes
@@ -21,7 +23,7 @@ from django_tasktree.testing import registered
 from tests import simulation
 from tests.sample.chunk_tasks import double, some_fail
 from tests.sample.map_tasks import halve, numbers
-from tests.sample.sub_run_tasks import replaced, report, sleeping
+from tests.sample.sub_run_tasks import replaced, report, resting, sleeping
 from tests.sample.tasks import add, echo, fail, flaky, grow, total
 
 pytestmark = pytest.mark.exhaustive
@@ -32,7 +34,7 @@ def world(database, app, settings, monkeypatch):
     """Yield a simulation in which a scenario has the same steps each time, however long they take."""
     settings.TASKTREE = {"SHARE_MESSAGE_FOR": 3600}
     monkeypatch.setattr(capacities, "_REMEMBER", 0)
-    with simulation.simulated(app, "crash-points") as world, registered(sleeping, report):
+    with simulation.simulated(app, "crash-points") as world, registered(sleeping, report, resting):
         yield world
 
 
@@ -88,9 +90,9 @@ def together(key):
 
 
 def mapping(key):
-    """A map of a result, in which as many fail as are tolerated, with a node below each of the others."""
+    """A map of a result, made in two batches, in which as many fail as are tolerated, with a node below the others."""
     tree = TaskTree("mapping")
-    source = tree.add_task(numbers, [2])
+    source = tree.add_task(numbers, [3])
     halves = source.map(halve, over=source.output, tolerate=1)
     halves.each.add_task(echo, [halves.each.output])
     halves.gather(echo, ["gather"])
@@ -187,12 +189,17 @@ def with_event(result):
 
 
 def completing(key):
+    """A wait is completed, and the time of the next one passes."""
     tree = TaskTree("completing")
-    tree.wait_for("ok").wait_for("too")
+    late = tree.wait_for("ok").wait_for("late", timeout=timedelta(hours=1), allow_failure=True)
+    late.add_task(echo, ["after"], run_when="failure")
     result = tree.apply_async(key=key)
-    for path in ("ok", "ok/too"):
-        if result[path].state == "WAITING":
-            result[path].complete(1)
+    if result["ok"].state == "WAITING":
+        result["ok"].complete(1)
+    waiting = NodeRun.objects.filter(run_id=result.id, label="late", state="WAITING")
+    for node_id, task_id in waiting.values_list("id", "task_id"):
+        waiting.update(eta=timezone.now() - timedelta(hours=1))
+        end_wait(node_id, task_id)
     return result
 
 
@@ -228,7 +235,7 @@ def replacing(key):
 
 
 def revoking_sub_runs(key):
-    """A run is revoked, with a sub-run and the sub-run of that."""
+    """A run is paused, resumed and revoked, with a sub-run and the sub-run of that."""
     tree = TaskTree("revoking sub-runs")
     tree.add_run("sleeping", {"levels": 1})
     return tree.apply_async(key=key)
@@ -238,6 +245,8 @@ SCENARIOS = [chain, fan_in, failure, stopping, retrying, growing, together, mapp
 ACTIONS = [pausing, revoking, skipping, adding, drafting]
 WAITS = [answering, calling, completing, napping]
 SUB_RUNS = [starting, starting_in_vain, replacing, revoking_sub_runs]
+#: Settings that a scenario needs.
+SETTINGS = {mapping: {"BATCH_SIZE": 2}}
 
 
 def run_scenario(world, scenario, key):
@@ -245,32 +254,46 @@ def run_scenario(world, scenario, key):
     result = scenario(key)
     worker = world.start_worker(f"w-{key}")
     world.deliver_all(worker)
-    if scenario is revoking_sub_runs and result.state == "STARTED":
+    if scenario is revoking_sub_runs:
+        act_on_sub_runs(result)
+
+
+def act_on_sub_runs(result):
+    if result.state == "STARTED":
+        result.pause()
+    if result.state == "PAUSED":
+        result.resume()
+    if result.state == "STARTED":
         result.revoke()
 
 
-def recover(world, scenario, key):
-    """Recover from a crash: launch again with the same key, and let another worker sweep."""
+def recover(world, scenario, keys, messages=()):
+    """Recover from crashes: launch again with the same keys, and let another worker sweep; return the handles."""
     for name in list(world.hosts):
         world.kill_worker(name)
-    result = scenario(key)
-    if scenario is revoking_sub_runs and result.state == "STARTED":
-        assert world.recover(innermost_waits)
-        result.revoke()
-    assert world.recover(lambda: all_have_ended(result)), (
-        f"{key}: the run is {result.state}, {simulation.states(result.id)}"
-    )
-    return result
+    results = [scenario(key) for key in keys]
+    worker = world.start_worker("rescuer")
+    for message in messages:
+        world.deliver(message, worker)
+    if scenario is revoking_sub_runs:
+        going = [result for result in results if result.state not in RUN_FINAL]
+        assert world.recover(lambda: innermost_waits() == len(going))
+        for result in going:
+            act_on_sub_runs(result)
+    assert world.recover(all_have_ended), {
+        key: (result.state, simulation.states(result.id)) for key, result in zip(keys, results, strict=True)
+    }
+    return results
 
 
 def innermost_waits():
-    """Return whether the innermost of three runs sleeps."""
-    return NodeRun.objects.filter(run__depth=2, label="nap", state="WAITING").exists()
+    """Return in how many cases the innermost of three runs sleeps."""
+    return NodeRun.objects.filter(run__depth=2, label="nap", state="WAITING").count()
 
 
-def all_have_ended(result):
-    """Return whether a run and all sub-runs have ended."""
-    return result.state in RUN_FINAL and not TreeRun.objects.exclude(state__in=RUN_FINAL).exists()
+def all_have_ended():
+    """Return whether all runs have ended."""
+    return not TreeRun.objects.exclude(state__in=RUN_FINAL).exists()
 
 
 def expected(world, scenario):
@@ -281,24 +304,34 @@ def expected(world, scenario):
             run_scenario(world, scenario, key)
     run = TreeRun.objects.get(key=key)
     assert run.state in RUN_FINAL
-    return world.distinct_points(), run.state, simulation.states(run.id)
+    return world.points, run.state, simulation.states(run.id)
 
 
-@pytest.mark.parametrize("loses", [False, True], ids=["messages are kept", "messages are lost"])
+def crash(world, scenario, key, point):
+    """Crash before a step; return the messages that are left."""
+    with world.counting(crash_at=point), pytest.raises(simulation.Crash):
+        run_scenario(world, scenario, key)
+    return world.receive_all()
+
+
 @pytest.mark.parametrize("scenario", [*SCENARIOS, *ACTIONS, *WAITS, *SUB_RUNS], ids=lambda scenario: scenario.__name__)
-def test_a_crash_before_each_step(world, database, scenario, loses):
-    if not loses and database != "postgresql":
-        pytest.skip("whether messages are kept concerns the broker and not the database: tested with PostgreSQL")
+def test_a_crash_before_each_step(world, database, scenario, settings):
+    """The messages that are left are lost.
+
+    Whether they are kept concerns the broker and not the database: that is tested with PostgreSQL.
+    """
+    settings.TASKTREE |= SETTINGS.get(scenario, {})
     points, state, states = expected(world, scenario)
     assert len(points) > 3
+    keys, kept = [], []
     for point in points:
-        key = f"{scenario.__name__}-{point}"
-        with world.counting(crash_at=point), pytest.raises(simulation.Crash):
-            run_scenario(world, scenario, key)
-        if loses:
-            world.receive_all()
-        result = recover(world, scenario, key)
-        assert (result.state, simulation.states(result.id)) == (state, states), f"crash before step {point}"
+        keys.append(f"{scenario.__name__}: a crash before step {point}")
+        if crash(world, scenario, keys[-1], point) and database == "postgresql":
+            keys.append(f"{keys[-1]}, messages are kept")
+            kept += crash(world, scenario, keys[-1], point)
+    results = recover(world, scenario, keys, kept)
+    found = {key: (result.state, simulation.states(result.id)) for key, result in zip(keys, results, strict=True)}
+    assert found == dict.fromkeys(keys, (state, states))
 
 
 def damage(world, scenario, key):
@@ -315,21 +348,44 @@ def damage(world, scenario, key):
     return result
 
 
-@pytest.mark.parametrize("scenario", [fan_in, limited, failure], ids=lambda scenario: scenario.__name__)
-def test_a_crash_before_each_step_of_a_sweep(world, scenario):
-    _, state, states = expected(world, scenario)
-    damage(world, scenario, f"{scenario.__name__}-repaired")
+def asleep(key):
+    """Waits of a run and its sub-run, whose times pass."""
+    tree = TaskTree("asleep")
+    tree.wait_for("ok", timeout=timedelta(hours=1), on_timeout="skip")
+    tree.add_run("resting").add_task(echo, ["after"])
+    return tree.apply_async(key=key)
+
+
+def oversleep(world, scenario, key):
+    """Let the times of waits pass, after their worker was lost."""
+    result = scenario(key)
+    worker = world.start_worker(f"w-{key}")
+    world.deliver_all(worker)
+    world.kill_worker(worker)
+    world.pass_time()
+    return result
+
+
+@pytest.mark.parametrize(
+    ("scenario", "break_it"),
+    [(fan_in, damage), (limited, damage), (failure, damage), (asleep, oversleep)],
+    ids=["fan_in", "limited", "failure", "asleep"],
+)
+def test_a_crash_before_each_step_of_a_sweep(world, scenario, break_it):
+    whole = break_it(world, scenario, f"{scenario.__name__}-repaired")
     with world.counting():
         assert sweep(world.app)
-    for point in world.distinct_points():
+    recover(world, scenario, [])
+    state, states = whole.state, simulation.states(whole.id)
+    for point in world.points:
         key = f"{scenario.__name__}-sweep-{point}"
-        result = damage(world, scenario, key)
+        break_it(world, scenario, key)
         with world.counting(crash_at=point):
             try:
                 sweep(world.app)
             except simulation.Crash:
                 world.receive_all()
-        recover(world, scenario, key)
+        (result,) = recover(world, scenario, [key])
         assert (result.state, simulation.states(result.id)) == (state, states), f"crash before step {point} of a sweep"
 
 
@@ -348,5 +404,5 @@ def test_two_concurrent_sweeps_repair_everything_once(world):
         first = sweep(world.app)
     assert ([first.requeued], [second.requeued for second in concurrent]) == ([0], [1])
     assert len(world.receive_all()) == 1
-    assert recover(world, fan_in, "two").state == "SUCCESS"
+    assert [repaired.state for repaired in recover(world, fan_in, ["two"])] == ["SUCCESS"]
     assert max(NodeRun.objects.filter(run_id=result.id).values_list("attempts", flat=True)) == 2

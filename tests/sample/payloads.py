@@ -4,6 +4,7 @@ from datetime import date
 from typing import Literal
 
 from django import forms
+from django.contrib.auth import get_user_model
 
 
 class ApprovalForm(forms.Form):
@@ -35,3 +36,22 @@ class BrokenForm(forms.Form):
     def clean(self):
         """Raise an error that is not about the payload."""
         raise ZeroDivisionError
+
+
+class LetterForm(forms.Form):
+    """A form with a file, a prefix, a field of two inputs, and one with the name of a field of the admin's page."""
+
+    prefix = "letter"
+    confirmed = forms.BooleanField(required=False)
+    text = forms.FileField(required=False)
+    at = forms.SplitDateTimeField(required=False)
+
+    def clean_text(self):
+        """Return the content of the file, which can be stored, unlike the file."""
+        return self.cleaned_data["text"] and self.cleaned_data["text"].read().decode()
+
+
+class UserForm(forms.Form):
+    """A form whose cleaned data can't be stored if there are users: a QuerySet."""
+
+    users = forms.ModelMultipleChoiceField(get_user_model().objects, required=False)

@@ -4,10 +4,18 @@ import json
 import os
 import time
 
-from django_tasktree import StopPropagation, current_node, task_with_callbacks
+from celery import chain
+
+from django_tasktree import StopPropagation, TaskTree, current_node, register_tree, task_with_callbacks
 from tests.databases import active_alias
 from tests.sample import leaks, outcomes
 from tests.sample.models import Effect
+
+#: The arguments of the tasks of a map.
+ITEMS = [
+    {"label": f"item {number}", "kind": kind, "seconds": 0}
+    for number, kind in enumerate(["succeeds", "fails", "succeeds"])
+]
 
 
 class Broken(Exception):
@@ -30,7 +38,9 @@ def note(what, node, attempt, given=None):
 
 def tokens(given):
     """Return the tokens of the results of other nodes."""
-    return sorted(item["token"] for item in given) if isinstance(given, list) else given and given["token"]
+    if isinstance(given, list):
+        return sorted(item["token"] for item in given if isinstance(item, dict))
+    return given and given["token"]
 
 
 def act(task, kind, seconds, given):
@@ -46,7 +56,10 @@ def act(task, kind, seconds, given):
     if kind == "atomic":
         Effect.objects.using(active_alias()).create(node=node.id, note="storm")
     note("end", node, attempt)
-    return finish(kind, {"token": attempt})
+    if kind == "is replaced":
+        inner = storm.si(label="inner", kind="succeeds", seconds=0)
+        return task.replace(chain(inner, inner.clone()))
+    return finish(kind, {"token": attempt, "items": ITEMS})
 
 
 def finish(kind, value):
@@ -75,3 +88,18 @@ def storm_late(self, label, kind, seconds, given=None):
 @task_with_callbacks(bind=True, max_retries=5, atomic=True)
 def storm_atomic(self, label, kind, seconds, given=None):
     return act(self, kind, seconds, given)
+
+
+def storm_part(kind: str) -> TaskTree:
+    """Return the tree of a sub-run, which waits for an event."""
+    tree = TaskTree("storm part")
+    first = tree.add_task(storm, kwargs={"label": "inner", "kind": kind, "seconds": 0})
+    ok = first.wait_for("event")
+    last = ok.add_task(storm, kwargs={"label": "inner", "kind": "succeeds", "seconds": 0, "given": ok.output})
+    tree.returns(last.output)
+    return tree
+
+
+if "TEST_JOURNAL" in os.environ:
+    # A worker of a storm.
+    register_tree(storm_part)

@@ -90,6 +90,13 @@ def sleeping(levels: int = 0) -> TaskTree:
     return tree
 
 
+def resting() -> TaskTree:
+    """Return a tree that sleeps for an hour."""
+    tree = TaskTree("resting")
+    tree.sleep(timedelta(hours=1), label="rest")
+    return tree
+
+
 def endless() -> TaskTree:
     """Return a tree that starts itself without an end."""
     tree = TaskTree("endless")

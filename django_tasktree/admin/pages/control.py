@@ -53,6 +53,8 @@ logger = logging.getLogger(__name__)
 MAX_ROWS = 200
 #: Slow actions that affect more nodes than this are handled by a worker.
 MAX_NODES_AT_ONCE = 10_000
+#: Precedes the names of the fields of a payload's form: the page has fields of its own.
+PAYLOAD_PREFIX = "payload"
 
 
 @dataclass
@@ -91,6 +93,15 @@ class Confirmation:
     hidden: list[tuple[str, Any]] = field(default_factory=list)
     #: The number of rows, if they are too many to be shown and are handled by a worker; otherwise 0.
     number: int = 0
+    #: Whether the action completes a wait node, which has no task.
+    is_answer: bool = False
+
+    @property
+    def explained(self) -> Any:
+        """What the action does."""
+        if self.is_answer:
+            return _("What you enter becomes the result of this wait, and the nodes that follow it can start.")
+        return self.action.explained
 
     @property
     def fitting(self) -> list[ActionPreview]:
@@ -211,27 +222,31 @@ class ControlPage(AdminPage):
         Returns:
             None if the request has carried out the action.
         """
-        form = self.form_for(action, rows, request.POST if confirmed else None)
+        form = self.form_for(action, rows, *((request.POST, request.FILES) if confirmed else ()))
         if confirmed and form.is_valid():
             page = Confirmation(action, self._previews(action, rows) if action.is_slow else [], form)
             if page.is_large:
                 return self.do_later(request, action, [row.pk for row in rows], form)
             self._do(request, action, rows, options_of(form))
             return None
-        page = Confirmation(action, self._previews(action, rows), form, list(hidden))
+        answers = len(rows) == 1 and is_answer(action, rows[0])
+        page = Confirmation(action, self._previews(action, rows), form, list(hidden), is_answer=answers)
         return self._asking(request, page)
 
-    def form_for(self, action: ActionType, rows: Sequence[Any], data: QueryDict | None) -> forms.BaseForm:
+    def form_for(
+        self, action: ActionType, rows: Sequence[Any], data: QueryDict | None = None, files: Any = None
+    ) -> forms.BaseForm:
         """Return the form of an action: for one wait node, the form of its payload, if it has one.
 
         Args:
             action: the action.
             rows: the rows.
             data: the submitted data; None for an empty form.
+            files: the submitted files.
         """
         if len(rows) == 1 and is_answer(action, rows[0]):
             try:
-                form = payload_form(WaitSpec.read(rows[0].wait), data)
+                form = payload_form(WaitSpec.read(rows[0].wait), data, files, PAYLOAD_PREFIX)
             except InvalidParameter as exc:
                 # The page shows the JSON field, and completing the node shows the reason.
                 logger.warning("the form of node %s can't be shown: %s", rows[0].pk, exc)

@@ -17,7 +17,7 @@ from django_tasktree.admin.tree.failures import first_failures
 from django_tasktree.admin.tree.page import TreePage, parent_of, tree_page
 from django_tasktree.admin.tree.search import NOT_REACHED, TreeSearch, found_page, states_to_choose
 from django_tasktree.encoding.ids import as_uuid
-from django_tasktree.models import TreeRun
+from django_tasktree.models import RunEvent, TreeRun
 from django_tasktree.reporting.node_counts import Look
 from django_tasktree.reporting.numbers import whole_number
 from django_tasktree.states import NodeState
@@ -60,6 +60,7 @@ class RunPage(RowPage):
             "started_by": started_by(run, admin.admin_site.name, partial(may_view, admin.admin_site, request)),
             "history": history_of(run, shows_nodes=may_see_nodes),
             "may_see_nodes": may_see_nodes,
+            "may_see_events": may_view(admin.admin_site, request, RunEvent),
             "failures": first_failures(run, admin.admin_site.name) if may_see_nodes else [],
             "value": result_of_run(run) if may_see_nodes else None,
         }

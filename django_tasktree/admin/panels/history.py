@@ -8,6 +8,7 @@ from django.utils.safestring import SafeString
 
 from django_tasktree.admin import rendering
 from django_tasktree.models import HistoryEntry, NodeRun, TreeRun
+from django_tasktree.models.history_entry import Action
 
 #: The maximum number of entries, the latest ones.
 MAX_ENTRIES = 50
@@ -24,6 +25,11 @@ class Line:
     def at(self) -> SafeString | str:
         """The time of the entry as HTML."""
         return rendering.moment(self.entry.at)
+
+    @property
+    def is_event(self) -> bool:
+        """Whether an event was sent, whose name is the note."""
+        return self.entry.action == Action.EVENT
 
     @property
     def node(self) -> Any:

@@ -1,4 +1,4 @@
-"""One parameter of a definition.
+"""One parameter of a definition, or of the payload of an event.
 
 It converts its value from the text of a command line (``parse``), from JSON (``clean``) and to JSON (``to_json``). The
 codecs contain what depends on the type.
@@ -7,7 +7,7 @@ codecs contain what depends on the type.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from django.db.models import Model
 
@@ -20,18 +20,21 @@ from django_tasktree.definitions.parameters.showing import shown
 from django_tasktree.encoding.text import check_json
 from django_tasktree.exceptions import InvalidParameter, InvalidText
 
+#: What has parameters.
+OwnerKind = Literal["definition", "event"]
 _NONE_WORDS = frozenset({"", "none", "null"})
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a definition.
+    """One parameter of a definition, or of the payload of an event.
 
     Attributes:
         name: its name in the signature.
         annotation: its type, resolved and without ``None``.
         kind: which of the supported types it is.
-        definition: the name of the definition, for messages.
+        owner: the name of the definition, or of the event whose payload it is part of, for messages.
+        owner_kind: which of the two it is.
         optional: whether ``None`` is allowed.
         required: whether it has no default.
         default: the default in the signature.
@@ -43,7 +46,8 @@ class Parameter:
     name: str
     annotation: Any
     kind: Kind
-    definition: str
+    owner: str
+    owner_kind: OwnerKind = "definition"
     optional: bool = False
     required: bool = True
     default: Any = field(default=None, hash=False)
@@ -78,7 +82,7 @@ class Parameter:
             InvalidParameter: a text in it has characters that can't be stored.
         """
         try:
-            check_json(f"parameter {self.name!r} of definition {self.definition!r}", self.to_json(value))
+            check_json(self._in_full, self.to_json(value))
         except InvalidText as invalid:
             raise InvalidParameter(str(invalid), {self.name: str(invalid)}) from invalid
 
@@ -108,12 +112,15 @@ class Parameter:
         return SCALARS[self.kind]
 
     def _named(self, read: Callable[[Any], Any], value: Any) -> Any:
-        """Call a function; turn UnfitError into InvalidParameter with the names of the parameter and the definition."""
+        """Call a function; turn UnfitError into InvalidParameter with the names of the parameter and its owner."""
         try:
             return read(value)
         except UnfitError as unfit:
-            message = f"parameter {self.name!r} of definition {self.definition!r}: {unfit}"
-            raise InvalidParameter(message, {self.name: str(unfit)}) from unfit
+            raise InvalidParameter(f"{self._in_full}: {unfit}", {self.name: str(unfit)}) from unfit
+
+    @property
+    def _in_full(self) -> str:
+        return f"parameter {self.name!r} of {self.owner_kind} {self.owner!r}"
 
     def read_unnamed(self, text: str) -> Any:
         """Return the value for a text; UnfitError if it does not fit."""

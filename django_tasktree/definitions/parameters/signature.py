@@ -2,7 +2,7 @@
 
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from types import NoneType, SimpleNamespace, UnionType
@@ -10,7 +10,7 @@ from typing import Any, Literal, NoReturn, Union
 
 from django.db.models import CompositePrimaryKey, Model
 
-from django_tasktree.definitions.parameters.parameter import Parameter
+from django_tasktree.definitions.parameters.parameter import OwnerKind, Parameter
 from django_tasktree.definitions.parameters.scalars import SCALAR_KINDS
 from django_tasktree.exceptions import InvalidDefinition, InvalidParameter
 
@@ -31,16 +31,60 @@ def parameters_of(function: Callable[..., Any], definition_name: str) -> tuple[P
         InvalidDefinition: a parameter can't be passed by keyword, its type is not supported or can't be resolved, or
             its default does not fit.
     """
-    reader = _Signature(function, definition_name)
+    place = f"{function.__module__}.{function.__qualname__}, which defines {definition_name!r}"
+    names = getattr(inspect.unwrap(function), "__globals__", {})
+    reader = _Signature(place, names, definition_name, "definition")
     return tuple(reader.parameter(parameter) for parameter in inspect.signature(function).parameters.values())
+
+
+def parameters_of_payload(function: Callable[..., Any], event: str) -> tuple[Parameter, ...]:
+    """Return the parameters of the payload of an event, in the signature of a function that describes it.
+
+    Args:
+        function: the function.
+        event: the name of the event, for messages.
+
+    Raises:
+        InvalidDefinition: see :func:`parameters_of`.
+    """
+    place = f"{function.__module__}.{function.__qualname__}, which describes the payload of {event!r}"
+    names = getattr(inspect.unwrap(function), "__globals__", {})
+    return parameters_of_signature(inspect.signature(function), place, event, names)
+
+
+def parameters_of_signature(
+    signature: inspect.Signature, place: str, event: str, names: Mapping[str, Any] | None = None
+) -> tuple[Parameter, ...]:
+    """Return the parameters of the payload of an event, in a signature.
+
+    Args:
+        signature: the signature.
+        place: describes where it is, for messages.
+        event: the name of the event, for messages.
+        names: what names in annotations mean.
+
+    Raises:
+        InvalidDefinition: see :func:`parameters_of`.
+    """
+    reader = _Signature(place, names or {}, event, "event")
+    return tuple(reader.parameter(parameter) for parameter in signature.parameters.values())
 
 
 @dataclass(frozen=True)
 class _Signature:
-    """Convert the parameters in the signature of a function."""
+    """Convert the parameters in a signature.
 
-    function: Callable[..., Any]
-    definition: str
+    Attributes:
+        place: describes where it is, for messages.
+        names: what names in annotations mean.
+        owner: the name of the definition or event.
+        owner_kind: which of the two it is.
+    """
+
+    place: str
+    names: Mapping[str, Any]
+    owner: str
+    owner_kind: OwnerKind
 
     def parameter(self, source: inspect.Parameter) -> Parameter:
         """Return one parameter; InvalidDefinition: it can't be used."""
@@ -57,11 +101,8 @@ class _Signature:
         return parameter
 
     def refuse(self, name: str, reason: str, cause: Exception | None = None) -> NoReturn:
-        """Raise InvalidDefinition with the names of the parameter, the function and the definition."""
-        place = f"{self.function.__module__}.{self.function.__qualname__}"
-        raise InvalidDefinition(
-            f"parameter {name!r} of {place}, which defines {self.definition!r}: {reason}"
-        ) from cause
+        """Raise InvalidDefinition with the name of the parameter and its place."""
+        raise InvalidDefinition(f"parameter {name!r} of {self.place}: {reason}") from cause
 
     def _check_passing(self, source: inspect.Parameter) -> None:
         if source.kind in (source.VAR_POSITIONAL, source.VAR_KEYWORD):
@@ -73,17 +114,16 @@ class _Signature:
         """Return one resolved annotation; the other annotations may use names that only type checkers import."""
         if source.annotation is source.empty:
             return str
-        names = getattr(inspect.unwrap(self.function), "__globals__", {})
         alone = SimpleNamespace(__annotations__={source.name: source.annotation})
         try:
-            return typing.get_type_hints(alone, names)[source.name]
+            return typing.get_type_hints(alone, dict(self.names))[source.name]
         except (NameError, AttributeError, TypeError, SyntaxError) as error:
             remedy = "name a type that its module imports outside `if TYPE_CHECKING:`"
             self.refuse(source.name, f"its type {source.annotation!r} can't be resolved ({error}): {remedy}", error)
 
     def _typed(self, name: str, annotation: Any) -> Parameter | None:
         """Return a parameter of this type; None if the type is not supported."""
-        plain = Parameter(name, annotation, "text", self.definition)
+        plain = Parameter(name, annotation, "text", self.owner, self.owner_kind)
         origin = typing.get_origin(annotation)
         if origin is Literal:
             return _literal_parameter(plain)

@@ -15,21 +15,28 @@ from django_tasktree.models import NodeRun
 from django_tasktree.states import NODE_FAILED, Hold, NodeState
 
 
-def prepare_completion(run_id: UUID, node_id: UUID) -> tuple[NodeRef, Effect]:
+def prepare_completion(run_id: UUID, node_id: UUID, only: UUID | None = None) -> tuple[NodeRef, Effect]:
     """Prepare a node for completion from outside: one that waits, or that failed or was revoked.
 
     Call it in a transaction; then finish the node with SUCCESS, and call ``advance`` after commit.
+
+    Args:
+        run_id: the run.
+        node_id: the node.
+        only: the task ID of the wait that may be completed; None: the node may be in any of these states.
 
     Returns:
         The attempt to finish, which is PENDING or WAITING, and the effect on other nodes. A node that was in any other
         state gets a new task ID, so that messages for its earlier attempts are out of date.
 
     Raises:
-        NotPossible: if the node has succeeded, was skipped, is running or has not been reached.
+        NotPossible: if the node has succeeded, was skipped, is running or has not been reached; or that wait has ended.
     """
     run = lock_run(run_id)
     # Without the lock, a worker could claim and finish the node between this read and the reset.
     row = nodes().select_for_update().get(id=node_id)
+    if only is not None and (row.state != NodeState.WAITING or row.task_id != only):
+        raise NotPossible(_("node %(node)s does not wait for this answer any more"), node=node_id)
     refuse_completion(row)
     again = 0
     if row.state == NodeState.WAITING:

@@ -1,5 +1,6 @@
 """Wait nodes: those that wait now, the events that were sent for them, and the end of a wait."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +12,7 @@ from django.db.models import F
 from django_tasktree.encoding import times
 from django_tasktree.encoding.text import storable
 from django_tasktree.encoding.wait_spec import WaitSpec
-from django_tasktree.engine.control.reset import lock_node
+from django_tasktree.engine.control.reset import lock_node, lock_run
 from django_tasktree.engine.transitions import nodes, write_alias
 from django_tasktree.engine.types import NodeRef
 from django_tasktree.models import NodeRun, RunEvent
@@ -32,7 +33,7 @@ class OpenWait:
         spec: what it waits for.
         since: when it began to wait.
         due: when its time has passed, once that is stored; None: no limit.
-        sent: how often the signal ``node_waiting`` was sent.
+        sent: how often the signal ``node_waiting`` was due when it was sent for the last time; 0: it was not sent.
     """
 
     node: NodeRef
@@ -85,25 +86,37 @@ def _read(rows: Iterable[NodeRun]) -> list[OpenWait]:
     ]
 
 
-def store_due(wait: OpenWait) -> datetime | None:
-    """Store when the time of a wait has passed, unless that was stored before.
+def store_dues(waits: Iterable[OpenWait]) -> None:
+    """Store when the time of each wait has passed, unless that was stored before, in one statement for each time."""
+    by_time: dict[datetime, list[UUID]] = defaultdict(list)
+    for wait in waits:
+        due = wait.spec.due(wait.since)
+        if due is not None and wait.due is None:
+            by_time[due].append(wait.node.task_id)
+    for due, attempts in by_time.items():
+        nodes().filter(task_id__in=attempts, state=NodeState.WAITING, eta=None).update(eta=due)
 
-    Returns:
-        The time; None: the wait has no limit.
-    """
-    due = wait.spec.due(wait.since)
-    if due is not None and wait.due is None:
-        _still(wait.node).filter(eta=None).update(eta=due)
-    return wait.due or due
+
+def sent_for(wanted: set[tuple[UUID, str]]) -> list[tuple[UUID, str]]:
+    """Return those of some runs and names of events for which there is an event that no node has taken."""
+    if not wanted:
+        return []
+    sent: Any = RunEvent.objects.using(write_alias()).filter(run_id__in={run_id for run_id, _ in wanted})
+    pending = sent.filter(name__in={name for _, name in wanted}, taken_at=None, refusal="")
+    return [pair for pair in pending.order_by().values_list("run_id", "name").distinct() if pair in wanted]
 
 
-def note_sent(wait: OpenWait) -> bool:
-    """Count that the signal ``node_waiting`` is sent.
+def note_sent(wait: OpenWait, number: int) -> bool:
+    """Store that the signal ``node_waiting`` is sent.
+
+    Args:
+        wait: the wait.
+        number: how often it was due, with this time.
 
     Returns:
         False if the node does not wait any more, or another process sends this signal.
     """
-    return _still(wait.node).filter(resend_count=wait.sent).update(resend_count=F("resend_count") + 1) == 1
+    return _still(wait.node).filter(resend_count=wait.sent).update(resend_count=number) == 1
 
 
 def is_due(wait: OpenWait, now: datetime) -> bool:
@@ -127,9 +140,26 @@ def lock_wait(node: NodeRef) -> NodeRef | None:
     return locked
 
 
-def note_attempt(node_id: UUID) -> None:
-    """Count the wait as an attempt that has taken as long as the node has waited; its outcome follows."""
-    nodes().filter(id=node_id).update(started_at=F("queued_at"), attempts=F("attempts") + 1)
+def lock_waits(run_id: UUID, waits: Collection[NodeRef]) -> list[NodeRef]:
+    """Lock a run and some of its nodes that wait, in the caller's transaction, which then finishes them.
+
+    The caller also calls :func:`note_attempt` for those that it has finished.
+
+    Returns:
+        The nodes as they are now, in the order of their IDs; without those that do not wait any more.
+
+    Raises:
+        RunNotFound, NotPossible: see :func:`lock_wait`.
+    """
+    lock_run(run_id)
+    attempts = {node.id: node.task_id for node in waits}
+    waiting = nodes().filter(id__in=attempts, state=NodeState.WAITING).select_for_update().order_by("id")
+    return [NodeRef.of(row) for row in waiting if row.task_id == attempts[row.id]]
+
+
+def note_attempt(*ids: UUID) -> None:
+    """Count the waits of nodes as attempts that have taken as long as the nodes have waited; their outcomes follow."""
+    nodes().filter(id__in=ids).update(started_at=F("queued_at"), attempts=F("attempts") + 1)
 
 
 def _still(node: NodeRef) -> NodeRunQuerySet:

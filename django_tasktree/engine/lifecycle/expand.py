@@ -6,6 +6,7 @@ continues after the children that are there. If its items may be others, it make
 
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -47,9 +48,7 @@ def insert_children(node: NodeRef, specs: Iterable[NodeSpec], first: int, tolera
 
     def attempt(again: bool) -> bool:
         with transaction.atomic(using=write_alias()):
-            mine = nodes().filter(id=node.id, task_id=node.task_id, state=NodeState.STARTED)
-            if not mine.update(child_count=F("child_count") + number, tolerated=tolerated):
-                raise StaleAttempt.of(node.id, node.task_id)
+            mine = _written(node, child_count=F("child_count") + number, tolerated=tolerated)
             hold, run_state = mine.values_list("hold", "run__state").get()
             is_ended = hold == Hold.REVOKED or run_state in RUN_FINAL
             # An earlier try may have committed although its reply was lost.
@@ -79,9 +78,7 @@ def complete_children(node: NodeRef, number: int, tolerated: int | None) -> int:
 
     def attempt() -> int:
         with transaction.atomic(using=write_alias()):
-            mine = nodes().filter(id=node.id, task_id=node.task_id, state=NodeState.STARTED)
-            if not mine.update(tolerated=tolerated):
-                raise StaleAttempt.of(node.id, node.task_id)
+            mine = _written(node, tolerated=tolerated)
             gathers = nodes().under(node.run_id, node.id).filter(is_gather=True).in_order()
             for place, (key, position) in enumerate(list(gathers.values_list("id", "position")), number):
                 if position != place:
@@ -110,10 +107,20 @@ def remove_children(node: NodeRef) -> None:
 
 def _remove(node: NodeRef, ids: list[UUID]) -> None:
     with transaction.atomic(using=write_alias()):
-        mine = nodes().filter(id=node.id, task_id=node.task_id, state=NodeState.STARTED)
-        if not mine.update(revision=F("revision") + 1):
-            raise StaleAttempt.of(node.id, node.task_id)
+        _written(node, revision=F("revision") + 1)
         remove_added(ids)
+
+
+def _written(node: NodeRef, **values: Any) -> NodeRunQuerySet:
+    """Write to the row of a map node, which locks it, and return its query.
+
+    Raises:
+        StaleAttempt: another attempt has taken over, or the node has finished already.
+    """
+    mine = nodes().filter(id=node.id, task_id=node.task_id, state=NodeState.STARTED)
+    if not mine.update(**values):
+        raise StaleAttempt.of(node.id, node.task_id)
+    return mine
 
 
 def _made(node: NodeRef) -> NodeRunQuerySet:

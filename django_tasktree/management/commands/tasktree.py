@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser, no_translations
 from django_tasktree.control.actions import ACTIONS
 from django_tasktree.management.base import TreeCommand
 from django_tasktree.management.errors import SubcommandParser, did_you_mean
-from django_tasktree.management.subcommands import list_runs, purge, show_run, sweep, watch, workers
+from django_tasktree.management.subcommands import list_runs, purge, send_event, show_run, sweep, watch, workers
 from django_tasktree.management.subcommands.control import ActionCommand
 
 #: Name of a subcommand -> the module or object that implements it.
@@ -18,6 +18,7 @@ SUBCOMMANDS: dict[str, Any] = {
     "show": show_run,
     "watch": watch,
     **{name: ActionCommand(action) for name, action in ACTIONS.items()},
+    "send-event": send_event,
     "workers": workers,
     "sweep": sweep,
     "purge": purge,

@@ -66,6 +66,15 @@ def summary_of(run: TreeRun) -> Summary:
     return summary if again.state == run.state else _read(again)
 
 
+def stored_result(text: str) -> Any:
+    """Return a stored result; if it can't be loaded in this process, the error message in angle brackets."""
+    try:
+        return serialization.loads(text)
+    except (ValueError, RecursionError) as exc:
+        # Types that the project has registered may be unknown to this process.
+        return f"<{text_of(exc)}>"
+
+
 def _read(run: TreeRun) -> Summary:
     # FAILURE sorts before REVOKED: nodes that were revoked because of a failure are less informative.
     failed = nodes_of(run.id).filter(state__in=NODE_FAILED).order_by("state", "id")
@@ -76,7 +85,7 @@ def _value_of(run: TreeRun) -> Any:
     stored = stored_run_value(run)
     if stored is None or len(stored) > MAX_RESULT_LENGTH:
         return None
-    return replace(_value(stored), Reference, lambda reference: f"<{reference} of {reference.node}>")
+    return replace(stored_result(stored), Reference, lambda reference: f"<{reference} of {reference.node}>")
 
 
 def _results(run_id: UUID) -> list[Result]:
@@ -93,13 +102,4 @@ def _read_results(nodes: Any) -> list[Result]:
         nodes.annotate(head=Substr("result", 1, MAX_RESULT_LENGTH + 1)).values_list("id", "head")
     )
     short = {key: text for key, text in texts.items() if len(text) <= MAX_RESULT_LENGTH}
-    return [Result(row, _value(short[row.id])) for row in read(nodes) if row.id in short]
-
-
-def _value(text: str) -> Any:
-    """Return a stored result; if it can't be loaded in this process, the error message in angle brackets."""
-    try:
-        return serialization.loads(text)
-    except (ValueError, RecursionError) as exc:
-        # Types that the project has registered may be unknown to this process.
-        return f"<{text_of(exc)}>"
+    return [Result(row, stored_result(short[row.id])) for row in read(nodes) if row.id in short]

@@ -34,10 +34,23 @@ def summary_lines(summary: Summary, above: Collection[UUID] | None = None) -> It
     if summary.errors_left_out > 0 or (summary.errors and above is None):
         yield Text(f"  {_more(summary, is_show=above is not None)}", _FAINT)
     if summary.value is not None:
-        yield from _result("result", summary.value)
+        yield from result_lines("result", summary.value)
         return
     for result in summary.results:
-        yield from _result(result.node.title, result.value)
+        yield from result_lines(result.node.title, result.value)
+
+
+def result_lines(name: str, result: Any) -> Iterator[Text]:
+    """Yield lines for a result: one, or for a dict one for each key; none for None."""
+    if result is None:
+        return
+    if not isinstance(result, dict):
+        yield Text.assemble((f"  {name}: ", _FAINT), _shown(result))
+        return
+    yield Text(f"  {name}", _FAINT)
+    width = max((len(printable(str(key))) for key in result), default=0)
+    for key, value in result.items():
+        yield Text.assemble((f"    {printable(str(key)):{width}}  ", _FAINT), _shown(value))
 
 
 def _first(summary: Summary) -> Text:
@@ -60,18 +73,6 @@ def _more(summary: Summary, *, is_show: bool) -> str:
 def _error(node: NodeRow) -> Text:
     tries = f" after {node.attempts} attempts" if node.attempts > 1 else ""
     return Text.assemble("  ", node_symbol(node.state), f" {node.text}{tries} ", (node.error, "red"))
-
-
-def _result(name: str, result: Any) -> Iterator[Text]:
-    if result is None:
-        return
-    if not isinstance(result, dict):
-        yield Text.assemble((f"  {name}: ", _FAINT), _shown(result))
-        return
-    yield Text(f"  {name}", _FAINT)
-    width = max((len(printable(str(key))) for key in result), default=0)
-    for key, value in result.items():
-        yield Text.assemble((f"    {printable(str(key)):{width}}  ", _FAINT), _shown(value))
 
 
 def _shown(value: Any) -> str:

@@ -1,10 +1,10 @@
-"""Show a run: its tree, errors, results and history."""
+"""Show a run with its tree, errors, results and history; or one of its nodes."""
 
-from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandParser
-from rich.text import Text
+from rich.console import Console
 
 from django_tasktree.client.tree_result import TreeResult
 from django_tasktree.management.arguments import positive_int
@@ -12,13 +12,15 @@ from django_tasktree.management.display.console import console_of
 from django_tasktree.management.display.header import title
 from django_tasktree.management.display.history import entry_json, history_lines
 from django_tasktree.management.display.json import dumps, page_json, summary_json
+from django_tasktree.management.display.node_details import detail_lines, node_report
 from django_tasktree.management.display.page import Page
-from django_tasktree.management.display.summary import Summary, summary_of
+from django_tasktree.management.display.summary import summary_of
 from django_tasktree.management.display.summary_lines import summary_lines
 from django_tasktree.management.display.tree_lines import tree_lines
 from django_tasktree.management.display.tree_page import top_page
-from django_tasktree.management.lookup_by_id import find_run
+from django_tasktree.management.lookup_by_id import find_by_path, find_run_or_node
 from django_tasktree.management.output_format import add_format_option
+from django_tasktree.models import NodeRun, TreeRun
 
 #: At most this many nodes are shown, whatever --depth and --limit are.
 _MAX_NODES = 1000
@@ -26,7 +28,8 @@ _MAX_NODES = 1000
 
 def add_arguments(parser: CommandParser) -> None:
     """Declare the options."""
-    parser.add_argument("id", metavar="ID", help="the run's ID, or its beginning")
+    parser.add_argument("id", metavar="ID", help="the ID of a run or a node, or its beginning")
+    parser.add_argument("path", nargs="?", metavar="PATH", help="show the node at this path below it, such as load/3")
     parser.add_argument("--depth", type=positive_int, default=5, metavar="N", help="number of levels; default: 5")
     parser.add_argument(
         "--limit", type=positive_int, default=20, metavar="N", help="number of children of each node; default: 20"
@@ -36,12 +39,35 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def handle(command: BaseCommand, options: dict[str, Any]) -> None:
-    """Print the run; the number of queries depends on --depth alone."""
-    run = find_run(options["id"])
-    page = top_page(run.id, depth=options["depth"], per_parent=options["limit"], total=_MAX_NODES)
+    """Print the run, or the node; the number of queries depends on --depth and the path alone."""
+    found = find_run_or_node(options["id"])
+    if options["path"]:
+        found = find_by_path(found, options["path"])
+    console = console_of(command, options)
+    if isinstance(found, NodeRun):
+        _show_node(console, found, options)
+    else:
+        _show_run(console, found, options)
+
+
+def _page(options: dict[str, Any], run_id: UUID, node_id: UUID | None = None) -> Page:
+    return top_page(run_id, node_id, depth=options["depth"], per_parent=options["limit"], total=_MAX_NODES)
+
+
+def _show_node(console: Console, node: NodeRun, options: dict[str, Any]) -> None:
+    page = _page(options, node.run_id, node.id)
+    if options["format"] == "json":
+        console.print(dumps(node_report(node, page)), soft_wrap=True)
+        return
+    _print_tree(console, page, options)
+    for line in detail_lines(node):
+        console.print(line, soft_wrap=True)
+
+
+def _show_run(console: Console, run: TreeRun, options: dict[str, Any]) -> None:
+    page = _page(options, run.id)
     summary = summary_of(run)
     history = TreeResult(run.id).history
-    console = console_of(command, options)
     if options["format"] == "json":
         described = {
             **summary_json(summary),
@@ -51,21 +77,21 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
         }
         console.print(dumps(described), soft_wrap=True)
         return
-    _print(console, summary, tree_lines(page, ids=options["ids"]), page)
+    console.print(title(summary.run), soft_wrap=True)
+    _print_tree(console, page, options)
+    for line in summary_lines(summary, {row.id for row, _ in page.walk()}):
+        console.print(line, soft_wrap=True)
     if history:
         console.print("\nHistory")
     for line in history_lines(history):
         console.print("  ", line, sep="", soft_wrap=True)
 
 
-def _print(console: Any, summary: Summary, tree: Iterable[Text], page: Page) -> None:
-    console.print(title(summary.run), soft_wrap=True)
-    for line in tree:
+def _print_tree(console: Console, page: Page, options: dict[str, Any]) -> None:
+    for line in tree_lines(page, ids=options["ids"]):
         console.print(line, soft_wrap=True)
     if page.left_out:
         console.print(
             "Not all nodes are shown: increase --limit or --depth to see more.", style="bright_black", soft_wrap=True
         )
     console.print()
-    for line in summary_lines(summary, {row.id for row, _ in page.walk()}):
-        console.print(line, soft_wrap=True)

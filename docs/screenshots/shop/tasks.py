@@ -6,15 +6,31 @@ from typing import Any
 
 from django_tasktree import task_with_callbacks
 
+_SHOPS = ["Accra", "Delhi", "Kyoto", "Lima", "Oslo", "Paris", "Perth", "Quito", "Rome", "Sofia", "Turin", "Vienna"]
+#: The shop whose till does not answer.
+_CLOSED = "Lima"
+
 
 class PaymentRefused(Exception):
     """Raised if the bank refuses a payment."""
 
 
+class TillClosed(Exception):
+    """Raised if the till of a shop does not answer."""
+
+
 @task_with_callbacks
-def fetch_orders(day: str, shard: int) -> dict[str, Any]:
-    """Read one part of the orders of a day."""
-    return {"shard": shard, "orders": 40 + 7 * shard}
+def list_shops(shops: int) -> list[str]:
+    """Return the names of some shops."""
+    return _SHOPS[:shops]
+
+
+@task_with_callbacks
+def read_till(day: str, shop: str) -> dict[str, Any]:
+    """Read the orders of a day from the till of a shop."""
+    if shop == _CLOSED:
+        raise TillClosed(f"the till of {shop} does not answer")
+    return {"shop": shop, "orders": 40 + 7 * len(shop)}
 
 
 @task_with_callbacks
@@ -30,7 +46,7 @@ def write_report(day: str, parts: Any) -> str:
 
 
 @task_with_callbacks
-def send_mail(to: str) -> None:
+def send_mail(to: str, report: str, approved_by: str) -> None:
     """Send the report."""
     return
 

@@ -7,7 +7,8 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass
 
-from tests.faults.storm.planned import expected
+from tests.faults.storm.planned import STARTS_A_RUN, WITHOUT_LINES, expected
+from tests.sample.storm_tasks import ITEMS
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def read(path):
     return lines
 
 
-def violations(run, rows, lines, effects):
+def violations(run, rows, lines, effects, inner, answers):
     """Find the violations of the rules in a run that has ended.
 
     Args:
@@ -46,34 +47,37 @@ def violations(run, rows, lines, effects):
         rows: its rows.
         lines: the lines of its nodes, by node.
         effects: how many rows ``atomic`` tasks have written, by node.
+        inner: the rows of its sub-runs.
+        answers: the tokens of the answers that wait nodes may have got.
 
     Yields:
         A sentence for each violation.
     """
-    rules = _Checks(run, rows, lines, effects)
+    rules = _Checks(run, rows, lines, effects, inner, answers)
     checks = [
         rules.each_attempt_started_once,
         rules.order,
         rules.gathers_waited,
         rules.results,
+        rules.answers_were_taken_once,
         rules.effects,
     ]
     if not run.controlled:
-        checks += [rules.final_states, rules.nothing_ran_twice_that_must_not, rules.growth]
+        checks += [rules.final_states, rules.nothing_ran_twice_that_must_not, rules.growth, rules.sub_runs]
     for check in checks:
         yield from (f"{run.key}: {sentence}" for sentence in check())
 
 
 class _Checks:
-    def __init__(self, run, rows, lines, effects):
-        self.run, self.rows = run, rows
+    def __init__(self, run, rows, lines, effects, inner, answers):
+        self.run, self.rows, self.inner, self.answers = run, rows, inner, answers
         self.by_id = {row.id: row for row in rows}
         self.counts = effects
-        self.lines = {row.id: sorted(lines.get(str(row.id), ()), key=lambda line: line.at) for row in rows}
+        self.lines = {row.id: sorted(lines.get(str(row.id), ()), key=lambda line: line.at) for row in [*rows, *inner]}
         self.labelled = {row.label: row for row in rows if row.label not in ("grown", "added")}
 
     def each_attempt_started_once(self):
-        for row in self.rows:
+        for row in [*self.rows, *self.inner]:
             attempts = [line.attempt for line in self.lines[row.id] if line.what == "start"]
             if len(attempts) != len(set(attempts)):
                 yield f"an attempt at {row.label} started twice: {attempts}"
@@ -83,8 +87,9 @@ class _Checks:
             starts = self._of(row, "start")
             if not starts:
                 continue
-            if row.parent_id is not None and not self._was_lost(self.by_id[row.parent_id]):
-                ends = self._of(self.by_id[row.parent_id], "end")
+            parent = self.by_id.get(row.parent_id)
+            if parent is not None and not self._was_lost(parent) and parent.kind not in WITHOUT_LINES:
+                ends = self._of(parent, "end")
                 if not ends or ends[0].at > starts[0].at:
                     yield f"{row.label} started before its parent had ended"
 
@@ -92,29 +97,54 @@ class _Checks:
         """Check that each gather node of a run that was not controlled started after the nodes that it waits for."""
         for row in self.rows:
             starts = self._of(row, "start")
-            if not row.is_gather or not starts or self.run.controlled:
+            if not row.is_gather or row.quorum or not starts or self.run.controlled:
                 continue
             for below in self._below(row.parent_id):
                 ends = [line for line in self._of(below, "end") if line.attempt.startswith(str(below.task_id))]
                 has_run = below.state in ("SUCCESS", "FAILURE") and not self._was_lost(below)
+                if below.kind in STARTS_A_RUN:
+                    ends = sorted(self._ends_of_sub_runs(below), key=lambda line: line.at)
+                elif below.kind in WITHOUT_LINES:
+                    continue
                 if has_run and (not ends or ends[-1].at > starts[0].at):
                     yield f"{row.label} started before {below.label} had ended"
 
+    def _ends_of_sub_runs(self, row):
+        return [line for other in self.inner if other.started_by == row.id for line in self._of(other, "end")]
+
+    def sub_runs(self):
+        """Check that each node that has started a run has started one, with the same outcome."""
+        for row in self.rows:
+            states = {other.run_id: other.run_state for other in self.inner if other.started_by == row.id}
+            has_run = row.kind in STARTS_A_RUN and row.state in ("SUCCESS", "FAILURE")
+            if list(states.values()) != [row.state] * has_run:
+                yield f"{row.label} ({row.kind}) is {row.state}, and its sub-runs are {states}"
+
+    def answers_were_taken_once(self):
+        tokens = [row.token for row in [*self.rows, *self.inner] if row.kind == "waits" and row.token is not None]
+        if len(tokens) != len(set(tokens)):
+            yield f"an answer was taken by two nodes: {sorted(tokens)}"
+
     def results(self):
         for row in self.rows:
-            ended = {line.attempt for line in self._of(row, "end")}
-            if (
-                row.state == "SUCCESS"
-                and not self._was_completed(row)
-                and not (row.token in ended and row.token.startswith(str(row.task_id)))
-            ):
-                yield f"{row.label} has the result of {row.token}, and these have ended: {sorted(ended)}"
+            if row.state == "SUCCESS" and not self._was_completed(row) and not self._has_right_result(row):
+                yield f"{row.label} ({row.kind}) has the result of {row.token}"
             for line in self._of(row, "start"):
                 wrong = self._unknown(line.given)
                 if wrong:
                     yield f"{row.label} was given results that no attempt returned: {wrong}"
         if not self.run.controlled:
             yield from self._passed_on()
+
+    def _has_right_result(self, row):
+        if row.kind == "waits":
+            return row.token in self.answers
+        if row.kind in STARTS_A_RUN:
+            return row.token in {line.attempt for line in self._ends_of_sub_runs(row)}
+        if row.kind in ("sleeps", "maps"):
+            return row.value == (len(ITEMS) if row.kind == "maps" else None)
+        ended = {line.attempt for line in self._of(row, "end")}
+        return row.token in ended and row.token.startswith(str(row.task_id))
 
     def _was_completed(self, row):
         """Return whether an action may have completed the node; it gives the node no result."""
@@ -131,7 +161,12 @@ class _Checks:
     def final_states(self):
         states = expected(self.run, self.labelled)
         for label, state in states.items():
-            row = self.labelled[label]
+            row = self.labelled.get(label)
+            if row is None:
+                # The items of a map that has not run are not in the database.
+                if state != "PENDING":
+                    yield f"{label} is missing, and should be {state}"
+                continue
             if row.state != state:
                 yield f"{label} ({row.kind}) is {row.state}, and should be {state}: {row.error_message[:200]}"
             if row.state == "SKIPPED" and self.lines[row.id]:
@@ -147,6 +182,9 @@ class _Checks:
             grown = [below for below in self.rows if below.parent_id == row.id and below.label == "grown"]
             if len(grown) != 2 * (row.kind == "grows" and row.state == "SUCCESS"):
                 yield f"{row.label} has grown by {len(grown)} nodes"
+            items = [below for below in self.rows if below.parent_id == row.id and not below.is_gather]
+            if row.kind == "maps" and row.state == "SUCCESS" and len(items) != len(ITEMS):
+                yield f"{row.label} has {len(items)} items"
 
     def _passed_on(self):
         for row in self.rows:
@@ -155,10 +193,13 @@ class _Checks:
                 continue
             if row.is_gather:
                 siblings = [other for other in self.rows if other.parent_id == row.parent_id and not other.is_gather]
-                right = sorted(other.token for other in siblings if other.state == "SUCCESS")
+                right = sorted(
+                    other.token for other in siblings if other.state == "SUCCESS" and other.token is not None
+                )
             else:
                 right = self.by_id[row.parent_id].token
-            if starts[-1].given != right:
+            given = starts[-1].given
+            if not (set(given) <= set(right) if row.quorum else given == right):
                 yield f"{row.label} was given {starts[-1].given}, and not {right}"
 
     def _of(self, row, what):
@@ -168,7 +209,7 @@ class _Checks:
         return row.error_type.endswith("WorkerLostError")
 
     def _unknown(self, given):
-        known = {line.attempt for lines in self.lines.values() for line in lines if line.what == "end"}
+        known = {line.attempt for lines in self.lines.values() for line in lines if line.what == "end"} | self.answers
         return [token for token in ([given] if isinstance(given, str) else given or ()) if token not in known]
 
     def _below(self, parent_id):

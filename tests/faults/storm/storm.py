@@ -8,8 +8,10 @@ import kombu.exceptions
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.models import Count
 
+from django_tasktree.builder.nodes import MAP, START_RUN
 from django_tasktree.encoding import serialization
 from django_tasktree.models import NodeAttempt, NodeRun, TreeRun
+from django_tasktree.testing import registered
 from tests import services
 from tests.faults.crowd import crowd, pause
 from tests.faults.private_servers import PrivateRabbitMQ, PrivateRedis, private, private_postgresql
@@ -18,6 +20,7 @@ from tests.faults.storm.actions import RandomActions
 from tests.faults.storm.faults import Faults
 from tests.patience import until
 from tests.sample.models import Effect
+from tests.sample.storm_tasks import storm_part
 
 WORKERS = 3
 #: The number of runs that are open at the same time.
@@ -48,6 +51,7 @@ class Storm:
             self.connect_again()
             self._launch()
             self._act()
+            self._answer()
             pause(self.choose.uniform(0.05, 0.3))
             self._cause_a_fault()
             self.faults.end_temporary_faults()
@@ -63,7 +67,11 @@ class Storm:
             run.id = launched and launched.id
             if run.controlled and launched:
                 self.actions.release(run.id)
-        until(lambda: not TreeRun.objects.not_ended().exists(), self._what_is_open)
+        until(self._have_ended, self._what_is_open)
+
+    def _have_ended(self):
+        self.actions.answer(1)
+        return not TreeRun.objects.not_ended().exists()
 
     def violations(self):
         """Return the violations that the oracle finds in any run."""
@@ -73,7 +81,9 @@ class Storm:
             sentence
             for run in self.runs
             if run.id is not None
-            for sentence in oracle.violations(run, self._rows(run.id), lines, effects)
+            for sentence in oracle.violations(
+                run, self._rows(run.id), lines, effects, self._inner_rows(run.id), self.actions.answers
+            )
         ]
 
     def report(self):
@@ -82,6 +92,9 @@ class Storm:
         figures.update({f"action: {name}": number for name, number in self.actions.done.items()})
         figures["runs"] = TreeRun.objects.count()
         figures["nodes"] = NodeRun.objects.count()
+        figures["sub-runs"] = TreeRun.objects.filter(depth__gt=0).count()
+        figures["maps that have run"] = NodeRun.objects.filter(task=MAP, state="SUCCESS").count()
+        figures["waits that have ended"] = NodeRun.objects.filter(wait__isnull=False, state="SUCCESS").count()
         figures["attempts started"] = self.journal.read_text().count('["start"')
         figures["attempts lost and repeated"] = NodeAttempt.objects.filter(outcome="LOST").count()
         figures["messages sent again"] = sum(NodeRun.objects.values_list("resend_count", flat=True))
@@ -103,7 +116,8 @@ class Storm:
     def _open(self):
         with self._outages("queries"):
             # Controlled runs may be paused for a long time.
-            return TreeRun.objects.not_ended().exclude(key__in=[run.key for run in self.runs if run.controlled]).count()
+            controlled = [run.key for run in self.runs if run.controlled]
+            return TreeRun.objects.not_ended().filter(depth=0).exclude(key__in=controlled).count()
         return _OPEN
 
     def _act(self):
@@ -113,6 +127,15 @@ class Storm:
                 launched = TreeRun.objects.filter(key=run.key).first()
                 if launched:
                     self.actions.act(launched.id)
+
+    def _answer(self):
+        """Send events, for some of which no node waits yet, and complete some of the nodes that wait."""
+        with self._outages("answers"):
+            for run in self.choose.sample(self.runs[-_OPEN:], 2):
+                launched = TreeRun.objects.filter(key=run.key).first()
+                if launched:
+                    self.actions.send_event(launched.id)
+            self.actions.answer(0.3)
 
     def _cause_a_fault(self):
         if self.choose.random() < 0.2:
@@ -133,12 +156,20 @@ class Storm:
             self.connect_again()
 
     def _rows(self, run_id):
-        rows = list(NodeRun.objects.filter(run_id=run_id))
+        rows = {row.id: row for row in NodeRun.objects.filter(run_id=run_id)}
+        for row in rows.values():
+            _describe(row)
+        for row in rows.values():
+            if row.label.startswith("item "):
+                row.label = f"{rows[row.parent_id].label}/{row.label}"
+        return list(rows.values())
+
+    def _inner_rows(self, run_id):
+        """Return the rows of the sub-runs of a run."""
+        rows = list(NodeRun.objects.filter(run__parent_run_id=run_id).select_related("run"))
         for row in rows:
-            kwargs = serialization.loads(row.kwargs)
-            row.label, row.kind = kwargs["label"], kwargs["kind"]  # type: ignore[attr-defined]
-            result = serialization.loads(row.result) if row.state == "SUCCESS" and row.result else None
-            row.token = result and result["token"]  # type: ignore[attr-defined]
+            _describe(row)
+            row.started_by, row.run_state = row.run.parent_node_id, row.run.state
         return rows
 
     def _what_is_open(self):
@@ -152,13 +183,27 @@ class Storm:
         ]
 
 
+def _describe(row):
+    """Add what the task function of a node has done, and its result."""
+    kwargs = serialization.loads(row.kwargs)
+    row.label, row.kind = kwargs.get("label", row.label), kwargs.get("kind") or _kind_without_arguments(row)
+    row.value = serialization.loads(row.result) if row.state == "SUCCESS" and row.result else None
+    row.token = row.value["token"] if isinstance(row.value, dict) else None
+
+
+def _kind_without_arguments(row):
+    if row.is_wait:
+        return "waits" if row.lane else "sleeps"
+    return {MAP: "maps", START_RUN: "starts a run"}[row.task]
+
+
 @contextmanager
 def a_storm(app, choose, stack, tmp_path, monkeypatch):
     """Provide a storm on ``"postgresql-redis"`` or ``"mariadb-rabbitmq"``."""
     journal = tmp_path / "journal"
     journal.touch()
     monkeypatch.setenv("TEST_JOURNAL", str(journal))
-    with _stack(stack) as (alias, server, broker):
+    with _stack(stack) as (alias, server, broker), registered(storm_part):
         options = {"settings": SETTINGS, "environment": ENVIRONMENT}
         with crowd(app, alias, broker.service, "storm", **options) as workers:
             workers.start(WORKERS)

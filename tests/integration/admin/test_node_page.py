@@ -68,3 +68,10 @@ def test_a_node_that_was_not_started(admin_client):
     text = shown(admin_client, node_page(node))
     assert "No worker has started this node." in text
     assert node_page(node.parent) in text
+
+
+def test_a_map_shows_how_many_failures_it_tolerates(admin_client):
+    tree = TaskTree()
+    pages = tree.map(tasks.echo, over=[1, 2, 3, 4], tolerate="50%")
+    text = shown(admin_client, node_page(tree.apply_async()[pages].node))
+    assert "<dt>Tolerated failures</dt><dd>2</dd>" in text

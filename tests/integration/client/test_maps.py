@@ -148,6 +148,19 @@ class TestItems:
         with pytest.raises(InvalidOption, match="over= of a map must be a list"):
             TaskTree().map(echo, over=over)
 
+    def test_something_that_has_items(self):
+        """The error names what gives them."""
+        node = TaskTree().add_task(echo)
+        for over, remedy in [
+            (Effect.objects, r"manager of Effect: pass a QuerySet"),
+            (Effect, r"Effect\.objects\.all\(\)"),
+            (node, r"pass its output"),
+            (echo, r"add it as a node"),
+            (echo.s(), r"add it as a node"),
+        ]:
+            with pytest.raises(InvalidOption, match=remedy):
+                TaskTree().map(echo, over=over)
+
     def test_of_a_result_that_is_no_list(self):
         tree = TaskTree()
         source = tree.add_task(echo, ["text"])
@@ -163,7 +176,7 @@ class TestItems:
         tree = TaskTree()
         source = tree.add_task(echo, [[{"url": "a"}, {}]])
         pages = source.map(echo, over=source.output, args=[ITEM["url"]])
-        with pytest.raises(BrokenReference, match=r"ITEM\['url'\] does not exist: item 1 of the map"):
+        with pytest.raises(BrokenReference, match=r"ITEM\['url'\] does not exist: item 1 of the map is an empty dict"):
             tree.apply_async()[pages].get()
         # Also if other items have been stored before.
         with override_settings(TASKTREE={"BATCH_SIZE": 1}):
@@ -346,6 +359,16 @@ class TestShape:
         with pytest.raises(InvalidOption, match="do not contain ITEM"):
             TaskTree().map(echo, over=[1], args=[2])
 
+    def test_the_item_has_no_value_yet(self):
+        with pytest.raises(TypeError, match="ITEM has no value before the map runs"):
+            TaskTree().map(echo, over=[1], args=[ITEM, f"page {ITEM}"])
+        with pytest.raises(AttributeError, match=r"a part of it is ITEM\['url'\]"):
+            _ = ITEM.url  # type: ignore[attr-defined]
+
+    def test_options_of_the_children_alone(self):
+        with pytest.raises(InvalidOption, match='tolerate="100%"'):
+            TaskTree().map(echo, over=[1], allow_failure=True)  # type: ignore[call-arg]
+
     def test_item_outside_of_a_map(self):
         tree = TaskTree()
         tree.add_task(echo, [ITEM])
@@ -357,6 +380,12 @@ class TestShape:
         tree.returns([ITEM])
         with pytest.raises(InvalidOption, match="the result of the tree contains ITEM"):
             tree.apply_async()
+
+    def test_the_handle_of_one_of_many(self):
+        tree = TaskTree()
+        below = tree.map(echo, over=[1]).each.add_task(echo)
+        with pytest.raises(KeyError, match=r"for each item of a map.*\.children"):
+            tree.apply_async()[below]
 
     def test_the_output_of_one_of_many(self):
         tree = TaskTree()

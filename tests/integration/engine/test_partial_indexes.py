@@ -6,6 +6,7 @@ import pytest
 from django.db import connections
 
 from django_tasktree.admin.tree import graph
+from django_tasktree.encoding import times
 from django_tasktree.encoding.node_error import NodeError
 from django_tasktree.engine.backends import backend
 from django_tasktree.engine.lifecycle.attempts import requeue
@@ -26,10 +27,16 @@ def run(database):
     launched = insert_run(tree_of([[] for _ in range(1500)], *[[] for _ in range(1500)]))[0]
     NodeRun.objects.filter(run_id=launched.run_id, position__gte=100).update(state="SUCCESS", settled=True)
     NodeRun.objects.filter(run_id=launched.run_id, position=1499, parent__isnull=False).update(is_gather=True)
-    with connections[database].cursor() as cursor:
-        table = "TABLE " if connections[database].vendor == "mysql" else ""
-        cursor.execute(f"ANALYZE {table}{NodeRun._meta.db_table}")
+    analyze()
     return TreeRun.objects.get(id=launched.run_id)
+
+
+def analyze():
+    """Let the database make statistics of the nodes."""
+    connection = connections[databases.active_alias()]
+    with connection.cursor() as cursor:
+        table = "TABLE " if connection.vendor == "mysql" else ""
+        cursor.execute(f"ANALYZE {table}{NodeRun._meta.db_table}")
 
 
 def plan_of(statement, *values):
@@ -42,6 +49,15 @@ def plan_of(statement, *values):
 def test_the_sweep_reads_unsettled_nodes_by_index(run, state):
     after = NodeRun.objects.filter(run_id=run.id).order_by("id")[5].id
     assert "tasktree_node_sweep" in unsettled(state).filter(id__gt=after).order_by("id")[:500].explain()
+
+
+def test_the_sweep_finds_waits_by_their_time(run):
+    """As long as no wait is due, this reads no rows. Other databases read the nodes that wait."""
+    NodeRun.objects.filter(run_id=run.id, settled=False).update(state="WAITING", eta=times.after(times.now(), 3600))
+    analyze()
+    plan = unsettled(NodeState.WAITING).filter(eta__lte=times.now()).order_by("eta", "id")[:500].explain()
+    has_partial = connections[databases.active_alias()].features.supports_partial_indexes
+    assert ("tasktree_node_due" if has_partial else "tasktree_node_sweep") in plan
 
 
 def test_settle_finds_an_unsettled_child_by_index(run):
@@ -116,6 +132,7 @@ def test_postgresql_writes_a_settled_node_to_four_indexes():
         "django_tasktree_noderun_pkey": "",
         "tasktree_node_children": "",
         "tasktree_node_state": "",
+        "tasktree_node_due": "((NOT settled) AND ((state)::text = 'WAITING'::text))",
         "tasktree_node_sweep": "(NOT settled)",
         "tasktree_node_unsettled": "(NOT settled)",
         "tasktree_node_gathers": "is_gather",

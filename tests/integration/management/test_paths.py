@@ -96,3 +96,20 @@ def test_json_has_the_labels(result):
         ("cafe", "fail(three)"),
     }
     assert {error["label"] for error in described["errors"]} == {"orders", "cafe"}
+
+
+def test_a_node_is_shown(result):
+    text = tasktree("show", result.id, "load/orders", "--no-color")
+    first, _, second, *_ = text.splitlines()
+    assert first.startswith("✘ orders: fail(one)")
+    assert second.startswith(f"node {result['load/orders'].id} of run {result.id}")
+    assert "Traceback (most recent call last)" in text
+    assert "  result: load\n" in tasktree("show", result["load"].id, "--no-color")
+    with pytest.raises(CommandError, match="the labels there are 'cafe', 'load'"):
+        tasktree("show", result.id, "lod")
+
+
+def test_json_of_a_node(result):
+    described = json.loads(tasktree("show", result.id, "load", "--format", "json"))
+    assert (described["label"], described["state"], described["result"]) == ("load", "SUCCESS", "load")
+    assert [(node["label"], node["depth"]) for node in described["nodes"]] == [("orders", 1), (None, 1)]

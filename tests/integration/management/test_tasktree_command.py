@@ -123,7 +123,7 @@ def test_an_invalid_or_ambiguous_id_is_a_usage_error():
     for part, message in [
         ("xyz", "is not an ID"),
         ("", "is not an ID"),
-        ("ff", "no run has an ID that begins with 'ff'"),
+        ("ff", "no run or node has an ID that begins with 'ff'"),
         (str(runs[0].id)[:1], "several runs"),
     ]:
         with pytest.raises(CommandError, match=message) as caught:

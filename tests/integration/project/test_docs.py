@@ -181,6 +181,7 @@ def test_every_permission_of_the_models_is_documented():
     own = {codename for codename, _ in TreeRun._meta.permissions}
     assert set(re.findall(r"^``django_tasktree\.(\w+)``", text, re.MULTILINE)) == own | {
         "view_treerun",
+        "view_runevent",
         "view_noderun",
         "view_worker",
         "delete_treerun",

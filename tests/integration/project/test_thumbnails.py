@@ -7,11 +7,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from PIL import Image
 
-from django_tasktree import TreeResult
 from django_tasktree.definitions.launch import launch_definition
-from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.models import TreeRun
 from testproject.thumbnails.samples import draw
-from testproject.thumbnails.trees import SIZES
+from testproject.thumbnails.tasks import SIZE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,40 +36,38 @@ def upload(name, number=0):
 
 
 def test_uploaded_pictures_get_thumbnails_and_a_contact_sheet(media, client):
-    files = [upload("a.jpg"), upload("b.jpg", 1)]
+    files = [upload("a.jpg"), upload("a.png", 1), SimpleUploadedFile("b.jpg", b"no picture", "image/jpeg")]
     page = client.post("/", {"pictures": files, "samples": 6}, follow=True)
     run = TreeRun.objects.get()
-    assert (run.state, run.name) == ("SUCCESS", "thumbnails of 2 pictures")
+    assert (run.state, run.name) == ("SUCCESS", "thumbnails")
     assert page.redirect_chain == [(reverse("thumbnails:album", args=[run.id]), 302)]
-    album = page.context["album"]
-    assert [picture["file"] for picture in album["pictures"]] == ["a.jpg", "b.jpg"]
-    for picture in album["pictures"]:
-        assert [max(size_of(media / file)) for file in picture["thumbnails"]] == [*SIZES]
-    assert size_of(media / album["sheet"])[0] == 2 * 160 + 3 * 12
-    assert f'src="/media/{album["sheet"]}"' in page.content.decode()
+    pictures = page.context["pictures"]
+    assert [picture["name"] for picture in pictures] == ["a.jpg", "a.png"]
+    assert [max(size_of(media / picture["thumbnail"])) for picture in pictures] == [SIZE, SIZE]
+    assert [file["name"] for file in page.context["broken"]] == ["b.jpg"]
+    assert size_of(media / page.context["sheet"])[0] == 2 * 160 + 3 * 12
+    part = client.get(reverse("thumbnails:pictures", args=[run.id])).content.decode()
+    assert part.count("<img") == 3
+    assert part in page.content.decode()
 
 
-def test_without_uploads_samples_are_drawn(media, client):
-    page = client.post("/", {"samples": 3}, follow=True)
-    assert len(page.context["album"]["pictures"]) == 3
+def test_without_uploads_samples_are_drawn_and_one_in_six_is_broken(media, client):
+    page = client.post("/", {"samples": 6}, follow=True)
+    assert len(page.context["pictures"]) == 5
+    assert [file["name"] for file in page.context["broken"]] == ["sample-006.png"]
 
 
-def test_a_file_that_is_not_a_picture_is_refused_by_the_form(media, client):
-    page = client.post("/", {"pictures": [SimpleUploadedFile("a.jpg", b"no picture")], "samples": 6})
+def test_a_file_without_the_name_of_a_picture_is_refused_by_the_form(media, client):
+    page = client.post("/", {"pictures": [SimpleUploadedFile("a.html", b"no picture")], "samples": 6})
     assert "pictures" in page.context["form"].errors
     assert not TreeRun.objects.exists()
 
 
-def test_a_broken_picture_is_left_out_of_the_contact_sheet(media):
-    album = media / "albums" / "holidays"
-    album.mkdir(parents=True)
-    (album / "broken.jpg").write_bytes(b"no picture")
-    draw(0).save(album / "good.png")
-    result = launch_definition("thumbnails", {"album": "holidays"})
-    assert result.state == "FAILURE"
-    sheet = NodeRun.objects.get(run_id=result.id, is_gather=True, parent=None)
-    (found,) = [node.get() for node in TreeResult(result.id).children if node.id == sheet.id]
-    assert [picture["file"] for picture in found["pictures"]] == ["good.png"]
+def test_without_any_picture_there_is_no_contact_sheet(media, client):
+    page = client.post("/", {"pictures": [SimpleUploadedFile("a.jpg", b"no picture")], "samples": 6}, follow=True)
+    assert TreeRun.objects.get().state == "FAILURE"
+    assert page.context["sheet"] is None
+    assert "There is no contact sheet" in page.content.decode()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from django import forms
 from django_tasktree import TaskTree
 from django_tasktree.builder.waits import EVENT_LENGTH
 from django_tasktree.encoding import times
-from django_tasktree.encoding.wait_spec import WAIT, WaitSpec
+from django_tasktree.encoding.wait_spec import MOST_REMINDERS, WAIT, WaitSpec
 from django_tasktree.exceptions import InvalidDefinition, InvalidOption, InvalidText
 from tests.sample.payloads import ApprovalForm, decision, unsupported
 from tests.sample.tasks import echo
@@ -69,8 +69,9 @@ class TestWaitFor:
             ({"form": ApprovalForm, "params": decision}, "form= or params=, not both"),
             ({"form": ApprovalForm()}, "is not a class of forms"),
             ({"form": int}, "is not a class of forms"),
-            ({"params": "decision"}, "is not a function"),
-            ({"params": int}, "is not a function"),
+            ({"params": "decision"}, "is neither a function"),
+            ({"params": int}, "is neither a function"),
+            ({"params": {}}, "describes no payload"),
             ({"params": lambda by: by}, "can't be imported"),
             ({"timeout": 5}, r"timeout=5 is not a timedelta: give timedelta\(seconds=…\)"),
             ({"timeout": timedelta()}, "must be above zero"),
@@ -144,16 +145,19 @@ class TestSleep:
 class TestReminders:
     SINCE = datetime(2030, 1, 31, tzinfo=timezone.utc)
 
-    def due(self, sent, **options):
-        moment = WaitSpec(event="a", **options).next_reminder(self.SINCE, sent)
-        return None if moment is None else (moment - self.SINCE).total_seconds()
+    def due(self, *seconds, **options):
+        spec = WaitSpec(event="a", **options)
+        return [spec.reminders(self.SINCE, self.SINCE + timedelta(seconds=number)) for number in seconds]
 
     def test_none(self):
-        assert [self.due(sent) for sent in (0, 1, 2)] == [None, None, None]
+        assert self.due(0, 10**6) == [0, 0]
 
     def test_once(self):
-        assert [self.due(sent, remind_after=5) for sent in (0, 1, 2)] == [None, 5, None]
+        assert self.due(0, 4.9, 5, 10**6, remind_after=5) == [0, 0, 1, 1]
 
     def test_again_and_again(self):
-        assert [self.due(sent, remind_every=3) for sent in (0, 1, 2)] == [None, 3, 6]
-        assert [self.due(sent, remind_after=5, remind_every=3) for sent in (1, 2, 3)] == [5, 8, 11]
+        assert self.due(2, 3, 5, 6, 9, remind_every=3) == [0, 1, 1, 2, 3]
+        assert self.due(4, 5, 7, 8, 11, remind_after=5, remind_every=3) == [0, 1, 1, 2, 3]
+
+    def test_their_number_is_limited(self):
+        assert self.due(10**6, remind_every=1) == [MOST_REMINDERS]

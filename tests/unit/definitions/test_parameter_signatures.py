@@ -57,7 +57,7 @@ class TestSignature:
         assert [each.required for each in made] == [True, False, False, False]
         assert [each.optional for each in made] == [False, False, False, True]
         assert [each.default for each in made] == [None, 3, False, None]
-        assert {each.definition for each in made} == {"demo"}
+        assert {each.owner for each in made} == {"demo"}
 
     def test_no_parameters(self) -> None:
         assert parameters_of(lambda: None, "demo") == ()

@@ -49,5 +49,5 @@ def test_the_scripts_are_in_a_folder_of_this_version():
 
 def test_each_style_sheet_is_referenced():
     found = {str(path.relative_to(STATIC)) for path in STATIC.rglob("*.css")}
-    assert found == {*STYLES, "django_tasktree/css/progress.css"}
+    assert found == {*STYLES, "django_tasktree/css/completion.css", "django_tasktree/css/progress.css"}
     assert len(STYLES) == len(set(STYLES))

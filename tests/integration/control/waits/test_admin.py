@@ -3,14 +3,15 @@
 from datetime import timedelta
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from django_tasktree import TaskTree
-from django_tasktree.models import NodeRun
+from django_tasktree.models import NodeRun, RunEvent
 from tests import simulation
 from tests.integration.admin.control import ask, messages_of
 from tests.integration.admin.pages import node_page, query_count, shown
-from tests.sample.payloads import ApprovalForm, decision
+from tests.sample.payloads import ApprovalForm, LetterForm, decision
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,12 +44,12 @@ def test_the_form_completes_the_node(world, admin_client, admin_user):
     page = node_page(node)
     assert complete_page(node) in shown(admin_client, page)
     asked = shown(admin_client, complete_page(node))
-    assert 'name="by"' in asked
+    assert 'name="payload-by"' in asked
     assert 'name="result"' not in asked
-    wrong = ask(admin_client, complete_page(node), by="0", note="no").content.decode()
+    wrong = ask(admin_client, complete_page(node), **{"payload-by": "0", "payload-note": "no"}).content.decode()
     assert "greater than or equal to 1" in wrong
     assert "Say more." in wrong
-    response = ask(admin_client, complete_page(node), by="7")
+    response = ask(admin_client, complete_page(node), **{"payload-by": "7"})
     assert messages_of(response) == ["Complete: 1 node."]
     assert (node.get(), run.state) == ({"by": 7, "note": ""}, "SUCCESS")
     assert (run.history[-1].action, run.history[-1].user) == ("complete", admin_user)
@@ -57,10 +58,19 @@ def test_the_form_completes_the_node(world, admin_client, admin_user):
 def test_parameters_become_fields(world, admin_client):
     node = launch(params=decision)["approved"]
     asked = shown(admin_client, complete_page(node))
-    assert all(f'name="{name}"' in asked for name in ("by", "verdict", "day"))
-    assert "is not a whole number" in ask(admin_client, complete_page(node), by="x", verdict='"no"').content.decode()
-    ask(admin_client, complete_page(node), by="7", verdict='"no"', day="2030-01-31")
+    assert all(f'name="payload-{name}"' in asked for name in ("by", "verdict", "day"))
+    wrong = ask(admin_client, complete_page(node), **{"payload-by": "x", "payload-verdict": '"no"'})
+    assert "is not a whole number" in wrong.content.decode()
+    values = {"payload-by": "7", "payload-verdict": '"no"', "payload-day": "2030-01-31"}
+    ask(admin_client, complete_page(node), **values)
     assert node.get() == {"by": 7, "verdict": "no", "day": "2030-01-31"}
+
+
+def test_a_form_with_a_file_and_a_field_of_a_name_that_the_page_uses(world, admin_client):
+    node = launch(form=LetterForm)["approved"]
+    assert 'enctype="multipart/form-data"' in shown(admin_client, complete_page(node))
+    ask(admin_client, complete_page(node), **{"payload-text": SimpleUploadedFile("a.txt", b"content")})
+    assert node.get() == {"text": "content", "confirmed": False, "at": None}
 
 
 def test_without_a_form_the_payload_is_json(world, admin_client):
@@ -105,6 +115,9 @@ def test_the_list_takes_a_constant_number_of_queries(world, admin_client):
 def test_the_dashboard_counts_them(world, admin_client):
     assert WAITING not in shown(admin_client, INDEX)
     launch("a", "b")
+    # One that waits for a sub-run, in a lane of tasks.
+    launch("c")
+    NodeRun.objects.filter(label="c").update(wait=None, lane="celery")
     assert f'<a href="{WAITING}">Waiting for an answer: 2</a>' in shown(admin_client, INDEX)
 
 
@@ -135,3 +148,55 @@ def test_each_view_of_the_tree_shows_the_state(world, admin_client):
     run = launch()
     page = shown(admin_client, reverse("admin:django_tasktree_treerun_change", args=[run.id]))
     assert "tasktree-state-waiting" in page
+    timeline = reverse("admin:django_tasktree_treerun_timeline", args=[run.id])
+    (bar,) = admin_client.get(timeline).json()["bars"]
+    assert (bar["name"], bar["state"], bar["start"] >= 0, bar["end"]) == ("approved", "waiting", True, None)
+    run["approved"].complete()
+    (again,) = admin_client.get(timeline).json()["bars"]
+    assert (again["start"], again["state"], again["end"] >= bar["start"]) == (bar["start"], "success", True)
+
+
+EVENTS = reverse("admin:django_tasktree_runevent_changelist")
+
+
+class TestEvents:
+    def test_the_list_shows_what_has_become_of_each(self, world, admin_client, admin_user):
+        run = launch("a", "b")
+        run.send_event("a", {"by": 7}, by=admin_user)
+        run.send_event("later", by="a program")
+        run.send_event("wrong")
+        RunEvent.objects.filter(name="wrong").update(refusal="it does not fit")
+        other = launch("c")
+        other.send_event("c")
+        page = shown(admin_client, f"{EVENTS}?run={run.id}")
+        assert all(text in page for text in (node_page(run["a"]), "a program", "it does not fit", str(admin_user)))
+        assert node_page(other["c"]) not in page
+        for fate, name in {"yes": "a", "no": "later", "refused": "wrong"}.items():
+            result = admin_client.get(EVENTS, {"run": str(run.id), "taken": fate}).context["cl"]
+            assert [event.name for event in result.result_list] == [name]
+        assert f"{EVENTS}?run={run.id}" in shown(
+            admin_client, reverse("admin:django_tasktree_treerun_change", args=[run.id])
+        )
+
+    def test_the_page_of_an_event_shows_its_payload(self, world, admin_client):
+        run = launch("a")
+        run.send_event("a", {"by": "<b>"})
+        page = shown(admin_client, reverse("admin:django_tasktree_runevent_change", args=[RunEvent.objects.get().pk]))
+        assert "&lt;b&gt;" in page
+        assert node_page(run["a"]) in page
+        assert 'name="_save"' not in page
+
+    def test_the_list_takes_a_constant_number_of_queries(self, world, admin_client, admin_user):
+        run = launch(*(f"w{number}" for number in range(10)))
+        run.send_event("w0", by=admin_user)
+        before = query_count(admin_client, EVENTS)
+        for number in range(1, 10):
+            run.send_event(f"w{number}", by=admin_user)
+        assert query_count(admin_client, EVENTS) == before
+
+    def test_users_without_other_permissions_get_no_links(self, world, staff):
+        run = launch("a")
+        run.send_event("a")
+        page = shown(staff("view_runevent"), EVENTS)
+        assert "orders" in page
+        assert node_page(run["a"]) not in page

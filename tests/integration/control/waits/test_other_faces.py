@@ -5,15 +5,18 @@ from datetime import timedelta
 from unittest import mock
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
 from django_tasktree import TaskTree
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.models import NodeRun
+from django_tasktree.recovery.sweep import sweep
 from tests import simulation
 from tests.integration.management.test_action_commands import tasktree
-from tests.sample.payloads import ApprovalForm, decision
+from tests.interleaving import before_statement
+from tests.sample.payloads import ApprovalForm, LetterForm, UserForm, decision
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -133,6 +136,53 @@ class TestLinks:
         assert run["approved"].state == "WAITING"
         assert client.post(address).status_code == 410
 
+    @pytest.mark.parametrize("change", ["revoke", "run again", "time out", "complete"])
+    def test_the_wait_ends_while_the_answer_is_on_its_way(self, world, client, change):
+        run = launch(timeout=timedelta(hours=1))
+        node = run["approved"]
+
+        def act():
+            if change == "revoke":
+                run.revoke()
+            elif change == "time out":
+                world.pass_time()
+                sweep(world.app)
+            else:
+                node.complete("first")
+                if change == "run again":
+                    node.rerun()
+
+        # The next statement after the link was found to be valid.
+        address = node.completion_url()
+        with before_statement(r"SELECT django_tasktree_noderun\.wait\b", act):
+            response = client.post(address)
+        assert response.status_code == 410
+        states = {"revoke": "REVOKED", "run again": "WAITING", "time out": "FAILURE", "complete": "SUCCESS"}
+        assert run["approved"].state == states[change]
+
+    def test_a_form_that_does_not_exist_any_more(self, world, client, caplog):
+        run = launch(form=ApprovalForm)
+        address = run["approved"].completion_url()
+        NodeRun.objects.filter(run_id=run.id).update(wait='{"event": "approved", "form": "tests.sample.payloads.Gone"}')
+        client.raise_request_exception = False
+        response = client.get(address)
+        assert (response.status_code, "tests.sample" in response.content.decode()) == (500, False)
+        assert "tests.sample.payloads.Gone" in caplog.text
+
+    def test_a_file(self, world, client):
+        run = launch(form=LetterForm)
+        address = run["approved"].completion_url()
+        assert 'enctype="multipart/form-data"' in client.get(address).content.decode()
+        client.post(address, {"letter-text": SimpleUploadedFile("a.txt", b"content"), "letter-confirmed": "on"})
+        assert run["approved"].get() == {"text": "content", "confirmed": True, "at": None}
+
+    def test_an_answer_that_can_not_be_stored(self, world, client, django_user_model):
+        run = launch(form=UserForm)
+        user = django_user_model.objects.create_user("jo")
+        response = client.post(run["approved"].completion_url(), {"users": [str(user.pk)]})
+        assert "QuerySet" in response.content.decode()
+        assert run["approved"].state == "WAITING"
+
     def test_a_forged_link(self, world, client):
         assert client.get(reverse("tasktree:complete_by_link", args=["forged"])).status_code == 410
 
@@ -173,6 +223,23 @@ class TestCommand:
         run = launch(form=ApprovalForm)
         assert tasktree("complete", f"{run.id}", "approved", "--param", "by=7", "--yes")[1] is None
         assert run["approved"].get() == {"by": 7, "note": ""}
+
+    def test_send_event(self, world):
+        run = launch(params=decision)
+        key = str(run.id)
+        assert "'x' is not a whole number" in tasktree("send-event", key, "approved", "--param", "by=x")[1][1]
+        assert tasktree("send-event", key, "a/b")[1][0] == 2
+        assert tasktree("send-event", key, "approved", "--payload", "{")[1][0] == 2
+        assert tasktree("send-event", key, "approved", "--payload", "1", "--param", "by=7")[1][0] == 2
+        assert tasktree("send-event", key, "later", "--param", "a=b") == (
+            f"✔ orders  {run.id}: stored until a node waits for it\n",
+            None,
+        )
+        node = run["approved"]
+        out, error = tasktree("send-event", key, "approved", "--param", "by=7", "--format", "json")
+        assert (error, json.loads(out)["node"], node.get()["by"]) == (None, str(node.id), 7)
+        assert "(command line)" in run.history[-1].actor
+        assert tasktree("send-event", key, "approved", "--payload", '{"by": 7}')[1][0] == 1
 
     def test_both(self, world):
         run = launch()

@@ -1,22 +1,33 @@
 """Wait nodes: how they begin and end, alone and with every other action."""
 
+import inspect
 import json
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connections, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_tasktree import TaskTree, TreeResult, bulk, current_node, task_with_callbacks
+from django_tasktree import NodeResult, TaskTree, TreeResult, bulk, current_node, task_with_callbacks
 from django_tasktree.drafts import read_rows
+from django_tasktree.engine.recovery.scan import Scan
 from django_tasktree.engine.transitions import write_alias
-from django_tasktree.exceptions import InvalidOption, InvalidParameter, NotPossible, RunNotFound, WaitExpired
+from django_tasktree.exceptions import (
+    InvalidOption,
+    InvalidParameter,
+    NotPossible,
+    RunNotFound,
+    SerializationError,
+    ValueTooLarge,
+    WaitExpired,
+)
 from django_tasktree.models import NodeAttempt, NodeRun, RunEvent, TreeRun
 from django_tasktree.recovery.sweep import sweep
 from django_tasktree.signals import node_waiting
 from django_tasktree.testing import run_tree
-from tests.sample.payloads import ApprovalForm, BrokenForm, decision
+from tests.sample.payloads import ApprovalForm, BrokenForm, LetterForm, UserForm, decision
 from tests.sample.tasks import echo, fail
 
 HOUR = timedelta(hours=1)
@@ -112,6 +123,17 @@ class TestCompletion:
         for number in range(5):
             run.send_event(f"w{number}")
         assert run.state == "SUCCESS"
+
+    def test_each_of_many_waits_takes_one_statement_to_begin(self, world):
+        numbers = []
+        for number in (5, 25):
+            tree = TaskTree()
+            for position in range(number):
+                tree.wait_for(f"w{position}", timeout=HOUR)
+            with CaptureQueriesContext(connections[write_alias()]) as queries:
+                tree.apply_async()
+            numbers.append(len(queries))
+        assert numbers[1] - numbers[0] <= 20
 
     def test_many_root_waits(self, world, settings, announced):
         settings.TASKTREE = {"BATCH_SIZE": 2}
@@ -250,6 +272,21 @@ class TestPayloads:
             wait_of(run).complete({})
         assert "antigravity" not in sys.modules
 
+    def test_the_output_must_be_storable_too(self, world, django_user_model):
+        run = waiting(world, form=UserForm)
+        user = django_user_model.objects.db_manager(write_alias()).create_user("jo")
+        for answer in (wait_of(run).complete, lambda given: run.send_event("approved", given)):
+            with pytest.raises(SerializationError, match="QuerySet"):
+                answer({"users": [user.pk]})
+        assert wait_of(run).state == "WAITING"
+        assert not RunEvent.objects.exists()
+
+    def test_prefixes_are_for_pages_and_parts_of_widgets_are_given_by_name(self, world):
+        run = waiting(world, form=LetterForm)
+        run.send_event("approved", {"confirmed": True, "at_0": "2030-01-31", "at_1": "12:30"})
+        at = timezone.make_aware(datetime(2030, 1, 31, 12, 30))
+        assert wait_of(run).get() == {"confirmed": True, "text": None, "at": at}
+
     def test_an_early_event_is_checked_too(self, world):
         run = approval(params=decision).apply_async()
         with pytest.raises(InvalidParameter):
@@ -372,6 +409,55 @@ class TestTimes:
         world.pass_time()
         sweep(world.app)
         assert len(announced) == 4
+
+    def test_reminders_that_no_sweep_has_sent_in_time_are_left_out(self, world, announced):
+        waiting(world, remind_every=timedelta(minutes=1))
+        world.pass_time()
+        for _ in range(3):
+            sweep(world.app)
+        assert [label for label, _ in announced] == ["approved"] * 2
+        assert announced[1][1] == 180
+
+    def test_an_event_that_was_sent_in_time_wins(self, world):
+        run = waiting(world, timeout=HOUR)
+        RunEvent.objects.create(run_id=run.id, name="approved", payload="7")
+        world.pass_time()
+        sweep(world.app)
+        assert wait_of(run).get() == 7
+
+    def test_a_default_that_is_too_large_by_now(self, world, settings):
+        run = waiting(world, timeout=HOUR, on_timeout="success", default="a long text")
+        settings.TASKTREE = {"MAX_RESULT_SIZE": 3}
+        world.pass_time()
+        assert sweep(world.app).expired == 1
+        with pytest.raises(ValueTooLarge):
+            wait_of(run).get()
+
+    def test_a_limited_pass_ends_all_waits_whose_time_has_passed(self, world, settings):
+        settings.TASKTREE = {"BATCH_SIZE": 2}
+        tree = TaskTree()
+        for number in range(6):
+            tree.wait_for(f"w{number}", timeout=timedelta(days=3) if number < 3 else HOUR, on_timeout="skip")
+        run = tree.apply_async()
+        world.pass_time()
+        assert sweep(world.app, Scan({}, max_pages=1)).expired == 3
+        assert sorted(states(run).values()) == ["SKIPPED"] * 3 + ["WAITING"] * 3
+
+    @pytest.mark.parametrize("on_failure", ["continue", "stop"])
+    def test_many_that_end_at_once_share_a_transaction(self, world, on_failure):
+        numbers = []
+        for number in (5, 25):
+            tree = TaskTree(on_failure=on_failure)
+            for position in range(number):
+                tree.wait_for(f"w{position}", timeout=HOUR)
+            run = tree.apply_async()
+            world.pass_time()
+            with CaptureQueriesContext(connections[write_alias()]) as queries:
+                assert sweep(world.app).expired == (number if on_failure == "continue" else 1)
+            numbers.append(len(queries))
+            assert run.state == "FAILURE"
+            assert set(states(run).values()) == {"FAILURE"} | ({"REVOKED"} if on_failure == "stop" else set())
+        assert on_failure == "stop" or numbers[1] - numbers[0] <= 20 * 3
 
     def test_one_reminder(self, world, announced):
         waiting(world, remind_after=HOUR)
@@ -658,16 +744,29 @@ class TestOtherParts:
         with pytest.raises(NotPossible, match="has wait nodes"):
             read_rows(run.id)
 
-    def test_a_receiver_may_answer_at_once(self, world):
-        def answer(run_id, label, **_):
-            TreeResult(run_id).send_event(label, "at once")
+    @pytest.mark.parametrize("completes", [True, False])
+    def test_a_receiver_may_answer_at_once_again_and_again(self, world, caplog, completes):
+        """Without a stack that becomes deeper with each answer."""
+        depths = set()
 
+        def answer(run_id, node_id, label, **_):
+            depths.add(len(inspect.stack(0)))
+            if completes:
+                NodeResult(node_id).complete("at once")
+            else:
+                TreeResult(run_id).send_event(label, "at once")
+
+        tree = TaskTree()
+        node = tree.add_task(echo, ["a"], label="a").wait_for("go")
+        for _ in range(9):
+            node = node.wait_for("go")
+        node.add_task(echo, ["b"])
         node_waiting.connect(answer)
         try:
-            run = waiting(world)
+            run = waiting(world, tree)
         finally:
             node_waiting.disconnect(answer)
-        assert (run.state, wait_of(run).get()) == ("SUCCESS", "at once")
+        assert (run.state, run["a/go"].get(), len(depths)) == ("SUCCESS", "at once", 1)
         assert not sweep(world.app)
 
     def test_the_launch_is_idempotent(self, world):
