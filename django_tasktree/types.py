@@ -13,6 +13,9 @@ from uuid import UUID
 from django_tasktree.states import OnFailure, OnTimeout, OnWorkerLost, RunWhen
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from django.forms import BaseForm
     from kombu import Exchange, Queue
     from typing_extensions import ParamSpec, TypeVar
 
@@ -111,6 +114,28 @@ class MapOptions(MessageOptions, total=False):
     run_when: RunWhenOption
     on_failure: OnFailureOption
     max_active: int | None
+
+
+class WaitOptions(TypedDict, total=False):
+    """The options of ``sleep``; see :meth:`django_tasktree.TaskTree.sleep`."""
+
+    label: str | None
+    run_when: RunWhenOption
+    allow_failure: bool
+    on_failure: OnFailureOption
+    max_active: int | None
+
+
+class WaitForOptions(WaitOptions, total=False):
+    """The options of ``wait_for``; see :meth:`django_tasktree.TaskTree.wait_for`."""
+
+    form: type[BaseForm] | None
+    params: Callable[..., Any] | Mapping[str, Any] | None
+    timeout: timedelta | None
+    on_timeout: OnTimeoutOption
+    default: Any
+    remind_after: timedelta | None
+    remind_every: timedelta | None
 
 
 class TreeOptions(TypedDict, total=False):

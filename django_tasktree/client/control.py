@@ -1,21 +1,12 @@
 """The actions that handles of runs and handles of nodes have in common."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 
-from django_tasktree.builder.nodes import NodeWithOutput, TaskTreeNode
 from django_tasktree.control import actions, operations
-from django_tasktree.encoding.items import Item
 from django_tasktree.engine.types import Effect
-from django_tasktree.types import GatherOptions, MapOptions, NodeOptions, R, TaskLike
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from django_tasktree.client.node_result import NodeResult
 
 
 class ControlMixin:
@@ -26,10 +17,6 @@ class ControlMixin:
 
     def _target(self) -> tuple[UUID, UUID | None]:
         """Return the ID of the run, and that of the node in it (None for the run as a whole)."""
-        raise NotImplementedError
-
-    def _handle(self, node_id: UUID) -> "NodeResult[Any]":
-        """Return the handle of another node."""
         raise NotImplementedError
 
     def pause(self, *, by: Any = None) -> Effect:
@@ -104,66 +91,6 @@ class ControlMixin:
         actions.check_options(getattr(type(self), action), options)
         return actions.preview(action, run_id, node_id)
 
-    def add_task(
-        self,
-        task: TaskLike[R],
-        args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        *,
-        by: Any = None,
-        **options: "Unpack[NodeOptions]",
-    ) -> "NodeResult[R]":
-        """Add a task to a launched run: below this node, or as a root node of this run.
-
-        The arguments are those of :meth:`django_tasktree.TaskTree.add_task`, and ``by``. A run that has ended is
-        continued. A task that is added below a finished node starts at once if its ``run_when`` matches the node's
-        state.
-
-        Returns:
-            The handle of the new node.
-
-        Raises:
-            NotPossible: the node was skipped or revoked, so nothing below it would ever run.
-        """
-        return self._add(by, lambda built: built.add_task(task, args, kwargs, **options))
-
-    def gather(
-        self,
-        task: TaskLike[R],
-        args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        *,
-        by: Any = None,
-        **options: "Unpack[GatherOptions]",
-    ) -> "NodeResult[R]":
-        """Add a gather node to a launched run: below this node, or directly under this run; see :meth:`add_task`.
-
-        The arguments are those of :meth:`django_tasktree.TaskTree.gather`, and ``by``.
-        """
-        return self._add(by, lambda built: built.gather(task, args, kwargs, **options))
-
-    def map(
-        self,
-        task: TaskLike[Any],
-        *,
-        over: Any,
-        args: Sequence[Any] | Item | None = None,
-        kwargs: Mapping[str, Any] | Item | None = None,
-        by: Any = None,
-        **options: "Unpack[MapOptions]",
-    ) -> "NodeResult[int]":
-        """Add a map node to a launched run: below this node, or directly under this run; see :meth:`add_task`.
-
-        The arguments are those of :meth:`django_tasktree.TaskTree.map`, and ``by``.
-        """
-        return self._add(by, lambda built: built.map(task, over=over, args=args, kwargs=kwargs, **options))
-
-    def _add(self, by: Any, build: Callable[[NodeWithOutput[Any]], TaskTreeNode[R]]) -> "NodeResult[R]":
-        run_id, node_id = self._target()
-        built: NodeWithOutput[Any] = NodeWithOutput()
-        node = build(built)
-        return self._handle(operations.add_nodes(run_id, built, node_id, by)[node])
-
     async def apause(self, *, by: Any = None) -> Effect:
         """Like :meth:`pause`, without blocking the event loop."""
         return await sync_to_async(self.pause)(by=by)
@@ -183,40 +110,3 @@ class ControlMixin:
     async def apreview(self, action: str, **options: Any) -> Effect:
         """Like :meth:`preview`, without blocking the event loop."""
         return await sync_to_async(self.preview)(action, **options)
-
-    async def aadd_task(
-        self,
-        task: TaskLike[R],
-        args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        *,
-        by: Any = None,
-        **options: "Unpack[NodeOptions]",
-    ) -> "NodeResult[R]":
-        """Like :meth:`add_task`, without blocking the event loop."""
-        return await sync_to_async(self.add_task)(task, args, kwargs, by=by, **options)
-
-    async def agather(
-        self,
-        task: TaskLike[R],
-        args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        *,
-        by: Any = None,
-        **options: "Unpack[GatherOptions]",
-    ) -> "NodeResult[R]":
-        """Like :meth:`gather`, without blocking the event loop."""
-        return await sync_to_async(self.gather)(task, args, kwargs, by=by, **options)
-
-    async def amap(
-        self,
-        task: TaskLike[Any],
-        *,
-        over: Any,
-        args: Sequence[Any] | Item | None = None,
-        kwargs: Mapping[str, Any] | Item | None = None,
-        by: Any = None,
-        **options: "Unpack[MapOptions]",
-    ) -> "NodeResult[int]":
-        """Like :meth:`map`, without blocking the event loop."""
-        return await sync_to_async(self.map)(task, over=over, args=args, kwargs=kwargs, by=by, **options)

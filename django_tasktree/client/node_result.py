@@ -12,6 +12,7 @@ from django.db.models import Exists
 import django_tasktree
 from django_tasktree.client.completion_links import completion_path
 from django_tasktree.client.control import ControlMixin
+from django_tasktree.client.growth import GrowthMixin
 from django_tasktree.client.handle_id import handle_id
 from django_tasktree.client.paths import checked_path
 from django_tasktree.client.stored_value import stored_value
@@ -115,7 +116,7 @@ class NodeGroup:
         return Awaited(look, self._described(), lambda: self.run_id)
 
 
-class NodeResult(ControlMixin, Generic[R_co]):
+class NodeResult(ControlMixin, GrowthMixin, Generic[R_co]):
     """The :term:`handle` of a :term:`node`. ``NodeResult(node_id)`` makes one in any process, at any time.
 
     Args:

@@ -10,6 +10,7 @@ from django.db import router
 
 from django_tasktree.builder.nodes import TaskTreeNode, map_above
 from django_tasktree.client.control import ControlMixin
+from django_tasktree.client.growth import GrowthMixin
 from django_tasktree.client.node_result import NodeGroup, NodeResult
 from django_tasktree.client.paths import checked_path
 from django_tasktree.client.run_value import run_value
@@ -26,7 +27,7 @@ from django_tasktree.states import RUN_FINAL, RunState
 from django_tasktree.types import R
 
 
-class TreeResult(ControlMixin, NodeGroup):
+class TreeResult(ControlMixin, GrowthMixin, NodeGroup):
     """The :term:`handle` of a :term:`run`. ``TreeResult(run_id)`` makes one in any process, at any time.
 
     Indexed by the path of a node, labels with slashes between them, it returns the handle of that node; a node without
