@@ -19,7 +19,6 @@ from django_tasktree.builder.order import Order
 from django_tasktree.builder.template import Copies, Template, children
 from django_tasktree.builder.tolerance import tolerated
 from django_tasktree.builder.unstorable import explain
-from django_tasktree.conf import settings
 from django_tasktree.encoding import serialization
 from django_tasktree.encoding.ids import new_id
 from django_tasktree.encoding.items import Item
@@ -28,11 +27,10 @@ from django_tasktree.encoding.references import Output, Reference, bound, target
 from django_tasktree.encoding.stand_ins import STAND_INS, STOOD_FOR
 from django_tasktree.encoding.text import LONG_NAME_LENGTH, check_storable
 from django_tasktree.engine.control.waits import lane_of_event
+from django_tasktree.engine.labels import refuse_taken_labels
 from django_tasktree.engine.scopes import limit_scope_below, place_in_run, stop_scope
-from django_tasktree.engine.traversal import in_chunks
 from django_tasktree.engine.types import NodeSpec, Placement, RunSpec
 from django_tasktree.exceptions import BrokenReference, InvalidOption, SerializationError, ValueTooLarge
-from django_tasktree.models import NodeRun
 from django_tasktree.states import OnFailure, RunWhen
 
 if TYPE_CHECKING:
@@ -206,7 +204,7 @@ def plan_nodes(root: NodeParent, place: Placement) -> TreePlan:
         InvalidOption: a child of the node has the label of a new one already; also see :class:`TreePlan`.
         ValueError: see :class:`TreePlan`. More errors are found when the plan is iterated.
     """
-    _check_labels_are_free(root, place)
+    refuse_taken_labels(place.run_id, place.parent_id, list(labels_of(root)))
     return TreePlan(root, place)
 
 
@@ -218,18 +216,6 @@ def plan_run(tree: NodeParent, run_spec: RunSpec) -> TreePlan:
         run_spec: the row of the run, whose ``on_failure`` and ``max_active`` apply to all nodes.
     """
     return TreePlan(tree, place_in_run(run_spec.id, run_spec.on_failure, run_spec.max_active))
-
-
-def _check_labels_are_free(root: NodeParent, place: Placement) -> None:
-    labels = labels_of(root)
-    if not labels:
-        return
-    siblings = NodeRun.objects.under(place.run_id, place.parent_id)
-    for batch in in_chunks(list(labels), settings.batch_size):
-        # Without an order, which would keep databases from using the index of labels.
-        for taken in siblings.filter(label__in=batch).order_by().values_list("label", flat=True)[:1]:
-            owner = f"run {place.run_id}" if place.parent_id is None else f"node {place.parent_id}"
-            raise InvalidOption(f"a child of {owner} has the label {taken!r} already: labels of siblings must differ")
 
 
 def _wrong_child(parent: NodeParent, child: Any) -> ValueError:

@@ -29,7 +29,7 @@ from django_tasktree.engine.lifecycle import attempts
 from django_tasktree.engine.lifecycle.claim import claim, defer_claim
 from django_tasktree.engine.scopes import place_below
 from django_tasktree.engine.types import NodeRef, NodeSpec, Outcome
-from django_tasktree.exceptions import StaleAttempt, StopPropagation
+from django_tasktree.exceptions import InvalidOption, StaleAttempt, StopPropagation
 from django_tasktree.states import NodeState
 from django_tasktree.worker.batch import batch_of
 from django_tasktree.worker.chunk_calls import arguments_of
@@ -357,6 +357,9 @@ def _succeed(task: Any, ref: NodeRef, outcome: Outcome, value: Any, alias: str |
     try:
         with nullcontext() if alias is None else transaction.atomic(using=alias):
             write(ref, replace(outcome, companion=row))
+    except InvalidOption:
+        # Of a node that the task has added.
+        raise
     except _REFUSED as exc:
         if may_go_away(exc):
             raise

@@ -281,22 +281,24 @@ class Backend(ABC):
         )
         return [Dispatch.of_columns(columns) for columns in mine.order_by("id").values_list(*DISPATCH_COLUMNS)]
 
-    def write_outcome(self, node: NodeRef, outcome: Outcome, wanted: SqlMove, *, is_leaf: bool = False) -> bool:
+    def write_outcome(
+        self, node: NodeRef, outcome: Outcome, wanted: SqlMove, *, children: int | None = None, settles: bool = False
+    ) -> bool:
         """Write an attempt's outcome, and its companion row if it has one.
 
         Args:
             node: the attempt.
             outcome: how the attempt ended.
             wanted: the transition.
-            is_leaf: write the outcome only if the node has no children, and settle the node.
+            children: how many children the node must have; None: any number.
+            settles: whether the node settles, because nothing is below it.
 
         Returns:
             False if nothing was written: another attempt has taken over, the node has finished already, or it has
-            children although ``is_leaf`` is set.
+            another number of children.
         """
-        children = 0 if is_leaf else None
         statement = self.outcome_sql(wanted, children=children)
-        values = outcome_values(node, outcome, settles=is_leaf, children=children)
+        values = outcome_values(node, outcome, settles=settles, children=children)
         if outcome.companion is None:
             return self.execute(statement, *values) == 1
         return self.write_with_companion(statement, values, outcome.companion)
@@ -311,7 +313,11 @@ class Backend(ABC):
             The IDs of the nodes whose outcome was written.
         """
         with transaction.atomic(using=self.connection.alias):
-            return {node.id for node, outcome in ended if self.write_outcome(node, outcome, SUCCEED, is_leaf=True)}
+            return {
+                node.id
+                for node, outcome in ended
+                if self.write_outcome(node, outcome, SUCCEED, children=0, settles=True)
+            }
 
     def write_with_companion(self, statement: str, values: tuple[Any, ...], companion: CompanionRow) -> bool:
         """Write an outcome and, if it was written, its companion row.

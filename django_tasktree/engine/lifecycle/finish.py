@@ -1,20 +1,23 @@
 """finish: after the task function has ended, write the node's outcome and release its children."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from django.db import transaction
+from django.db.models import Subquery
 
 from django_tasktree.conf import settings
 from django_tasktree.encoding.node_error import NodeError
 from django_tasktree.engine.backends import backend
 from django_tasktree.engine.backends.base import NO_ERROR
 from django_tasktree.engine.database_retries import retry_transient_flagged
+from django_tasktree.engine.labels import refuse_taken_labels
 from django_tasktree.engine.lifecycle.insert import insert_nodes
 from django_tasktree.engine.lifecycle.release import queued_children, release_children
 from django_tasktree.engine.lifecycle.stop import lock_stopped, stop_on_failure, terminates_what_runs
 from django_tasktree.engine.rules import FAILURE_COUNTS
 from django_tasktree.engine.transitions import SqlMove, nodes, write_alias
-from django_tasktree.engine.types import NodeRef, Outcome, Released, Taker
+from django_tasktree.engine.types import NodeRef, NodeSpec, Outcome, Released, Taker
 from django_tasktree.exceptions import StaleAttempt
 from django_tasktree.states import NODE_FAILED, RUN_FINAL, Hold, NodeState
 
@@ -88,24 +91,46 @@ def _try(node: NodeRef, outcome: Outcome, wanted: SqlMove, taker: Taker | None) 
 def _finish(node: NodeRef, outcome: Outcome, wanted: SqlMove, taker: Taker | None) -> Released:
     taker = taker if node.child_count <= _MAX_CHILDREN_TO_LOOK_AT else None
     is_leaf = node.child_count == 0 and not outcome.added
-    if is_leaf and backend().write_outcome(node, outcome, wanted, is_leaf=True):
+    if is_leaf and backend().write_outcome(node, outcome, wanted, children=0, settles=True):
         return Released(settled=True)
     if 0 < node.child_count <= settings.batch_size and not outcome.added:
         released = backend().finish_parent(node, outcome, wanted, taker)
         if released is not None:
             return released
     with transaction.atomic(using=write_alias()):
-        if not backend().write_outcome(node, outcome, wanted):
-            raise StaleAttempt.of(node.id, node.task_id)
+        known = node.child_count if outcome.added else None
+        if not backend().write_outcome(node, outcome, wanted, children=known):
+            if known is None or not backend().write_outcome(node, outcome, wanted):
+                raise StaleAttempt.of(node.id, node.task_id)
+            _check_labels(node, outcome.added)
         if outcome.added:
-            insert_nodes(node.run_id, outcome.added, hold=_hold_of_children(node), added_by=node.id)
+            _insert_added(node, outcome.added)
         return release_children(node, outcome, taker)
 
 
-def _hold_of_children(node: NodeRef) -> Hold:
-    """Return the hold of children that the task added: REVOKED if the run has ended, else the hold of the node."""
-    hold, run_state = nodes().values_list("hold", "run__state").get(id=node.id)
-    return Hold.REVOKED if run_state in RUN_FINAL else Hold(hold)
+def _check_labels(node: NodeRef, added: Sequence[NodeSpec]) -> None:
+    """Check that no node which others have added meanwhile has the label of one that the task has added.
+
+    Raises:
+        InvalidOption: one has.
+    """
+    labels = [spec.label for spec in added if spec.parent_id == node.id and spec.label is not None]
+    refuse_taken_labels(node.run_id, node.id, labels)
+
+
+def _insert_added(node: NodeRef, added: Sequence[NodeSpec]) -> None:
+    """Insert the nodes that a task has added, after the other children of its node.
+
+    Their hold is REVOKED if the run has ended, else that of the node.
+    """
+    last = nodes().under(node.run_id, node.id).in_order().reverse().values("position")[:1]
+    mine = nodes().filter(id=node.id).annotate(last=Subquery(last))
+    hold, run_state, position = mine.values_list("hold", "run__state", "last").get()
+    first = min(spec.position for spec in added if spec.parent_id == node.id)
+    shift = 0 if position is None else max(position + 1 - first, 0)
+    if shift:
+        added = [replace(one, position=one.position + shift) if one.parent_id == node.id else one for one in added]
+    insert_nodes(node.run_id, added, hold=Hold.REVOKED if run_state in RUN_FINAL else Hold(hold), added_by=node.id)
 
 
 def error_values(error: NodeError = NO_ERROR) -> dict[str, str]:

@@ -7,10 +7,12 @@ from asgiref.sync import async_to_sync
 
 from django_tasktree import TaskTree
 from django_tasktree.exceptions import InvalidOption, NotPossible
+from django_tasktree.models import NodeRun
 from django_tasktree.testing import registered
 from tests import simulation
+from tests.interleaving import before_statement
 from tests.sample.sub_run_tasks import report
-from tests.sample.tasks import echo
+from tests.sample.tasks import echo, grow_labelled
 
 
 @pytest.fixture
@@ -91,3 +93,48 @@ def test_without_blocking_the_event_loop(world, run):
         "QUEUED",
         "QUEUED",
     ]
+
+
+def positions_below(run):
+    """Return the labels and positions of the children of the root node."""
+    return list(NodeRun.objects.filter(parent__run_id=run.id).order_by("position").values_list("label", "position"))
+
+
+class TestBesideATask:
+    """A handle adds a node while the task of the parent ends, which has added nodes too."""
+
+    WRITE = r"(WITH finished AS \( ?)?UPDATE django_tasktree_noderun SET state = 'SUCCESS'"
+
+    def children_after(self, world, label):
+        tree = TaskTree()
+        parent = tree.add_task(grow_labelled, [["x", "y"]], label="top")
+        run = tree.apply_async()
+        with before_statement(self.WRITE, lambda: run[parent].add_task(echo, ["new"], label=label)):
+            world.deliver_all("w")
+        return run, positions_below(run)
+
+    def test_positions_differ(self, world):
+        run, children = self.children_after(world, "z")
+        assert children == [("z", 0), ("x", 1), ("y", 2)]
+        assert (run.state, run["top/z"].get()) == ("SUCCESS", "new")
+
+    def test_a_label_that_was_taken_meanwhile_fails_the_node(self, world):
+        run, children = self.children_after(world, "y")
+        # The other node was added in the same transaction, which is rolled back.
+        assert children == []
+        failed = NodeRun.objects.get(run_id=run.id)
+        assert (run.state, failed.state, failed.error_type) == (
+            "FAILURE",
+            "FAILURE",
+            "django_tasktree.exceptions.InvalidOption",
+        )
+        assert "has the label 'y' already" in failed.error_message
+
+    def test_positions_differ_after_a_rerun(self, world):
+        run, _ = self.children_after(world, "z")
+        run["top"].add_task(echo, ["later"], label="later")
+        world.deliver_all("w")
+        run["top"].rerun()
+        world.deliver_all("w")
+        positions = [position for _, position in positions_below(run)]
+        assert len(positions) == len(set(positions)) == 4
