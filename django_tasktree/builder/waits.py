@@ -89,7 +89,7 @@ def event_name(name: str) -> str:
         InvalidOption: it is not a text, is empty, or contains a slash.
         InvalidText: it is too long, or contains a character that a supported database refuses.
     """
-    return check_storable("the name of the event", check_label(name), EVENT_LENGTH)
+    return check_storable("the name of the event", check_label(name, "name"), EVENT_LENGTH)
 
 
 def _seconds(option: str, value: timedelta | None) -> float | None:

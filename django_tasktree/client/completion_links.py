@@ -5,7 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from django.core import signing
-from django.urls import reverse
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_noop as _
 
 from django_tasktree.conf import settings
@@ -25,13 +26,20 @@ def completion_path(node: NodeRun) -> str:
 
     Raises:
         NotPossible: links are switched off, or the node does not wait.
+        ImproperlyConfigured: the URLs of the project do not contain those of this package.
     """
     if not settings.completion_links:
         raise NotPossible(_OFF)
     if node.state != NodeState.WAITING or not node.is_wait:
         raise NotPossible(_NOT_WAITING, node=node.id, state=node.state)
     token = signing.dumps([node.id.hex, node.task_id.hex], salt=_SALT, compress=True)
-    return reverse("tasktree:complete_by_link", args=[token])
+    try:
+        return reverse("tasktree:complete_by_link", args=[token])
+    except NoReverseMatch as exc:
+        raise ImproperlyConfigured(
+            "links that complete wait nodes need the URLs of this package: add path('tasktree/', "
+            "include('django_tasktree.urls')) to the project's URLs"
+        ) from exc
 
 
 def linked_node(token: str) -> NodeRun | None:

@@ -238,6 +238,7 @@ class NodeResult(ControlMixin, GrowthMixin, Generic[R_co]):
 
         Raises:
             NotPossible: the node does not wait, or the setting ``COMPLETION_LINKS`` is off.
+            ImproperlyConfigured: ``django_tasktree.urls`` is not in the URLs.
         """
         path = completion_path(self._read())
         return path if request is None else str(request.build_absolute_uri(path))

@@ -11,24 +11,29 @@ LABEL_LENGTH = 255
 SEPARATOR = "/"
 
 
-def check_label(label: str) -> str:
+def check_label(label: str, name: str = "label") -> str:
     """Return a label as plain text.
 
     A member of an enumeration of texts becomes its value.
+
+    Args:
+        label: the label, or another text for which the same rules apply.
+        name: the argument, for errors.
 
     Raises:
         InvalidOption: it is not a text, is empty, or contains a slash.
         InvalidText: it is too long, or contains a character that a supported database refuses.
     """
+    none = ", or None for no label" if name == "label" else ""
     if not isinstance(label, str):
-        raise InvalidOption(f"label={reprlib.repr(label)} is not a text: use str(…) of it, or None for no label")
+        raise InvalidOption(f"{name}={reprlib.repr(label)} is not a text: use str(…) of it{none}")
     label = str.__str__(label)
     if not label:
-        raise InvalidOption("label='' is empty: give a text, or None for no label")
+        raise InvalidOption(f"{name}='' is empty: give a text{none}")
     shown = reprlib.repr(label)
     if SEPARATOR in label:
-        raise InvalidOption(f"label={shown} contains {SEPARATOR!r}, which separates the labels of a path")
-    return check_storable(f"label={shown}", label, LABEL_LENGTH)
+        raise InvalidOption(f"{name}={shown} contains {SEPARATOR!r}, which separates the labels of a path")
+    return check_storable(f"{name}={shown}", label, LABEL_LENGTH)
 
 
 def steps_of(path: str) -> list[str]:

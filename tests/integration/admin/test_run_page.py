@@ -29,6 +29,7 @@ def test_query_count_does_not_depend_on_the_size_of_the_tree(admin_client):
     one, other = small.children[0], large.children[0]
     assert query_count(admin_client, node_page(one)) == query_count(admin_client, node_page(other))
     parent = f"{change_page(large)}?parent={other.id}"
+    assert f"?run={large.id}" in shown(admin_client, change_page(large)), "the link to the list of its nodes"
     text = shown(admin_client, f"{parent}&page=2")
     assert "51–100 of 250" in text
     assert text.count('class="tasktree-depth-0"') == 50

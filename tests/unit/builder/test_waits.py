@@ -30,6 +30,11 @@ class TestWaitFor:
             tree.wait_for("approved")
         assert len(tree.children) == 1
 
+    @pytest.mark.parametrize("name", ["a/b", "", None])
+    def test_an_invalid_name(self, name):
+        with pytest.raises(InvalidOption, match=f"name={name!r}"):
+            TaskTree().wait_for(name)
+
     def test_it_has_children_an_output_and_rules(self):
         top = TaskTree().add_task(echo, ["a"])
         ok = top.wait_for("approved", run_when="always", allow_failure=True, on_failure="stop", max_active=2)

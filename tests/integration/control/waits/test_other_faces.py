@@ -5,6 +5,7 @@ from datetime import timedelta
 from unittest import mock
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
@@ -111,6 +112,11 @@ class TestLinks:
         run = launch()
         client.get(run["approved"].completion_url())
         assert run["approved"].state == "WAITING"
+
+    def test_the_urls_are_missing(self, world, settings):
+        settings.ROOT_URLCONF = ()
+        with pytest.raises(ImproperlyConfigured, match=r"django_tasktree\.urls"):
+            launch()["approved"].completion_url()
 
     def test_a_complete_url(self, world, rf):
         url = launch()["approved"].completion_url(rf.get("/"))
