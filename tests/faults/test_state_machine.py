@@ -422,7 +422,7 @@ class Machine(RuleBasedStateMachine):
         """Read all messages and rows once, and check the rules."""
         self.receive()
         self.runs = {run.id: run for run in TreeRun.objects.all()}
-        self.nodes = {row.id: row for row in NodeRun.objects.all()}
+        self.nodes: dict[Any, NodeRun] = {row.id: row for row in NodeRun.objects.all()}
         for row in self.nodes.values():
             row.parent = self.nodes.get(row.parent_id)
         self.final_states_do_not_change()

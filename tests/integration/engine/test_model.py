@@ -2,10 +2,12 @@
 
 import random
 from collections import defaultdict, deque
+from collections.abc import Callable
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from unittest import mock
 from uuid import UUID
@@ -117,7 +119,7 @@ def _assemble(drawn, parts, on_failure="continue"):
         if node.wait and node.label is None:
             node.label = f"wait {number}"
         if node.gather and not node.quorum:
-            node.args = tuple(other for other in parent.children if other.graft)
+            node.args = tuple(other for other in parent.children[len(parent.roots) :] if other.graft)
         parent.children.append(node)
         placed.append(node)
     return top
@@ -294,12 +296,12 @@ class Execution:
 
     def steps(self):
         """Return what may happen next."""
-        steps = [lambda number=number: self.deliver(number) for number in range(len(self.messages))]
+        steps: list[Callable[[], None]] = [partial(self.deliver, number) for number in range(len(self.messages))]
         for run_id, model in self.models.items():
             waiting = [node for node in model.subtree(model.top) if node.state == "WAITING" and node.run is None]
-            steps += [lambda node=node, model=model: self.end_wait(node, model) for node in waiting]
-            if self.events_left and (steps or self.messages):
-                steps.append(lambda run_id=run_id, model=model: self.send_event(run_id, model))
+            steps += [partial(self.end_wait, node, model) for node in waiting]
+            if self.events_left and steps:
+                steps.append(partial(self.send_event, run_id, model))
         return steps
 
     def deliver(self, number):
@@ -443,7 +445,7 @@ class TestAgainstTheModel:
         settings.TASKTREE = {"SHARE_MESSAGE_FOR": 0, "MAX_RUN_DEPTH": DEPTH}
 
     @settings(
-        max_examples=80,
+        max_examples=60,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
     @given(forest=forests(), seed=st.integers(0, 2**16))
