@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from typing import Any
 
 from celery import chain
 
@@ -12,7 +13,7 @@ from tests.sample import leaks, outcomes
 from tests.sample.models import Effect
 
 #: The arguments of the tasks of a map.
-ITEMS = [
+ITEMS: list[dict[str, Any]] = [
     {"label": f"item {number}", "kind": kind, "seconds": 0}
     for number, kind in enumerate(["succeeds", "fails", "succeeds"])
 ]

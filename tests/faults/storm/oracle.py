@@ -88,10 +88,15 @@ class _Checks:
             if not starts:
                 continue
             parent = self.by_id.get(row.parent_id)
-            if parent is not None and not self._was_lost(parent) and parent.kind not in WITHOUT_LINES:
+            if parent is not None and self._has_lines(parent):
                 ends = self._of(parent, "end")
                 if not ends or ends[0].at > starts[0].at:
                     yield f"{row.label} started before its parent had ended"
+
+    def _has_lines(self, row):
+        """Return whether the task function of a node that has ended must have written lines."""
+        completed = row.state == "SUCCESS" and self._was_completed(row)
+        return not completed and not self._was_lost(row) and row.kind not in WITHOUT_LINES
 
     def gathers_waited(self):
         """Check that each gather node of a run that was not controlled started after the nodes that it waits for."""

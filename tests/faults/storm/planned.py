@@ -49,7 +49,7 @@ _NO_GATHERS = [*WITHOUT_LINES, "is replaced"]
 _TASKS = {"atomic": storm_atomic, "late": storm_late}
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Planned(Shape):
     """A node of a planned tree.
 

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from contextlib import contextmanager
+from typing import Any
 
 import kombu.exceptions
 from django.db import DatabaseError, InterfaceError, connections
@@ -156,7 +157,7 @@ class Storm:
             self.connect_again()
 
     def _rows(self, run_id):
-        rows = {row.id: row for row in NodeRun.objects.filter(run_id=run_id)}
+        rows: dict[Any, Any] = {row.id: row for row in NodeRun.objects.filter(run_id=run_id)}
         for row in rows.values():
             _describe(row)
         for row in rows.values():
@@ -166,7 +167,7 @@ class Storm:
 
     def _inner_rows(self, run_id):
         """Return the rows of the sub-runs of a run."""
-        rows = list(NodeRun.objects.filter(run__parent_run_id=run_id).select_related("run"))
+        rows: list[Any] = list(NodeRun.objects.filter(run__parent_run_id=run_id).select_related("run"))
         for row in rows:
             _describe(row)
             row.started_by, row.run_state = row.run.parent_node_id, row.run.state

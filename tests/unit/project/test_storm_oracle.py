@@ -6,13 +6,15 @@ from uuid import UUID
 
 import pytest
 
+from django_tasktree.testing import registered
 from tests.faults.storm import oracle, planned
 from tests.faults.storm.oracle import Line
+from tests.sample.storm_tasks import storm_part
 
 
 @pytest.fixture
 def run():
-    """Return the plan of a run with a child, a gather node, an atomic node and a node that must not run twice."""
+    """Return the plan of a run with nodes of several kinds."""
     run = planned.a_run(Random(0), "run", 0, controlled=False)
     for label, parent, options in (
         ("top", None, {}),
@@ -22,6 +24,8 @@ def run():
         ("atomic", None, {"kind": "atomic"}),
         ("once", None, {"kind": "once"}),
         ("grows", None, {"kind": "grows"}),
+        ("waits", None, {"kind": "waits", "wait": True}),
+        ("starts", None, {"kind": "starts a run"}),
     ):
         above = run.nodes[parent] if parent else run.top
         node = planned.Planned(outcome="SUCCESS", parent=above, label=label, **options)
@@ -36,6 +40,7 @@ class Recorded:
     def __init__(self, run):
         self.run = run
         self.rows, self.lines, self.effects = {}, {}, {}
+        self.answers = {"answer 1", "answer 2"}
         for number, (label, node) in enumerate(run.nodes.items(), 1):
             self.add(number, label, node.kind, node.parent.label, node.gather)
         for number in (50, 51):
@@ -43,6 +48,13 @@ class Recorded:
         self.rows["skipped"].state = "SKIPPED"
         self.lines.pop(str(self.rows["skipped"].id))
         self.effects[self.rows["atomic"].id] = 1
+        self.rows["waits"].token = "answer 1"
+        self.add(60, "inner", "succeeds", None, False)
+        self.inner = self.rows.pop("inner")
+        self.inner.run_id, self.inner.run_state, self.inner.started_by = 1, "SUCCESS", self.rows["starts"].id
+        self.rows["starts"].token = self.inner.token
+        for label in ("waits", "starts"):
+            del self.lines[str(self.rows[label].id)]
 
     def add(self, number, label, kind, parent, gather):
         token = f"{UUID(int=100 + number)} 0"
@@ -52,6 +64,8 @@ class Recorded:
             label=label,
             kind=kind,
             is_gather=gather,
+            quorum="",
+            value=None,
             state="SUCCESS",
             error_type="",
             error_message="",
@@ -67,7 +81,8 @@ class Recorded:
         ]
 
     def violations(self):
-        return list(oracle.violations(self.run, list(self.rows.values()), self.lines, self.effects))
+        rows = list(self.rows.values())
+        return list(oracle.violations(self.run, rows, self.lines, self.effects, [self.inner], self.answers))
 
     def lines_of(self, label):
         return self.lines[str(self.rows[label].id)]
@@ -103,6 +118,13 @@ def test_a_child_whose_parent_never_ran(recorded):
     assert any("child started before its parent had ended" in each for each in recorded.violations())
 
 
+def test_a_child_whose_parent_was_completed(recorded):
+    recorded.run.controlled = True
+    recorded.rows["top"].token = None
+    del recorded.lines[str(recorded.rows["top"].id)]
+    assert not any("had ended" in each for each in recorded.violations())
+
+
 def test_a_gather_node_that_does_not_wait(recorded):
     recorded.shift("gather", -18)
     assert any("gather started before child had ended" in each for each in recorded.violations())
@@ -111,13 +133,13 @@ def test_a_gather_node_that_does_not_wait(recorded):
 def test_a_result_of_another_attempt(recorded):
     recorded.rows["top"].token = "another 0"
     found = recorded.violations()
-    assert any("top has the result of another 0" in each for each in found)
+    assert any("top (succeeds) has the result of another 0" in each for each in found)
     assert any("child was given" in each for each in found)
 
 
 def test_a_success_without_an_execution(recorded):
     del recorded.lines[str(recorded.rows["once"].id)]
-    assert any("once has the result of" in each for each in recorded.violations())
+    assert any("once (once) has the result of" in each for each in recorded.violations())
 
 
 def test_results_that_are_missing(recorded):
@@ -133,6 +155,26 @@ def test_results_that_no_attempt_returned(recorded):
         end,
     ]
     assert any("results that no attempt returned: ['invented']" in each for each in recorded.violations())
+
+
+def test_an_answer_that_nobody_has_sent(recorded):
+    recorded.rows["waits"].token = "answer 3"
+    assert recorded.violations() == ["run: waits (waits) has the result of answer 3"]
+
+
+def test_an_answer_that_two_nodes_have_taken(recorded):
+    recorded.inner.kind, recorded.inner.token = "waits", "answer 1"
+    assert any("an answer was taken by two nodes" in each for each in recorded.violations())
+
+
+def test_a_sub_run_that_does_not_belong_to_the_outcome(recorded):
+    recorded.inner.run_state = "REVOKED"
+    assert any("starts (starts a run) is SUCCESS, and its sub-runs are" in each for each in recorded.violations())
+
+
+def test_a_result_of_another_run(recorded):
+    recorded.rows["starts"].token = recorded.rows["top"].token
+    assert any("starts (starts a run) has the result of" in each for each in recorded.violations())
 
 
 @pytest.mark.parametrize("number", [0, 2])
@@ -184,9 +226,11 @@ def test_the_final_states_of_plans_are_known():
     for seed in range(20):
         choose = Random(seed)
         run = planned.a_run(choose, "run", 40, controlled=False)
-        tree = planned.build(run, choose)
+        with registered(storm_part):
+            tree = planned.build(run, choose)
         assert len(tree.children) == len([node for node in run.nodes.values() if node.parent is run.top])
         rows = {label: SimpleNamespace(error_type="") for label in run.nodes}
         states = planned.expected(run, rows)
+        assert set(states) >= set(run.nodes)
         assert set(states.values()) <= {"SUCCESS", "FAILURE", "SKIPPED", "PENDING"}
         assert sum(state in ("SUCCESS", "FAILURE") for state in states.values()) > 3
