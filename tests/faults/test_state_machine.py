@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 
 from django_tasktree import MapNode, NodeResult, TaskTree, TreeResult
-from django_tasktree.builder.nodes import START_RUN
+from django_tasktree.builder.own_tasks import START_RUN
 from django_tasktree.control import operations
 from django_tasktree.control.waits import end_wait
 from django_tasktree.definitions.launch import prepare

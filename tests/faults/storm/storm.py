@@ -9,7 +9,7 @@ import kombu.exceptions
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.models import Count
 
-from django_tasktree.builder.nodes import MAP, START_RUN
+from django_tasktree.builder.own_tasks import MAP, START_RUN
 from django_tasktree.encoding import serialization
 from django_tasktree.models import NodeAttempt, NodeRun, TreeRun
 from django_tasktree.testing import registered
