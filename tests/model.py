@@ -36,7 +36,6 @@ class Shape:
     event: str = ""
     result: Any = None
     key: Any = field(default=None, repr=False)
-    has_begun: bool = field(default=False, repr=False)
     run: "Model | None" = field(default=None, repr=False)
 
     def __repr__(self):
@@ -170,8 +169,7 @@ class Model:
         """Queue or skip a child after the outcome of its parent; a wait node waits instead."""
         if child.state == "PENDING" and child.parent.state != "SKIPPED":
             begun = "WAITING" if child.wait else "QUEUED"
-            child.has_begun = child.run_when in (outcome, "always")
-            child.state = begun if child.has_begun else "SKIPPED"
+            child.state = begun if child.run_when in (outcome, "always") else "SKIPPED"
 
     def decide_gathers(self, parent):
         """Decide gather nodes once all else under their parent has settled; return whether there were any."""
@@ -184,9 +182,7 @@ class Model:
     def is_decided(self, gather):
         tasks = self.tasks(gather.parent)
         left = [task for task in tasks if not self.settled(task)]
-        # For a quorum, the siblings are counted each time one of them has settled.
-        counted = any(task.has_begun or task.state == "REVOKED" for task in tasks if task not in left)
-        if not gather.quorum or not counted:
+        if not gather.quorum:
             return not left
         succeeded = self.succeeded(tasks)
         return succeeded >= gather.quorum or succeeded + len(left) < gather.quorum

@@ -101,6 +101,10 @@ def _assemble(drawn, parts, on_failure="continue"):
             node.args = tuple(other for other in parent.children[len(parent.roots) :] if other.graft)
         parent.children.append(node)
         placed.append(node)
+    for node in placed:
+        if node.quorum and node.parent is not None:
+            # When a larger one is decided is not defined: at once, or when the first sibling has settled.
+            node.quorum = min(node.quorum, sum(not sibling.gather for sibling in node.parent.children))
     return top
 
 
