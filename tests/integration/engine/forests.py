@@ -90,8 +90,8 @@ def _assemble(drawn, parts, on_failure="continue"):
         parent = placed[where % len(placed)]
         # A map has only gather nodes beside its items.
         node = _node(rules, "gather" if parent.is_map else kind, which, items, parts)
-        if parent is top and not node.gather and node.run_when == "failure":
-            node.run_when = "always"  # refused for root nodes
+        if (parent is top or parent.graft) and not node.gather and node.run_when == "failure":
+            node.run_when = "always"  # refused, because the parent can't fail
         node.parent, node.result = parent, number
         if all(label != sibling.label for sibling in parent.children):
             node.label = label
