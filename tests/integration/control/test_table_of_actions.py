@@ -29,7 +29,10 @@ pytestmark = pytest.mark.usefixtures("own_messages")
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 HANDLES = [(TreeResult, run_actions), (NodeResult, node_actions), (Bulk, lambda: ACTIONS)]
 #: Methods with a parameter ``by`` that are no actions of the table.
-OTHER_METHODS = {"add_task", "gather", "map", "in_background", "send_event"}
+OTHER_METHODS = {
+    *("add_task", "gather", "map", "wait_for", "sleep", "add_tree", "add_run"),
+    *("in_background", "send_event"),
+}
 #: The arguments of every subcommand that carries out an action.
 COMMON_ARGUMENTS = {"id", "dry_run", "yes", "format"}
 

@@ -103,8 +103,11 @@ def _assemble(drawn, parts, on_failure="continue"):
         placed.append(node)
     for node in placed:
         if node.quorum and node.parent is not None:
-            # When a larger one is decided is not defined: at once, or when the first sibling has settled.
-            node.quorum = min(node.quorum, sum(not sibling.gather for sibling in node.parent.children))
+            siblings = [sibling for sibling in node.parent.children if not sibling.gather]
+            # When it is decided that too few can succeed is only defined if that follows from the end of a sibling.
+            node.quorum = min(node.quorum, len(siblings))
+            for sibling in siblings:
+                sibling.run_when = "always"
     return top
 
 
