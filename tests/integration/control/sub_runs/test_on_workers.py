@@ -53,4 +53,4 @@ def test_a_revocation_goes_down(stack):
     run.revoke(terminate=True)
     assert (run.state, run["lasting"].state, sub_run.state) == ("REVOKED", "REVOKED", "REVOKED")
     assert sub_run["sleep/below"].state == "REVOKED"
-    until(lambda: sub_run["sleep"].state == "REVOKED")
+    until(lambda: sub_run["/sleep"].state == "REVOKED")
