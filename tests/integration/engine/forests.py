@@ -107,7 +107,9 @@ def _assemble(drawn, parts, on_failure="continue"):
             # When it is decided that too few can succeed is only defined if that follows from the end of a sibling.
             node.quorum = min(node.quorum, len(siblings))
             for sibling in siblings:
-                sibling.run_when = "always"
+                # The root nodes of a graft, and the items of a map, are never skipped.
+                if sibling not in node.parent.roots and not node.parent.is_map:
+                    sibling.run_when = "always"
     return top
 
 
