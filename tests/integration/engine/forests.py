@@ -101,16 +101,21 @@ def _assemble(drawn, parts, on_failure="continue"):
             node.args = tuple(other for other in parent.children[len(parent.roots) :] if other.graft)
         parent.children.append(node)
         placed.append(node)
-    for node in placed:
-        if node.quorum and node.parent is not None:
-            siblings = [sibling for sibling in node.parent.children if not sibling.gather]
-            # When it is decided that too few can succeed is only defined if that follows from the end of a sibling.
-            node.quorum = min(node.quorum, len(siblings))
-            for sibling in siblings:
-                # The root nodes of a graft, and the items of a map, are never skipped.
-                if sibling not in node.parent.roots and not node.parent.is_map:
-                    sibling.run_when = "always"
+    for parent in placed:
+        _limit_quorums(parent)
     return top
+
+
+def _limit_quorums(parent):
+    """Let quorums below a node be decided by the end of siblings alone: otherwise it is not defined when they are."""
+    siblings = [child for child in parent.children if not child.gather]
+    quorums = [child for child in parent.children if child.quorum]
+    for gather in quorums:
+        gather.quorum = min(gather.quorum, len(siblings))
+    # The root nodes of a graft, and the items of a map, are never skipped.
+    for sibling in siblings if quorums and not parent.is_map else ():
+        if sibling not in parent.roots:
+            sibling.run_when = "always"
 
 
 def _node(rules, kind, which, items, parts):
