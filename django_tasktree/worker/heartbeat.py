@@ -55,6 +55,9 @@ class HeartbeatThreads:
         self.stopping = threading.Event()
         self._beaten = threading.Event()
         self._next_beat = 0.0
+        #: Held while the worker's row is written or removed.
+        self._row = threading.Lock()
+        self._has_signed_off = False
         self._failing: set[str] = set()
         self._abandoned_attempts = AbandonedAttempts(app, pool_pids)
         self._series = Series()
@@ -87,10 +90,16 @@ class HeartbeatThreads:
         """Record a heartbeat if ``HEARTBEAT_INTERVAL`` has passed.
 
         The sweep calls this too, before each of its pages: SQLite has one writer, for which the other thread may wait.
+        Nothing is recorded while another thread does it, or after the worker's row was removed.
         """
-        if time.monotonic() >= self._next_beat:
-            self._next_beat = time.monotonic() + settings.heartbeat_interval
-            beat(self.describe, self._series)
+        if time.monotonic() < self._next_beat or not self._row.acquire(blocking=False):
+            return
+        try:
+            if not self._has_signed_off:
+                self._next_beat = time.monotonic() + settings.heartbeat_interval
+                beat(self.describe, self._series)
+        finally:
+            self._row.release()
 
     def _record_heartbeats(self) -> None:
         while not self.stopping.is_set():
@@ -102,8 +111,11 @@ class HeartbeatThreads:
     def _sign_off(self) -> None:
         """Remove the worker's row; try again for ``PATIENCE`` seconds, as a lock may have timed out."""
         end = time.monotonic() + PATIENCE
-        while not self._attempt("sign-off", lambda: sign_off(self.describe().id)) and time.monotonic() < end:
-            time.sleep(_PAUSE)
+        # A sweep that is ending must not write the row again.
+        self._has_signed_off = True
+        with self._row:
+            while not self._attempt("sign-off", lambda: sign_off(self.describe().id)) and time.monotonic() < end:
+                time.sleep(_PAUSE)
 
     def _recover(self) -> None:
         self._beaten.wait()

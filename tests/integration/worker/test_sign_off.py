@@ -27,3 +27,15 @@ def test_a_worker_signs_off_although_a_lock_times_out(database, app, monkeypatch
     threads._record_heartbeats()
     assert tries == [spec.id, spec.id]
     assert not workers().filter(id=spec.id).exists()
+
+
+def test_a_sweep_that_still_goes_on_does_not_write_the_row_again(database, app):
+    spec = WorkerSpec(uuid4(), "w", pid=1)
+    threads = HeartbeatThreads(app, lambda: spec, lambda _: None)
+    threads.beat_if_due()
+    assert workers().filter(id=spec.id).exists()
+    threads.stopping.set()
+    threads._record_heartbeats()
+    threads._next_beat = 0.0
+    threads.beat_if_due()
+    assert not workers().filter(id=spec.id).exists()
