@@ -305,7 +305,7 @@ class Settled:
         dispatches: gather nodes to publish.
         runnable: whether gather nodes became runnable, so that ``advance`` must be called.
         ended: the final state of the run, if it has ended.
-        is_sub_run: whether a node of another run waits for the run that has ended.
+        is_sub_run: whether a node of another run may wait for the run that has ended.
         stopped: whether nodes were revoked because more failed than are tolerated; settle the others then.
         terminates_below: the run, or the node with its subtree, whose running tasks are to be terminated then.
     """
@@ -313,6 +313,6 @@ class Settled:
     dispatches: tuple[Dispatch, ...] = ()
     runnable: bool = False
     ended: RunState | None = None
-    is_sub_run: bool = False
+    is_sub_run: bool = True
     stopped: bool = False
     terminates_below: UUID | None = None

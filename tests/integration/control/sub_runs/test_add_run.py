@@ -91,6 +91,19 @@ class TestFailure:
         assert run["day/report/sorry"].get() == "sorry"
         assert run["day/report/after"].state == "SKIPPED"
 
+    def test_a_run_that_a_map_has_stopped_fails_the_node(self, world):
+        def strict() -> TaskTree:
+            tree = TaskTree(on_failure="stop")
+            tree.map(fail, over=["one", "two"], tolerate=0)
+            return tree
+
+        tree = TaskTree()
+        with registered(strict):
+            node = tree.add_run("strict", label="strict")
+            run = tree.apply_async()
+            world.deliver_all("w")
+        assert (sub_run_of(run[node]).state, run[node].state, run.state) == ("FAILURE", "FAILURE", "FAILURE")
+
     def test_a_revoked_run_fails_the_node(self, world):
         tree = TaskTree()
         tree.add_run("asking", label="asking")
