@@ -493,8 +493,11 @@ class Machine(RuleBasedStateMachine):
                 assert (run.parent_run_id, run.parent_node_id) == (row.run_id, row.id)
         for run in self.runs.values():
             if run.parent_run_id is not None and run.state not in RUN_FINAL:
-                row = self.nodes[run.parent_node_id]
                 assert run.depth == self.runs[run.parent_run_id].depth + 1
+                if run.detached:
+                    # Its node had ended, and may have started another run since.
+                    continue
+                row = self.nodes[run.parent_node_id]
                 assert row.sub_run_id == run.id, "two open runs of one node"
                 assert row.state == NodeState.WAITING or run.idle, f"no node waits for a run: it is {row.state}"
 
