@@ -15,7 +15,10 @@ from django_tasktree.admin.tree import graph, timeline
 from django_tasktree.admin.tree import page as tree_page
 from django_tasktree.builder.nodes import NodeParent
 from django_tasktree.encoding import times
+from django_tasktree.encoding.ids import new_id
+from django_tasktree.engine.backends import backend
 from django_tasktree.engine.transitions import nodes
+from django_tasktree.engine.traversal import in_chunks
 from django_tasktree.models import NodeRun
 from tests.sample.tasks import echo, fail
 
@@ -64,13 +67,12 @@ def copy_nodes(result, parent, times):
     """Copy a child of a node many times, which is faster than building a large tree."""
     row = NodeRun.objects.filter(parent=parent).exclude(is_gather=True)[0]
     values = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
-    new = {"id": NodeRun._meta.pk.get_default, "task_id": NodeRun._meta.get_field("task_id").get_default}
     gather = NodeRun.objects.get(parent=parent, is_gather=True)
-    rows = []
-    for number in range(times):
-        made = {name: make() for name, make in new.items()}
-        rows.append(NodeRun(**{**values, **made, "position": gather.position + number}))
-    NodeRun.objects.bulk_create(rows, batch_size=2000)
+    for positions in in_chunks(list(range(gather.position, gather.position + times)), 2000):
+        ids = [new_id() for _ in positions]
+        columns = {name: [value] * len(ids) for name, value in values.items()}
+        # Unlike bulk_create(), this makes no object for each row.
+        backend().insert_nodes({**columns, "id": ids, "task_id": ids, "position": positions})
     nodes().filter(id=gather.id).update(position=gather.position + times)
     nodes().filter(id=parent).update(child_count=gather.position + times + 1)
 
