@@ -9,6 +9,7 @@ from django_tasktree.engine.control import sub_runs
 from django_tasktree.engine.history import record_runs
 from django_tasktree.engine.traversal import in_batches, subtree
 from django_tasktree.models.history_entry import Action
+from django_tasktree.states import RunState
 
 
 def pause_sub_runs(run_id: UUID, node_id: UUID | None, by: Any) -> None:
@@ -20,7 +21,8 @@ def pause_sub_runs(run_id: UUID, node_id: UUID | None, by: Any) -> None:
         by: the user, or a text that names the program or person.
     """
     for batch in in_batches(_below(run_id, node_id, under_holds=True)):
-        record_runs(sub_runs.pause_sub_runs(batch), Action.PAUSE, by, note=_note(run_id))
+        paused = sub_runs.move_sub_runs(batch, RunState.STARTED, RunState.PAUSED)
+        record_runs(paused, Action.PAUSE, by, note=_note(run_id))
 
 
 def resume_sub_runs(run_id: UUID, node_id: UUID | None, by: Any) -> None:
@@ -32,7 +34,7 @@ def resume_sub_runs(run_id: UUID, node_id: UUID | None, by: Any) -> None:
     if node_id is not None and sub_runs.is_paused(run_id):
         return
     for batch in in_batches(_below(run_id, node_id, under_holds=False)):
-        resumed = sub_runs.resume_sub_runs(batch)
+        resumed = sub_runs.move_sub_runs(batch, RunState.PAUSED, RunState.STARTED)
         record_runs(resumed, Action.RESUME, by, note=_note(run_id))
         for key in resumed:
             advance_and_settle_after_commit(key, resumed=True)

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import transaction
 
 from django_tasktree.conf import settings
-from django_tasktree.dispatch.follow_up import FollowUp, OfRun, finish_attempt, send
+from django_tasktree.dispatch.follow_up import FollowUp, OfRun, finish_attempt, send, send_finished
 from django_tasktree.dispatch.postponed import postpone
 from django_tasktree.dispatch.publisher import publish
 from django_tasktree.dispatch.shared_messages import for_waiting_lanes, note_end, with_message
@@ -31,7 +31,7 @@ from django_tasktree.engine.transitions import write_alias
 from django_tasktree.engine.traversal import in_chunks
 from django_tasktree.engine.types import Dispatch, Launched, NodeRef, Outcome
 from django_tasktree.exceptions import StaleAttempt
-from django_tasktree.signals import node_finished, run_finished, run_started
+from django_tasktree.signals import run_finished, run_started
 from django_tasktree.states import NodeState, RunState
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def finish_together_and_propagate(ended: Sequence[tuple[NodeRef, Outcome]]) -> s
     parents: dict[UUID | None, UUID] = {}
     for node, outcome in ended:
         if node.id in written:
-            send(node_finished, run_id=node.run_id, node_id=node.id, label=node.label, state=outcome.state)
+            send_finished(node, outcome)
             parents[node.parent_id] = node.run_id
     for parent_id, run_id in parents.items():
         process(run_id, FollowUp(settles=True, settle_from=parent_id))
@@ -159,7 +159,7 @@ def free_place_after_commit(node: NodeRef) -> None:
 
 
 def _process_outcome(node: NodeRef, outcome: Outcome, follow_up: FollowUp) -> None:
-    send(node_finished, run_id=node.run_id, node_id=node.id, label=node.label, state=outcome.state)
+    send_finished(node, outcome)
     if outcome.added:
         retry_transient(lambda: stop_late_children(node))
     process(node.run_id, follow_up)

@@ -108,7 +108,7 @@ def end_from_waiting(node: NodeRef, lock: Callable[[], NodeRef | None], outcome:
     """
     follow_up = retry_transient(lambda: _try_to_end(node, lock, outcome))
     if follow_up is not None:
-        send(node_finished, run_id=node.run_id, node_id=node.id, label=node.label, state=outcome.state)
+        send_finished(node, outcome)
     return follow_up
 
 
@@ -120,6 +120,11 @@ def _try_to_end(node: NodeRef, lock: Callable[[], NodeRef | None], outcome: Outc
     except (NotPossible, RunNotFound) as exc:
         logger.info("node %s is not ended now: %s", node, exc)
         return None
+
+
+def send_finished(node: NodeRef, outcome: Outcome) -> None:
+    """Send ``node_finished``."""
+    send(node_finished, run_id=node.run_id, node_id=node.id, label=node.label, state=outcome.state)
 
 
 def send(signal: Signal, **values: Any) -> None:

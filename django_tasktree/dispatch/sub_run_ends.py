@@ -1,6 +1,9 @@
 """End what a crash has left of sub-runs and of the nodes that wait for them, outside any transaction: for the sweep."""
 
+from collections.abc import Iterable
+
 from django_tasktree.dispatch.after_commit import process_all
+from django_tasktree.dispatch.follow_up import OfRun
 from django_tasktree.dispatch.sub_run_steps import end_node, end_waiting_node, stop_sub_run
 from django_tasktree.encoding.errors import describe
 from django_tasktree.engine.control.sub_runs import Abandoned
@@ -15,16 +18,12 @@ def end_waiting_node_now(run: TreeRun) -> bool:
     Returns:
         False if no node waits for it any more, or the run of the node is CHANGING.
     """
-    follow_ups = list(end_waiting_node(run))
-    for run_id, some in follow_ups:
-        process_all(run_id, some)
-    return bool(follow_ups)
+    return _process(end_waiting_node(run))
 
 
 def fail_waiting_node_now(node: NodeRun, error: Exception) -> None:
     """Fail a node whose sub-run does not exist any more. Call it outside any transaction."""
-    for run_id, some in end_node(node, Outcome(NodeState.FAILURE, error=describe(error))):
-        process_all(run_id, some)
+    _process(end_node(node, Outcome(NodeState.FAILURE, error=describe(error))))
 
 
 def stop_sub_run_now(sub_run: Abandoned) -> bool:
@@ -33,7 +32,12 @@ def stop_sub_run_now(sub_run: Abandoned) -> bool:
     Returns:
         False if it has ended in the meantime.
     """
-    follow_ups = list(stop_sub_run(sub_run, terminates=False))
-    for run_id, some in follow_ups:
+    return _process(stop_sub_run(sub_run, terminates=False))
+
+
+def _process(follow_ups: Iterable[OfRun]) -> bool:
+    """Process what follows; return whether there was anything."""
+    found = list(follow_ups)
+    for run_id, some in found:
         process_all(run_id, some)
-    return bool(follow_ups)
+    return bool(found)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from django_tasktree.dispatch.follow_up import FollowUp, end_from_waiting, finish_attempt, send
+from django_tasktree.dispatch.follow_up import FollowUp, end_from_waiting, finish_attempt, send, send_finished
 from django_tasktree.dispatch.postponed import postponing
 from django_tasktree.dispatch.waits import outcome_by_event, schedule_end, timed_out
 from django_tasktree.engine.control.waits import (
@@ -27,7 +27,7 @@ from django_tasktree.engine.transitions import write_alias
 from django_tasktree.engine.types import NodeRef, Outcome
 from django_tasktree.exceptions import NotPossible, RunNotFound, StaleAttempt
 from django_tasktree.models import RunEvent
-from django_tasktree.signals import node_finished, node_waiting
+from django_tasktree.signals import node_waiting
 from django_tasktree.states import NodeState
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def end_by_time_together(run_id: UUID, waits: Collection[OpenWait]) -> list[Foll
     outcomes = {wait.node.id: timed_out(wait) for wait in waits}
     ended = retry_transient(lambda: _try_to_end_together(run_id, [wait.node for wait in waits], outcomes))
     for node, _ in ended:
-        send(node_finished, run_id=run_id, node_id=node.id, label=node.label, state=outcomes[node.id].state)
+        send_finished(node, outcomes[node.id])
     return [follow_up for _, follow_up in ended]
 
 

@@ -115,12 +115,12 @@ def unsettled_gathers(run_id: UUID, parent_id: UUID | None) -> list[tuple[Any, .
     return sorted(converted(found, _GATHER, database.connection), key=itemgetter(0))
 
 
-def lock_run(run_id: UUID, revision: int) -> bool:
+def lock_unchanged_run(run_id: UUID, revision: int) -> bool:
     """Lock a run that has not ended, and return whether its revision is the given one."""
     return backend().execute(_LOCK_RUN, revision, run_id, revision) == 1
 
 
-def lock_parent(node_id: UUID, child_count: int, revision: int) -> bool:
+def lock_unchanged_parent(node_id: UUID, child_count: int, revision: int) -> bool:
     """Lock a node that has not settled, and return whether no child was added to it or reset since it was read."""
     return backend().execute(_LOCK_PARENT, revision, node_id, child_count, revision) == 1
 

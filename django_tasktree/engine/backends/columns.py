@@ -1,6 +1,6 @@
 """The values of columns in the rows of hand-written statements, as Django returns those of its own statements."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -10,7 +10,7 @@ from django_tasktree.models import NodeRun
 
 
 def converted(
-    rows: Iterable[Sequence[Any]], names: tuple[str, ...], connection: BaseDatabaseWrapper
+    rows: Sequence[Sequence[Any]], names: tuple[str, ...], connection: BaseDatabaseWrapper
 ) -> list[tuple[Any, ...]]:
     """Convert the values that a database driver has returned.
 
@@ -19,6 +19,8 @@ def converted(
         names: the attribute names of the columns of nodes with which each row begins.
         connection: the connection on which they were read.
     """
+    if not rows:
+        return []
     chains = [
         (place, column, chain)
         for place, column in enumerate(_columns(names))

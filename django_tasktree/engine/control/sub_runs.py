@@ -157,31 +157,17 @@ def _state_to_come(run_id: UUID, state: str) -> str:
     return state_after_change(run_id) if state == RunState.CHANGING else state
 
 
-def pause_sub_runs(ids: list[UUID]) -> list[UUID]:
-    """Pause sub-runs; those that are CHANGING become PAUSED afterwards instead of STARTED.
+def move_sub_runs(ids: list[UUID], source: RunState, target: RunState) -> list[UUID]:
+    """Pause or resume sub-runs: those that are CHANGING get the new state afterwards, instead of the other one.
 
     Args:
         ids: at most ``BATCH_SIZE`` IDs.
+        source: STARTED to pause, PAUSED to resume.
+        target: the other one of these.
 
     Returns:
-        Those of them that were STARTED, or would have been.
+        Those of them that were in the first state, or would have been.
     """
-    return _switch(ids, RunState.STARTED, RunState.PAUSED)
-
-
-def resume_sub_runs(ids: list[UUID]) -> list[UUID]:
-    """Resume sub-runs; those that are CHANGING become STARTED afterwards instead of PAUSED.
-
-    Args:
-        ids: at most ``BATCH_SIZE`` IDs.
-
-    Returns:
-        Those of them that were PAUSED, or would have been.
-    """
-    return _switch(ids, RunState.PAUSED, RunState.STARTED)
-
-
-def _switch(ids: list[UUID], source: RunState, target: RunState) -> list[UUID]:
     some = runs().filter(id__in=ids)
     # Lock them, so that none begins or completes a change in between.
     some.update(revision=F("revision") + 1)

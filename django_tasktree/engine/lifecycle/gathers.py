@@ -6,7 +6,12 @@ from uuid import UUID
 
 from django.db import transaction
 
-from django_tasktree.engine.backends.children import lock_parent, lock_run, queue_nodes, unsettled_gathers
+from django_tasktree.engine.backends.children import (
+    lock_unchanged_parent,
+    lock_unchanged_run,
+    queue_nodes,
+    unsettled_gathers,
+)
 from django_tasktree.engine.lifecycle.quorum import decided_quorums
 from django_tasktree.engine.lifecycle.release import make_runnable, skip
 from django_tasktree.engine.lifecycle.tolerance import has_failed_below
@@ -82,8 +87,8 @@ def start_gathers(
 def _stays(run_id: UUID, parent_id: UUID | None, look: Look | None, revision: int) -> bool:
     """Lock the parent, or the run, and return whether it is unchanged since it was read."""
     if look is None or parent_id is None:
-        return lock_run(run_id, revision)
-    return lock_parent(parent_id, look.child_count, revision)
+        return lock_unchanged_run(run_id, revision)
+    return lock_unchanged_parent(parent_id, look.child_count, revision)
 
 
 def _release_gathers(

@@ -17,7 +17,7 @@ from django_tasktree.models.querysets import NodeRunQuerySet
 from django_tasktree.states import NodeState, RunState, RunWhen
 
 _PENDING = (NodeState.PENDING,)
-#: The states of nodes that :func:`queue` has queued.
+#: The states of nodes that are queued, or wait.
 _QUEUED = (NodeState.QUEUED, NodeState.WAITING)
 _TASKS_ARE_QUEUED = [(IS_TASK.q(), NodeState.QUEUED)]
 
@@ -71,7 +71,7 @@ def _may_start(row: tuple[Any, ...]) -> tuple[Dispatch, bool]:
     return dispatch, MAY_START.holds(given)
 
 
-def queue(pending: NodeRunQuerySet) -> int:
+def _queue(pending: NodeRunQuerySet) -> int:
     """Queue the nodes that are still PENDING. The next attempt uses the task ID in the node's row.
 
     A wait node begins to wait instead. It is returned, and counted, among the queued nodes.
@@ -108,7 +108,7 @@ def _release_wide(node: NodeRef, fits: frozenset[RunWhen], skip_all: bool) -> Re
     skip(children.filter(Q() if skip_all else tasks).exclude(run_when__in=fits))
     going = Exists(runs().filter(RUN_LETS_START.q(of="run"), id=node.run_id))
     fitting_ones = children.filter(tasks, run_when__in=fits)
-    queued = queue(fitting_ones.filter(going, MAY_START.given(run__state=RunState.STARTED).q()))
+    queued = _queue(fitting_ones.filter(going, MAY_START.given(run__state=RunState.STARTED).q()))
     runnable = make_runnable(fitting_ones)
     return Released(queued_children(node.run_id, node.id) if queued else (), bool(runnable))
 

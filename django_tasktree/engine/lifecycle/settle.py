@@ -60,7 +60,7 @@ def settle(run_id: UUID, node_id: UUID | None, *, again: bool = False, failed: b
                 return started
             continue
         failed = _fails(run_id, node_id, look)
-        if not _mark(node_id, look, failed=failed):
+        if not mark_settled(node_id, look.child_count, look.revision, failed=failed):
             if again:
                 continue
             return Settled()
@@ -135,11 +135,6 @@ def _stop_rest(run_id: UUID, node_id: UUID, look: Look, *, again: bool) -> Settl
 def _fails(run_id: UUID, node_id: UUID, look: Look) -> bool:
     # Failures below a skipped node do not count: usually those nodes were not reached.
     return look.state != NodeState.SKIPPED and (look.has_failed or has_failed_below(run_id, node_id, look.tolerated))
-
-
-def _mark(node_id: UUID, look: Look, *, failed: bool) -> bool:
-    # Both counters guard against children that are added or reset between the read and this UPDATE.
-    return mark_settled(node_id, look.child_count, look.revision, failed=failed)
 
 
 def _continues_below(node_id: UUID, look: Look) -> bool:
