@@ -104,6 +104,7 @@ def mapping_in_vain(key):
     tree = TaskTree("mapping in vain")
     source = tree.add_task(numbers, [2])
     halves = source.map(halve, over=[source.output[1], 4], tolerate=0, max_active=1)
+    halves.each.add_task(echo, ["below"])
     halves.gather(echo, ["gather"], run_when="failure")
     return tree.apply_async(key=key)
 

@@ -68,8 +68,9 @@ def _stop_rest(node: NodeRun) -> Settled | None:
     held = revoked = 0
     after = -1
     while children := _unsettled_children(node, after):
-        for some in _levels_below(node.run_id, [key for key, _ in children]):
-            with transaction.atomic(using=write_alias()):
+        # Together: a revoked node is settled, so that what is above it may settle at once, and the run may end.
+        with transaction.atomic(using=write_alias()):
+            for some in _levels_below(node.run_id, [key for key, _ in children]):
                 # Tasks that are running here read the hold when they end, and add their nodes as revoked.
                 held += some.filter(Q(settled=False) & ~Q(hold=Hold.REVOKED)).update(hold=Hold.REVOKED)
                 revoked += revoke(some)

@@ -1,8 +1,13 @@
 """What happens when more children of a map fail than it tolerates, one outcome after the other."""
 
+from contextlib import contextmanager
+from types import SimpleNamespace
+
 import pytest
+from django.db import transaction
 
 from django_tasktree import TaskTree
+from django_tasktree.engine.lifecycle import tolerance
 from django_tasktree.engine.lifecycle.claim import claim
 from django_tasktree.engine.lifecycle.finish import finish
 from django_tasktree.engine.lifecycle.settle import settle
@@ -33,3 +38,31 @@ def test_children_that_are_running_are_terminated(on_failure):
     finish(node, FAILURE)
     # Once is enough.
     assert settle(node.run_id, node.parent_id, failed=True).terminates_below is None
+
+
+def test_nodes_are_revoked_together_with_those_above_them(monkeypatch, settings):
+    """A revoked node is settled, so that its map may settle at once, and the run may end."""
+    settings.TASKTREE = {"BATCH_SIZE": 2}
+    tree = TaskTree()
+    pages = tree.map(echo, over=range(5), tolerate=0)
+    pages.each.add_task(echo).add_task(echo)
+    _, keys = insert_run(tree)
+    claim(ref(keys[pages]), "w")
+    finish(ref(keys[pages]), SUCCESS)
+    child = ref(NodeRun.objects.get(parent_id=keys[pages], position=2).id)
+    claim(child, "w")
+    finish(child, FAILURE)
+    left_below = []
+
+    @contextmanager
+    def looking_afterwards(using):
+        with original(using=using):
+            yield
+        left_below.append(NodeRun.objects.filter(settled=False, parent__state="REVOKED").count())
+
+    original = transaction.atomic
+    monkeypatch.setattr(tolerance, "transaction", SimpleNamespace(atomic=looking_afterwards))
+    assert settle(child.run_id, child.id).stopped
+    # Two batches of children.
+    assert left_below == [0, 0]
+    assert NodeRun.objects.filter(state="REVOKED").count() == 4 * 3
