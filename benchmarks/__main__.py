@@ -14,7 +14,7 @@ from benchmarks.options import Options
 from benchmarks.tables import Table
 
 #: The parts: each is a module with a function ``tables``, which yields the tables as soon as they are measured.
-_PARTS = ("canvas", "peers", "bodies", "latency", "costs", "scale", "actions", "purge", "waiting")
+_PARTS = ("canvas", "peers", "bodies", "latency", "costs", "scale", "maps", "actions", "purge", "waiting")
 #: Checks limits instead, and is not part of "all".
 _SMOKE = "smoke"
 #: Wide enough for the widest table; the width of the terminal is unknown if the output is redirected.
@@ -63,7 +63,7 @@ def _arguments() -> tuple[str, Options]:
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds, after one warm-up round; default: 5")
     parser.add_argument("--scale-factor", type=float, default=1.0, help="multiply the size of every tree; default: 1.0")
     parser.add_argument(
-        "--largest", type=int, help="the largest fan-out of costs; default: 1,000,000, times the scale factor"
+        "--largest", type=int, help="the largest fan-out of costs and of maps; default: 1,000,000, times the scale factor"
     )
     parser.add_argument("--rst", action="store_true", help="print tables as reStructuredText")
     given = parser.parse_args()

@@ -10,7 +10,7 @@ class Options:
     Attributes:
         rounds: the number of rounds that count.
         scale_factor: multiplies the size of trees.
-        largest: the largest fan-out whose cost per node is measured.
+        largest: the largest fan-out, or map, whose cost per node is measured.
         rst: whether to print tables as reStructuredText.
     """
 

@@ -28,6 +28,8 @@ from tests.services import Service
 MEMORY = Service("memory", "memory://", "")
 #: More than any interval or timeout of the app.
 LONG = timedelta(hours=3)
+#: No test of a simulation needs as many messages.
+MOST_MESSAGES = 20_000
 #: The ID of a worker whose heartbeat never stops and that does nothing else.
 WITNESS = UUID(int=1)
 
@@ -126,6 +128,7 @@ class Simulation:
             for message in found:
                 self.deliver(message, worker)
             delivered += len(found)
+            assert delivered < MOST_MESSAGES, f"messages cause messages without end, at last {found}"
         return delivered
 
     # Time

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from django.db import transaction
 from django_tasktree.control.sub_runs import pause_sub_runs, resume_sub_runs
 from django_tasktree.dispatch import termination
 from django_tasktree.dispatch.after_commit import advance_and_settle_after_commit
+from django_tasktree.dispatch.sub_run_ends import end_missed_nodes_now
+from django_tasktree.dispatch.wait_ends import end_missed_waits_now
 from django_tasktree.engine.control.change import Change, Overtaken
 from django_tasktree.engine.control.pause import pause_subtree, resume_subtree
 from django_tasktree.engine.control.refusals import ABORTED
@@ -109,6 +112,13 @@ def _end(change: Change) -> None:
     with transaction.atomic(using=write_alias()):
         terminates = change.note == TERMINATE
         advance_and_settle_after_commit(change.run_id, resumed=True, terminates=terminates, ended=change.end())
+        transaction.on_commit(partial(_end_what_was_missed, change.run_id), using=write_alias())
+
+
+def _end_what_was_missed(run_id: UUID) -> None:
+    """End the nodes that wait and whose event, time or sub-run's end has come while the run was CHANGING."""
+    end_missed_waits_now(run_id)
+    end_missed_nodes_now(run_id)
 
 
 def _cancel(change: Change) -> None:
@@ -116,6 +126,7 @@ def _cancel(change: Change) -> None:
         with transaction.atomic(using=write_alias()):
             change.cancel()
             advance_and_settle_after_commit(change.run_id, resumed=True)
+            transaction.on_commit(partial(_end_what_was_missed, change.run_id), using=write_alias())
 
     try:
         retry_transient(cancel)

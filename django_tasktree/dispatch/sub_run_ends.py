@@ -1,12 +1,14 @@
 """End what a crash has left of sub-runs and of the nodes that wait for them, outside any transaction: for the sweep."""
 
 from collections.abc import Iterable
+from uuid import UUID
 
 from django_tasktree.dispatch.after_commit import process_all
 from django_tasktree.dispatch.follow_up import OfRun
 from django_tasktree.dispatch.sub_run_steps import end_node, end_waiting_node, stop_sub_run
 from django_tasktree.encoding.errors import describe
-from django_tasktree.engine.control.sub_runs import Abandoned
+from django_tasktree.engine.control.sub_runs import Abandoned, ended_below
+from django_tasktree.engine.database_retries import retry_transient
 from django_tasktree.engine.types import Outcome
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import NodeState
@@ -19,6 +21,14 @@ def end_waiting_node_now(run: TreeRun) -> bool:
         False if no node waits for it any more, or the run of the node is CHANGING.
     """
     return _process(end_waiting_node(run))
+
+
+def end_missed_nodes_now(run_id: UUID) -> None:
+    """Finish the nodes of a run whose sub-runs have ended while the run was CHANGING."""
+    while ended := retry_transient(lambda: ended_below(run_id)):
+        if not any([end_waiting_node_now(sub_run) for sub_run in ended]):
+            # The run is CHANGING again, or another process has finished them.
+            break
 
 
 def fail_waiting_node_now(node: NodeRun, error: Exception) -> None:

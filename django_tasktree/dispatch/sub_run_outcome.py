@@ -11,6 +11,7 @@ from django_tasktree.builder.own_tasks import START_RUN
 from django_tasktree.encoding import serialization
 from django_tasktree.encoding.errors import describe
 from django_tasktree.encoding.node_error import NodeError
+from django_tasktree.encoding.text import type_name
 from django_tasktree.engine.database_retries import may_go_away
 from django_tasktree.engine.transitions import nodes
 from django_tasktree.engine.types import Outcome
@@ -63,6 +64,9 @@ def _error_of(run: TreeRun, node: NodeRun) -> NodeError:
         why = f": {run.error_message}" if run.error_message else ""
         return describe(SubRunFailed(f"run {run.id} ({run.name}) has ended as {run.state}{why}"))
     error = NodeError(first.error_type, first.error_message, first.error_args, first.traceback)
+    if first.error_type == type_name(SubRunFailed):
+        # It names the innermost run: naming those between would make the text longer with each level.
+        return error
     if node.task != START_RUN:
         return replace(error, traceback=f"In node {first.id} of run {run.id}:\n{first.traceback}")
     cause = f"node {first.id} ({first.title}): {first.error_type}: {first.error_message}"

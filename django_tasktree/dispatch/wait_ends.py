@@ -13,7 +13,7 @@ from django_tasktree.dispatch.wait_steps import (
 )
 from django_tasktree.dispatch.waits import timed_out
 from django_tasktree.encoding import times
-from django_tasktree.engine.control.waits import OpenWait, first_open_wait, is_due
+from django_tasktree.engine.control.waits import OpenWait, due_in, first_open_wait, is_due, names_to_take
 from django_tasktree.engine.database_retries import retry_transient
 from django_tasktree.engine.types import NodeRef
 
@@ -65,6 +65,16 @@ def end_due_waits_now(run_id: UUID, waits: Collection[OpenWait]) -> int:
     ended = end_by_time_together(run_id, waits)
     process_all(run_id, ended)
     return len(ended)
+
+
+def end_missed_waits_now(run_id: UUID) -> None:
+    """End the waits of a run whose event or time has come while the run was CHANGING."""
+    for name in retry_transient(lambda: names_to_take(run_id)):
+        end_waits_by_event_now(run_id, name)
+    while waits := retry_transient(lambda: due_in(run_id)):
+        if not end_due_waits_now(run_id, waits):
+            # The run is CHANGING again, or another process has ended them.
+            break
 
 
 def remind_now(wait: OpenWait, number: int) -> None:

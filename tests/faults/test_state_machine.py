@@ -145,7 +145,7 @@ class Machine(RuleBasedStateMachine):
         self.claimed = set()
         self.final_states = {}
         self.names = self.sent = 0
-        self.is_damaged = self.lacks_messages = self.is_late = False
+        self.is_damaged = self.lacks_messages = False
         self.world.receive_all()
         self.start_worker()
         self.launch(shapes, on_failure, max_active)
@@ -213,8 +213,6 @@ class Machine(RuleBasedStateMachine):
         with mock.patch.object(Change, "step", between):
             self.attempt(action)
         self.final_states = {}
-        # What ends nodes that wait is left to the sweep while a run is CHANGING.
-        self.is_late = True
 
     @rule(which=st.integers(0, 8))
     def pass_the_deadline(self, which):
@@ -368,7 +366,7 @@ class Machine(RuleBasedStateMachine):
             # The sweep continues actions that were interrupted.
             self.final_states = {}
         sweep(self.world.app)
-        self.is_damaged = self.is_late = False
+        self.is_damaged = False
 
     def take(self, which, again):
         message = self.messages[which % len(self.messages)]
@@ -434,7 +432,6 @@ class Machine(RuleBasedStateMachine):
         if not self.is_damaged:
             self.an_open_run_can_continue()
             self.nodes_wait_only_if_they_may()
-        if not self.is_damaged and not self.is_late:
             self.nodes_and_sub_runs_wait_for_each_other()
             self.events_are_taken()
         if not self.is_damaged and not self.lacks_messages:

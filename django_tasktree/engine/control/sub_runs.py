@@ -99,6 +99,13 @@ def has_begun(node: NodeRef, run_id: UUID) -> bool:
     return bool(nodes().filter(id=node.id, sub_run_id=run_id).exists())
 
 
+def ended_below(run_id: UUID) -> list[TreeRun]:
+    """Return the sub-runs of a run that have ended, and for which a node waits, at most ``BATCH_SIZE``."""
+    waiting = nodes().filter(run_id=run_id, state=NodeState.WAITING, sub_run_id=OuterRef("id"))
+    ended = runs().filter(Exists(waiting), parent_run_id=run_id, state__in=RUN_FINAL)
+    return list(ended.order_by("id")[: settings.batch_size])
+
+
 def waiting_node(run: TreeRun) -> NodeRun | None:
     """Return the node that waits for a sub-run; None if none does any more."""
     if run.parent_node_id is None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db.models import F
 
+from django_tasktree.conf import settings
 from django_tasktree.encoding import times
 from django_tasktree.encoding.text import storable
 from django_tasktree.encoding.wait_spec import WaitSpec
@@ -70,6 +71,18 @@ def first_unfinished(run_id: UUID, event: str) -> WaitSpec | None:
     some = _for_event(run_id, event).filter(state__in=state).order_by("-state", "id")
     text = some.values_list("wait", flat=True).first()
     return None if text is None else WaitSpec.read(text)
+
+
+def names_to_take(run_id: UUID) -> list[str]:
+    """Return the names of the events of a run that no node has taken."""
+    sent: Any = RunEvent.objects.using(write_alias()).filter(run_id=run_id, taken_at=None, refusal="")
+    return list(sent.order_by().values_list("name", flat=True).distinct())
+
+
+def due_in(run_id: UUID) -> list[OpenWait]:
+    """Return the waits of a run whose time has passed, at most ``BATCH_SIZE``."""
+    due = nodes().filter(run_id=run_id, state=NodeState.WAITING, wait__isnull=False, eta__lte=times.now())
+    return _read(due.order_by("eta", "id")[: settings.batch_size])
 
 
 def _for_event(run_id: UUID, event: str) -> NodeRunQuerySet:

@@ -91,6 +91,27 @@ class TestFailure:
         assert run["day/report/sorry"].get() == "sorry"
         assert run["day/report/after"].state == "SKIPPED"
 
+    def test_the_error_names_the_innermost_run(self, world):
+        def broken(levels: int) -> TaskTree:
+            tree = TaskTree("broken")
+            if levels:
+                tree.add_run("broken", {"levels": levels - 1}, label="inner")
+            else:
+                tree.add_task(fail, ["it broke"])
+            return tree
+
+        tree = TaskTree()
+        with registered(broken):
+            tree.add_run("broken", {"levels": 2}, label="outer")
+            run = tree.apply_async()
+            world.deliver_all("w")
+        innermost = TreeRun.objects.get(depth=3)
+        with pytest.raises(SubRunFailed) as caught:
+            run["outer"].get()
+        assert str(caught.value).startswith(f"run {innermost.id} (broken) has failed at node ")
+        assert str(caught.value).count("has failed at") == 1
+        assert "it broke" in run["outer"].traceback
+
     def test_a_run_that_a_map_has_stopped_fails_the_node(self, world):
         def strict() -> TaskTree:
             tree = TaskTree(on_failure="stop")
