@@ -63,7 +63,7 @@ def _arguments() -> tuple[str, Options]:
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds, after one warm-up round; default: 5")
     parser.add_argument("--scale-factor", type=float, default=1.0, help="multiply the size of every tree; default: 1.0")
     parser.add_argument(
-        "--largest", type=int, help="the largest fan-out of costs and of maps; default: 1,000,000, times the scale factor"
+        "--largest", type=int, help="the largest fan-out of costs, and map; default: 1,000,000, times the scale factor"
     )
     parser.add_argument("--rst", action="store_true", help="print tables as reStructuredText")
     given = parser.parse_args()

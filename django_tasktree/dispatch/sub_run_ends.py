@@ -26,7 +26,7 @@ def end_waiting_node_now(run: TreeRun) -> bool:
 def end_missed_nodes_now(run_id: UUID) -> None:
     """Finish the nodes of a run whose sub-runs have ended while the run was CHANGING."""
     while ended := retry_transient(lambda: ended_below(run_id)):
-        if not any([end_waiting_node_now(sub_run) for sub_run in ended]):
+        if sum(map(end_waiting_node_now, ended)) == 0:
             # The run is CHANGING again, or another process has finished them.
             break
 

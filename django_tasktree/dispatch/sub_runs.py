@@ -11,7 +11,8 @@ from django_tasktree.encoding.ids import new_id
 from django_tasktree.encoding.node_error import NodeError
 from django_tasktree.engine.control.pause import pause_run
 from django_tasktree.engine.control.sub_runs import begin_to_wait, has_begun, origin_of
-from django_tasktree.engine.database_retries import retry_transient_flagged
+from django_tasktree.engine.database_retries import retry_transient, retry_transient_flagged
+from django_tasktree.engine.lifecycle.stop import hold_stopped
 from django_tasktree.engine.transitions import write_alias
 from django_tasktree.engine.types import NodeRef, Outcome, RunSpec
 from django_tasktree.exceptions import ValueTooLarge
@@ -51,6 +52,7 @@ def wait_for_run_of(node: NodeRef, tree: Tree) -> UUID | None:
     try:
         return retry_transient_flagged(attempt)
     except _Stopped:
+        retry_transient(lambda: hold_stopped(node))
         error = NodeError("django_tasktree.exceptions.NodeNotRun", "it was revoked before it could start its run")
         finish_and_propagate(node, Outcome(NodeState.REVOKED, error=error))
         return None

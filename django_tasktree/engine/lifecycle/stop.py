@@ -88,6 +88,12 @@ def stop_late_children(node: NodeRef) -> None:
         stop_subtree(AT_ONCE, node.run_id, node.id)
 
 
+def hold_stopped(node: NodeRef) -> None:
+    """Let nothing follow an attempt that ends because its run or subtree was stopped, even if the run is reopened."""
+    attempt = nodes().filter(id=node.id, task_id=node.task_id, state=NodeState.STARTED)
+    attempt.update(hold=Hold.REVOKED)
+
+
 def lock_stopped(node: NodeRef) -> None:
     """Lock the run or the node that a failure stops. Call it before the failed node itself is written.
 

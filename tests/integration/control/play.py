@@ -1,9 +1,15 @@
 """A minimal worker: it claims queued nodes and writes the outcomes that a test specifies."""
 
+from django.db import transaction
+
 from django_tasktree.dispatch.after_commit import finish_and_propagate
+from django_tasktree.engine.control.change import begin
+from django_tasktree.engine.control.reset import lock_run
 from django_tasktree.engine.lifecycle.claim import claim
+from django_tasktree.engine.transitions import write_alias
 from django_tasktree.engine.types import Outcome
 from django_tasktree.models import NodeRun
+from django_tasktree.models.history_entry import Action
 from django_tasktree.states import CLAIMABLE, NodeState
 from tests.integration.engine.trees import ref
 
@@ -53,3 +59,9 @@ def play(run_id, **outcomes):
 def states(run_id):
     """Return the states of a run's nodes by name."""
     return {label(row): str(row.state) for row in NodeRun.objects.filter(run_id=run_id)}
+
+
+def changing(run, node=None, action=Action.PAUSE):
+    """Begin an action on a run, or on a node with its subtree, that is carried out in batches."""
+    with transaction.atomic(using=write_alias()):
+        return begin(lock_run(run.id), action, None, None if node is None else node.id)

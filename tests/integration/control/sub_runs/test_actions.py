@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connections, transaction
+from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from django_tasktree import TaskTree, TreeResult
@@ -12,14 +12,13 @@ from django_tasktree.control import operations
 from django_tasktree.control.changes import carry_out
 from django_tasktree.control.purge import delete_runs, old_runs, purge_runs
 from django_tasktree.definitions.definition import Definition
-from django_tasktree.engine.control.change import begin
-from django_tasktree.engine.control.reset import lock_run
-from django_tasktree.engine.transitions import runs, write_alias
+from django_tasktree.engine.transitions import runs
 from django_tasktree.exceptions import NotPossible, SubRunFailed
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.models.history_entry import Action
 from django_tasktree.recovery.sweep import sweep
 from django_tasktree.testing import registered
+from tests.integration.control.play import changing
 from tests.integration.control.sub_runs.runs import sub_run_of, sub_runs_of
 from tests.sample.sub_run_tasks import asking
 from tests.sample.tasks import echo
@@ -50,12 +49,6 @@ def while_starting():
 
     with registered(Definition("asking", acting)):
         yield actions.append
-
-
-def changing(run, node=None, action=Action.PAUSE):
-    """Begin an action on a run, or on a node with its subtree, that is carried out in batches."""
-    with transaction.atomic(using=write_alias()):
-        return begin(lock_run(run.id), action, None, None if node is None else node.id)
 
 
 def one(run):
@@ -180,6 +173,13 @@ class TestDown:
         assert [run.state, run["asking"].state] == expected
         assert all(sub_run.state == "PAUSED" for sub_run in sub_runs_of(run["asking"]))
 
+    def test_a_sub_run_that_ends_while_the_run_is_changing_ends_its_node_afterwards(self, run):
+        change = changing(run, run["top"], Action.RESUME)
+        two(run).send_event("ok", 7)
+        assert (two(run).state, run["two"].state) == ("SUCCESS", "WAITING")
+        carry_out(change)
+        assert run["two"].get() == 7
+
     def test_a_sub_run_that_starts_during_a_pause_is_paused(self, world, while_starting):
         tree = TaskTree()
         tree.add_run("asking", label="asking")
@@ -200,6 +200,8 @@ class TestDown:
         world.deliver_all("w")
         assert run["asking"].state == "REVOKED"
         assert TreeRun.objects.count() == 1
+        with pytest.raises(NotPossible, match="would never run"):
+            run["asking"].add_task(echo, run_when="always")
 
 
 class TestAgain:

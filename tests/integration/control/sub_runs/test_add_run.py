@@ -110,7 +110,7 @@ class TestFailure:
             run["outer"].get()
         assert str(caught.value).startswith(f"run {innermost.id} (broken) has failed at node ")
         assert str(caught.value).count("has failed at") == 1
-        assert "it broke" in run["outer"].traceback
+        assert "it broke" in str(run["outer"].traceback)
 
     def test_a_run_that_a_map_has_stopped_fails_the_node(self, world):
         def strict() -> TaskTree:

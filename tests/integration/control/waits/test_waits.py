@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_tasktree import NodeResult, TaskTree, TreeResult, bulk, current_node, task_with_callbacks
+from django_tasktree.control.changes import carry_out
 from django_tasktree.drafts import read_rows
 from django_tasktree.engine.recovery.scan import Scan
 from django_tasktree.engine.transitions import write_alias
@@ -24,9 +25,11 @@ from django_tasktree.exceptions import (
     WaitExpired,
 )
 from django_tasktree.models import NodeAttempt, NodeRun, RunEvent, TreeRun
+from django_tasktree.models.history_entry import Action
 from django_tasktree.recovery.sweep import sweep
 from django_tasktree.signals import node_waiting
 from django_tasktree.testing import run_tree
+from tests.integration.control.play import changing
 from tests.sample.payloads import ApprovalForm, BrokenForm, LetterForm, UserForm, decision
 from tests.sample.tasks import echo, fail
 
@@ -638,7 +641,21 @@ class TestActions:
         world.deliver_all("w")
         assert run.revoke().revoked == 3
 
-    def test_an_event_during_a_change_ends_the_node_afterwards(self, world):
+    @pytest.mark.parametrize(("comes", "state"), [("event", "SUCCESS"), ("time", "FAILURE")])
+    def test_what_comes_during_a_change_ends_the_node_afterwards(self, world, comes, state):
+        run = waiting(world, timeout=HOUR)
+        change = changing(run, run["make"], Action.RESUME)
+        if comes == "event":
+            run.send_event("approved", 1)
+        else:
+            NodeRun.objects.filter(id=wait_of(run).id).update(eta=timezone.now() - HOUR)
+            assert sweep(world.app).expired == 0
+        assert wait_of(run).state == "WAITING"
+        carry_out(change)
+        assert wait_of(run).state == state
+
+    def test_an_event_during_a_change_whose_process_was_lost(self, world):
+        """The sweep ends the node if the process was lost after the change."""
         run = waiting(world)
         TreeRun.objects.filter(id=run.id).update(state="CHANGING")
         run.send_event("approved", 1)
