@@ -139,8 +139,8 @@ class NodeParent(Parent):
             kwargs: see :meth:`add_task`.
             when: how many of the other children must succeed, with everything below them, before the node runs:
                 ``"all"``; ``"any"``: one; a number; or a share such as ``"80%"``, which is rounded up. Once enough have
-                succeeded, the node runs without waiting for the others. Once no longer enough can, ``run_when`` decides
-                as after a failure.
+                succeeded, the node runs without waiting for the others. Once too few can still succeed, ``run_when``
+                decides as after a failure.
             label: see :meth:`add_task`.
             run_when: when the node runs: ``"success"``: if neither this nor anything else below it failed;
                 ``"failure"``: if something failed; ``"always"``: in both cases.

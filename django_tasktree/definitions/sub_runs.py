@@ -29,7 +29,7 @@ def checked_run(definition: Any, params: Mapping[str, Any] | None) -> tuple[str,
     if not isinstance(definition, (str, Definition)):
         raise InvalidDefinition(
             f"{reprlib.repr(definition)} is neither a definition nor the name of one: decorate the function that "
-            "returns the tree with @register_tree, or graft a tree with add_tree()"
+            "returns the tree with @register_tree, or add a tree with add_tree()"
         )
     known = get_definition(definition if isinstance(definition, str) else definition.name)
     given = {} if params is None else params

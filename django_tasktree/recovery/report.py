@@ -75,7 +75,7 @@ def repairing(what: str, report: SweepReport) -> Iterator[None]:
         report: counts the error.
 
     Raises:
-        OperationalError, InterfaceError: if the database itself fails, so that the pass must end. The time-out of a
+        OperationalError, InterfaceError: if the database itself fails, so that the pass must end. The timeout of a
             statement, for example for a lock that another transaction holds, is logged and counted instead.
     """
     try:

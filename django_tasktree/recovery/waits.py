@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def process_waits(_app: Any, scan: Scan, now: datetime, report: SweepReport) -> None:
-    """Process the nodes that wait: their time-outs and reminders, and what a crash has kept from being done."""
+    """Process the nodes that wait: their timeouts and reminders, and what a crash has kept from being done."""
     for due in due_waits(scan, now):
         _end_by_events(due.events, report)
         for run_id, waits in due.by_run.items():
