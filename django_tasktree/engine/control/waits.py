@@ -73,6 +73,18 @@ def first_unfinished(run_id: UUID, event: str) -> WaitSpec | None:
     return None if text is None else WaitSpec.read(text)
 
 
+def names_awaited(run_id: UUID, most: int) -> list[str]:
+    """Return the names of the events for which nodes of a run wait, or will wait when they are reached, in order.
+
+    Args:
+        run_id: the run.
+        most: the maximum number of names.
+    """
+    waits = nodes().filter(run_id=run_id, wait__isnull=False, state__in=[NodeState.WAITING, NodeState.PENDING])
+    lanes = waits.filter(lane__startswith=_MARK).order_by("lane").values_list("lane", flat=True).distinct()
+    return [event_of_lane(lane) for lane in lanes[:most]]
+
+
 def names_to_take(run_id: UUID) -> list[str]:
     """Return the names of the events of a run that no node has taken."""
     sent: Any = RunEvent.objects.using(write_alias()).filter(run_id=run_id, taken_at=None, refusal="")

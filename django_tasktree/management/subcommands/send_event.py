@@ -9,6 +9,7 @@ from rich.text import Text
 from django_tasktree.control.waits import awaited, send_event
 from django_tasktree.definitions.payloads import read_texts
 from django_tasktree.encoding.strict_json import read_json
+from django_tasktree.engine.control.waits import names_awaited
 from django_tasktree.exceptions import InvalidOption, InvalidParameter, InvalidText, NotPossible, SerializationError
 from django_tasktree.management.display.console import console_of
 from django_tasktree.management.display.json import dumps
@@ -18,6 +19,9 @@ from django_tasktree.management.output_format import add_format_option
 from django_tasktree.management.parameters import read_pairs
 from django_tasktree.management.targets import Target, current_os_user
 from django_tasktree.models import NodeRun, RunEvent
+
+#: No more names of other events are shown.
+_MOST_NAMES = 5
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -53,9 +57,16 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     if options["format"] == "json":
         console.print(dumps({"id": str(event_id), "run": str(run.id), "node": node and str(node.id)}), soft_wrap=True)
         return
-    what = "stored until a node waits for it" if node is None else f"it has ended {Target.of(node).title}"
+    what = _fate(run.id, name) if node is None else f"it has ended {Target.of(node).title}"
     text = Text.assemble(("✔ ", "green"), (Target.of(run).title, "bold"), f": {what}")
     console.print(text, soft_wrap=not console.is_terminal)
+
+
+def _fate(run_id: UUID, name: str) -> str:
+    """Return what becomes of an event that has ended no node."""
+    others = [] if awaited(run_id, name) else names_awaited(run_id, _MOST_NAMES)
+    but = f", which none does yet: nodes of this run wait, or will wait, for {', '.join(others)}" if others else ""
+    return f"stored until a node waits for it{but}"
 
 
 def _payload(run_id: UUID, options: dict[str, Any]) -> Any:

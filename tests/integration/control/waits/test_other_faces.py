@@ -237,10 +237,11 @@ class TestCommand:
         assert tasktree("send-event", key, "a/b")[1][0] == 2
         assert tasktree("send-event", key, "approved", "--payload", "{")[1][0] == 2
         assert tasktree("send-event", key, "approved", "--payload", "1", "--param", "by=7")[1][0] == 2
-        assert tasktree("send-event", key, "later", "--param", "a=b") == (
-            f"✔ orders  {run.id}: stored until a node waits for it\n",
-            None,
+        out, error = tasktree("send-event", key, "later", "--param", "a=b")
+        text = (
+            "stored until a node waits for it, which none does yet: nodes of this run wait, or will wait, for approved"
         )
+        assert (out, error) == (f"✔ orders  {run.id}: {text}\n", None)
         node = run["approved"]
         out, error = tasktree("send-event", key, "approved", "--param", "by=7", "--format", "json")
         assert (error, json.loads(out)["node"], node.get()["by"]) == (None, str(node.id), 7)
