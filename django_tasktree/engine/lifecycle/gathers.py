@@ -115,8 +115,8 @@ def _release_gathers(
     if others:
         skip(nodes().filter(id__in=others))
     if not fitting:
-        # If all are skipped, nothing may be left.
-        return None if all_settled and others else Settled()
+        # If all are skipped, or another process has skipped them, nothing may be left.
+        return None if all_settled and len(others) == len(rows) else Settled()
     return _queue_or_make_runnable(fitting)
 
 

@@ -1,4 +1,4 @@
-"""quorum: gather nodes that start when enough of their siblings have succeeded, or when no longer enough can."""
+"""quorum: gather nodes that start when enough of their siblings have succeeded, or when too few can still succeed."""
 
 from dataclasses import dataclass
 from decimal import ROUND_CEILING
@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, Q
 from django_tasktree.encoding.shares import read_share
 from django_tasktree.engine.rules import IS_WAITING_GATHER
 from django_tasktree.engine.transitions import nodes
-from django_tasktree.models.querysets import NodeRunQuerySet
+from django_tasktree.models.querysets import NodeRunQuerySet, TreeRunQuerySet
 from django_tasktree.states import NodeState
 
 _WAITING = IS_WAITING_GATHER.q() & ~Q(quorum="")
@@ -19,6 +19,11 @@ _SUCCEEDED = Q(settled=True, subtree_failed=False, state=NodeState.SUCCESS)
 def with_waiting_quorums(parents: NodeRunQuerySet) -> NodeRunQuerySet:
     """Return those of some nodes under which a gather node with a quorum waits."""
     return parents.filter(Exists(nodes().filter(_WAITING, settled=False, parent_id=OuterRef("id"))))
+
+
+def runs_with_waiting_quorums(some: TreeRunQuerySet) -> TreeRunQuerySet:
+    """Return those of some runs at whose top a gather node with a quorum waits."""
+    return some.filter(Exists(nodes().filter(_WAITING, settled=False, parent=None, run_id=OuterRef("id"))))
 
 
 def decided_quorums(run_id: UUID, parent_id: UUID | None) -> dict[str, bool]:
@@ -51,12 +56,22 @@ class Siblings:
             None if this is open.
         """
         needed = self._needed(quorum)
-        succeeded = self._tasks().filter(_SUCCEEDED).order_by()[:needed].count()
-        if succeeded == needed:
-            return True
-        missing = needed - succeeded
-        left = self._tasks().filter(settled=False).order_by()[:missing].count()
-        return None if left == missing else False
+        succeeded = self._succeeded(needed)
+        while succeeded < needed:
+            missing = needed - succeeded
+            if self._left(missing) == missing:
+                return None
+            # One of them may have succeeded after the first count, and before the second one.
+            before, succeeded = succeeded, self._succeeded(needed)
+            if succeeded == before:
+                return False
+        return True
+
+    def _succeeded(self, most: int) -> int:
+        return int(self._tasks().filter(_SUCCEEDED).order_by()[:most].count())
+
+    def _left(self, most: int) -> int:
+        return int(self._tasks().filter(settled=False).order_by()[:most].count())
 
     def _needed(self, quorum: str) -> int:
         share = read_share(quorum)

@@ -9,6 +9,7 @@ from uuid import UUID
 from django_tasktree.conf import settings
 from django_tasktree.encoding import times
 from django_tasktree.engine.heartbeats import not_lost, workers
+from django_tasktree.engine.lifecycle.quorum import decided_quorums, with_waiting_quorums
 from django_tasktree.engine.lifecycle.settle import nothing_left_below
 from django_tasktree.engine.recovery.scan import Scan, unsettled
 from django_tasktree.engine.transitions import nodes
@@ -64,7 +65,7 @@ def _read(ids: list[UUID]) -> Iterator[Orphan]:
 
 
 def finished_unsettled_nodes(scan: Scan, now: datetime) -> Iterator[tuple[UUID, UUID]]:
-    """Find finished nodes under which nothing is left to do but which are not settled.
+    """Find finished nodes that are not settled although nothing is left below them, or a quorum below them is decided.
 
     Args:
         scan: the extent of the pass.
@@ -77,5 +78,8 @@ def finished_unsettled_nodes(scan: Scan, now: datetime) -> Iterator[tuple[UUID, 
     for state in sorted(NODE_FINAL):
         for page in scan.pages(state, unsettled(state), "finished_at"):
             old = [key for key, finished_at in page if finished_at is None or times.elapsed(finished_at, now) > grace]
-            rows = nothing_left_below(unsettled(state).filter(id__in=old))
-            yield from list(rows.values_list("run_id", "id"))
+            some = unsettled(state).filter(id__in=old)
+            yield from list(nothing_left_below(some).values_list("run_id", "id"))
+            for run_id, key in list(with_waiting_quorums(some).values_list("run_id", "id")):
+                if decided_quorums(run_id, key):
+                    yield run_id, key

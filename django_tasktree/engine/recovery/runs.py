@@ -12,6 +12,7 @@ from django_tasktree.conf import settings
 from django_tasktree.encoding import times
 from django_tasktree.engine.control.reset import lock_run, release, released_by_state
 from django_tasktree.engine.history import open_entries
+from django_tasktree.engine.lifecycle.quorum import decided_quorums, runs_with_waiting_quorums
 from django_tasktree.engine.lifecycle.stop import revoke
 from django_tasktree.engine.recovery.nodes import IN_PASSING
 from django_tasktree.engine.recovery.scan import Scan
@@ -33,7 +34,7 @@ class RunProblem(Enum):
 
     Attributes:
         RUNNABLE: it has runnable nodes without a hold.
-        SETTLED: all its root nodes have settled, except waiting gather nodes.
+        SETTLED: all its root nodes have settled, except waiting gather nodes; or the quorum of one of these is decided.
         IDLE: none of its nodes is under way or runnable, and no node has finished in the last seconds.
     """
 
@@ -76,6 +77,8 @@ def runs_without_progress(scan: Scan, now: datetime) -> Iterator[tuple[UUID, Run
             if RUN_LETS_START.holds({"run__state": state}):
                 yield from ((key, RunProblem.RUNNABLE) for key in _keys(some.filter(Exists(startable))))
             yield from ((key, RunProblem.SETTLED) for key in _keys(some.exclude(Exists(going))))
+            quorums = _keys(runs_with_waiting_quorums(some.filter(Exists(going))))
+            yield from ((key, RunProblem.SETTLED) for key in quorums if decided_quorums(key, None))
             idle = _keys(some.exclude(Exists(active)).exclude(Exists(runnable)))
             yield from ((key, RunProblem.IDLE) for key in idle if not _is_in_passing(key, now))
 

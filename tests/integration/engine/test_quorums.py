@@ -3,10 +3,12 @@
 import pytest
 
 from django_tasktree import TaskTree
+from django_tasktree.engine.lifecycle import quorum
 from django_tasktree.engine.lifecycle.claim import claim
 from django_tasktree.engine.lifecycle.finish import finish
-from django_tasktree.engine.lifecycle.settle import settle
-from django_tasktree.models import NodeRun
+from django_tasktree.engine.lifecycle.gathers import start_gathers
+from django_tasktree.engine.lifecycle.settle import _look, settle
+from django_tasktree.models import NodeRun, TreeRun
 from tests.integration.engine.trees import FAILURE, SUCCESS, insert_run, ref, state
 from tests.sample.tasks import echo
 
@@ -96,3 +98,45 @@ def test_others_wait_for_all():
     assert [dispatch.id for dispatch in end(keys[nodes[1]], SUCCESS)] == [keys[last]]
     assert end(keys[last], SUCCESS) == []
     assert NodeRun.objects.get(id=keys[first]).run.state == "STARTED"
+
+
+def test_a_sibling_that_succeeds_between_two_counts(monkeypatch):
+    tree = TaskTree()
+    _, nodes, gather = fan(tree, tree, 2)
+    end(nodes[0], SUCCESS)
+    end(nodes[1], FAILURE)
+    late = ref(nodes[2])
+    claim(late, "w")
+    claim(ref(nodes[3]), "w")
+    finish(ref(nodes[3]), FAILURE)
+    count = quorum.Siblings._succeeded
+
+    def count_and_finish(*args):
+        found = count(*args)
+        if state(late.id) == "STARTED":
+            finish(late, SUCCESS)
+        return found
+
+    monkeypatch.setattr(quorum.Siblings, "_succeeded", count_and_finish)
+    assert [dispatch.id for dispatch in settle(late.run_id, None).dispatches] == [gather]
+
+
+@pytest.mark.parametrize("root", [False, True])
+def test_another_process_skips_it_while_the_last_sibling_ends(root):
+    tree = TaskTree()
+    parent = tree if root else tree.add_task(echo)
+    keys, nodes, gather = fan(tree, parent, 4)
+    if not root:
+        end(keys[parent], SUCCESS)
+    for node in nodes[1:]:
+        end(node, SUCCESS)
+    last = ref(nodes[0])
+    claim(last, "w")
+    finish(last, FAILURE)
+    # This process has read that only the gather node is left; then the other one skips it.
+    look = None if root else _look(keys[parent])
+    run = TreeRun.objects.get(id=last.run_id)
+    revision = run.revision if look is None else look.revision
+    NodeRun.objects.filter(id=gather).update(state="SKIPPED", settled=True)
+    read = (last.run_id, last.parent_id, look, revision)
+    assert start_gathers(*read, all_settled=True, waits_for_quorum=True) is None

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from django_tasktree import NodeResult, TaskTree, TreeResult, bulk, current_node, task_with_callbacks
 from django_tasktree.control.changes import carry_out
+from django_tasktree.dispatch import wait_ends
 from django_tasktree.drafts import read_rows
 from django_tasktree.engine.recovery.scan import Scan
 from django_tasktree.engine.transitions import write_alias
@@ -629,6 +630,26 @@ class TestActions:
         run.send_event("one", 1)
         world.deliver_all("w")
         assert run["all"].get() == [1, "two"]
+
+    @pytest.mark.parametrize("top", [True, False])
+    def test_a_quorum_is_reached_and_the_process_is_lost(self, world, monkeypatch, top):
+        """The sweep starts the gather node, although another node still waits."""
+        tree = TaskTree()
+        parent = tree if top else tree.add_task(echo, label="above")
+        for name in ("a", "b", "c"):
+            parent.wait_for(name)
+        parent.gather(echo, ["two are enough"], when=2, label="two")
+        run = waiting(world, tree)
+        above = run if top else run["above"]
+        run.send_event("a")
+        with monkeypatch.context() as lost:
+            lost.setattr(wait_ends, "process_all", lambda *_: None)
+            run.send_event("b")
+        world.pass_time()
+        assert (above["two"].state, sweep(world.app).settled) == ("PENDING", 1)
+        world.deliver_all("w")
+        assert (above["two"].state, above["c"].state) == ("SUCCESS", "WAITING")
+        assert not sweep(world.app)
 
     def test_it_is_not_deleted_while_it_waits(self, world):
         with pytest.raises(NotPossible):
