@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, Q
 from django_tasktree.encoding.shares import read_share
 from django_tasktree.engine.rules import IS_WAITING_GATHER
 from django_tasktree.engine.transitions import nodes
-from django_tasktree.models.querysets import NodeRunQuerySet, TreeRunQuerySet
+from django_tasktree.models.querysets import NodeRunQuerySet
 from django_tasktree.states import NodeState
 
 _WAITING = IS_WAITING_GATHER.q() & ~Q(quorum="")
@@ -21,9 +21,9 @@ def with_waiting_quorums(parents: NodeRunQuerySet) -> NodeRunQuerySet:
     return parents.filter(Exists(nodes().filter(_WAITING, settled=False, parent_id=OuterRef("id"))))
 
 
-def runs_with_waiting_quorums(some: TreeRunQuerySet) -> TreeRunQuerySet:
-    """Return those of some runs at whose top a gather node with a quorum waits."""
-    return some.filter(Exists(nodes().filter(_WAITING, settled=False, parent=None, run_id=OuterRef("id"))))
+def waits_for_quorum() -> Q:
+    """Return the condition of runs at whose top a gather node with a quorum waits."""
+    return Q(Exists(nodes().filter(_WAITING, settled=False, parent=None, run_id=OuterRef("id"))))
 
 
 def decided_quorums(run_id: UUID, parent_id: UUID | None) -> dict[str, bool]:

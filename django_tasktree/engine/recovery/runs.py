@@ -12,7 +12,7 @@ from django_tasktree.conf import settings
 from django_tasktree.encoding import times
 from django_tasktree.engine.control.reset import lock_run, release, released_by_state
 from django_tasktree.engine.history import open_entries
-from django_tasktree.engine.lifecycle.quorum import decided_quorums, runs_with_waiting_quorums
+from django_tasktree.engine.lifecycle.quorum import decided_quorums, waits_for_quorum
 from django_tasktree.engine.lifecycle.stop import revoke
 from django_tasktree.engine.recovery.nodes import IN_PASSING
 from django_tasktree.engine.recovery.scan import Scan
@@ -76,9 +76,10 @@ def runs_without_progress(scan: Scan, now: datetime) -> Iterator[tuple[UUID, Run
             some = runs().filter(id__in=[key for (key,) in page], state=state)
             if RUN_LETS_START.holds({"run__state": state}):
                 yield from ((key, RunProblem.RUNNABLE) for key in _keys(some.filter(Exists(startable))))
-            yield from ((key, RunProblem.SETTLED) for key in _keys(some.exclude(Exists(going))))
-            quorums = _keys(runs_with_waiting_quorums(some.filter(Exists(going))))
-            yield from ((key, RunProblem.SETTLED) for key in quorums if decided_quorums(key, None))
+            ended = some.annotate(all_settled=~Exists(going)).filter(Q(all_settled=True) | waits_for_quorum())
+            for key, all_settled in list(ended.values_list("id", "all_settled")):
+                if all_settled or decided_quorums(key, None):
+                    yield key, RunProblem.SETTLED
             idle = _keys(some.exclude(Exists(active)).exclude(Exists(runnable)))
             yield from ((key, RunProblem.IDLE) for key in idle if not _is_in_passing(key, now))
 
