@@ -24,6 +24,7 @@ from django_tasktree.dispatch.waits import without_waits
 from django_tasktree.encoding.errors import describe
 from django_tasktree.engine.database_retries import retry_transient, retry_transient_flagged
 from django_tasktree.engine.lifecycle.advance import advance
+from django_tasktree.engine.lifecycle.claim import Deferred
 from django_tasktree.engine.lifecycle.finish_together import finish_together
 from django_tasktree.engine.lifecycle.settle import finished_but_unsettled, settle, tolerant_nodes
 from django_tasktree.engine.lifecycle.stop import stop_late_children
@@ -149,6 +150,20 @@ def advance_now(run_id: UUID) -> int:
     numbers = count()
     process(run_id, FollowUp(dispatch for dispatch, _ in zip(advance(run_id), numbers, strict=False)))
     return next(numbers)
+
+
+def process_deferred(node: NodeRef, deferred: Deferred) -> None:
+    """Process what follows a refused claim, when the current transaction commits; without a transaction, now."""
+    follow_up = FollowUp(deferred.dispatches, shares=False)
+    if deferred.revoked:
+        follow_up = FollowUp(
+            advances=node.limit_scope_id is not None,
+            limit_scope_id=node.limit_scope_id,
+            settles=True,
+            settle_from=node.parent_id,
+            failed=True,
+        )
+    transaction.on_commit(partial(process, node.run_id, follow_up), using=write_alias())
 
 
 def free_place_after_commit(node: NodeRef) -> None:

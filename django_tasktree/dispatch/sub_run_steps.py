@@ -53,14 +53,23 @@ def end_node_of(run_id: UUID) -> Iterator[OfRun]:
 
 
 def end_waiting_node(run: TreeRun) -> Iterator[OfRun]:
-    """Finish the node that waits for a sub-run that has ended; yield what follows."""
+    """Finish the node that waits for a sub-run that has ended; yield what follows.
+
+    Nothing is done if the sub-run is not as it was read any more: its next end finishes the node.
+    """
     node = retry_transient(lambda: waiting_node(run))
     if node is not None:
-        yield from end_node(node, retry_transient(lambda: outcome_of(run, node)))
+        yield from end_node(node, retry_transient(lambda: outcome_of(run, node)), run)
 
 
-def end_node(node: NodeRun, outcome: Outcome) -> Iterator[OfRun]:
-    """Finish a node that waits for a sub-run; yield what follows."""
-    follow_up = end_from_waiting(NodeRef.of(node), partial(lock_waiting_node, node), outcome)
+def end_node(node: NodeRun, outcome: Outcome, sub_run: TreeRun | None = None) -> Iterator[OfRun]:
+    """Finish a node that waits for a sub-run; yield what follows.
+
+    Args:
+        node: the node.
+        outcome: its outcome.
+        sub_run: the sub-run from which the outcome was made; None if it does not exist any more.
+    """
+    follow_up = end_from_waiting(NodeRef.of(node), partial(lock_waiting_node, node, sub_run), outcome)
     if follow_up is not None:
         yield node.run_id, [follow_up]

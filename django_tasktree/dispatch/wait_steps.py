@@ -101,7 +101,10 @@ def _try_to_end_together(
 def _lock(wait: OpenWait, event: RunEvent | None) -> NodeRef | None:
     """Lock the node of a wait, and take the event that ends it; return None if either is not possible any more."""
     node = lock_wait(wait.node)
-    return None if node is None or (event is not None and not take_event(event, node.id)) else node
+    if node is None or (event is not None and not take_event(event, node.id)):
+        return None
+    note_attempt(node.id)
+    return node
 
 
 def _announce(wait: OpenWait) -> Iterator[FollowUp]:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django_tasktree.builder.routes import Target, target_of
 from django_tasktree.conf import settings
-from django_tasktree.dispatch.after_commit import publish_now
+from django_tasktree.dispatch.after_commit import process_deferred, publish_now
 from django_tasktree.dispatch.capacities import capacity_of, messages_for_all, queue_of
 from django_tasktree.dispatch.publisher import unreachable
 from django_tasktree.dispatch.shared_messages import each_for
@@ -60,8 +60,8 @@ def resend_lost(app: Any, scan: Scan, now: datetime, report: SweepReport) -> Non
 def _put_back(waiting_nodes: Iterable[Waiting], report: SweepReport) -> None:
     for dispatch in [node.dispatch for node in waiting_nodes]:
         with repairing(f"node {dispatch.id}", report):
-            deferred = defer_claim(NodeRef.of(dispatch))
-            publish_now(dispatch.run_id, deferred.dispatches)
+            node = NodeRef.of(dispatch)
+            process_deferred(node, defer_claim(node))
             report.deferred += 1
 
 

@@ -15,7 +15,7 @@ from django.db import DatabaseError, InterfaceError, connections, transaction
 from django_tasktree.builder.atomicity import atomic_alias
 from django_tasktree.builder.plan import plan_nodes
 from django_tasktree.dispatch import eager, shared_messages
-from django_tasktree.dispatch.after_commit import finish_and_propagate, publish_after_commit
+from django_tasktree.dispatch.after_commit import finish_and_propagate, process_deferred, publish_after_commit
 from django_tasktree.dispatch.open_transactions import discard_connections, guard, none_left_open, roll_back_leftovers
 from django_tasktree.dispatch.publisher import send_retry
 from django_tasktree.dispatch.sub_runs import wait_for_run_of
@@ -239,7 +239,7 @@ def _claim_or_defer(task: Any, ref: NodeRef) -> None:
                 ref.task_id,
                 ref.id,
             )
-            publish_after_commit(ref.run_id, deferred.dispatches)
+            process_deferred(ref, deferred)
             raise ClaimRefused
 
 

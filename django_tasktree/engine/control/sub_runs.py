@@ -118,17 +118,26 @@ def _waiting(node_id: UUID, run_id: UUID | None) -> NodeRunQuerySet:
     return nodes().filter(id=node_id, sub_run_id=run_id, state=NodeState.WAITING)
 
 
-def lock_waiting_node(node: NodeRun) -> NodeRef | None:
+def lock_waiting_node(node: NodeRun, sub_run: TreeRun | None = None) -> NodeRef | None:
     """Lock a run and its node that waits for a sub-run, in the transaction that then finishes the node from WAITING.
 
+    Args:
+        node: the node.
+        sub_run: the sub-run, which is locked, too; None if it does not exist any more.
+
     Returns:
-        The node as it is now; None if it does not wait any more.
+        The node as it is now; None if it does not wait any more, or the sub-run has changed since it was read.
 
     Raises:
         RunNotFound: if the run does not exist any more.
         NotPossible: if the run is CHANGING.
     """
-    return lock_node(node.run_id, _waiting(node.id, node.sub_run_id))
+    locked = lock_node(node.run_id, _waiting(node.id, node.sub_run_id))
+    if locked is None or sub_run is None:
+        return locked
+    # A retry that comes now waits for this lock, and then sees that the node has ended.
+    same = runs().filter(id=sub_run.id, state=sub_run.state, revision=sub_run.revision)
+    return locked if same.update(revision=F("revision")) else None
 
 
 def sub_runs_of(run_id: UUID) -> TreeRunQuerySet:
@@ -136,11 +145,14 @@ def sub_runs_of(run_id: UUID) -> TreeRunQuerySet:
     return runs().filter(parent_run_id=run_id, detached=False, state__in=RUN_STOPPABLE)
 
 
-def open_sub_runs(run_ids: list[UUID], *, under_holds: bool) -> Iterator[UUID]:
-    """Yield the open sub-runs that nodes of some runs have started, with their own sub-runs, level by level.
+def open_sub_runs(run_ids: list[UUID], *, under_holds: bool) -> Iterator[list[UUID]]:
+    """Yield the open sub-runs that nodes of some runs have started, then theirs, and so on, in batches of one level.
+
+    A level is read when all batches of the level above have been taken. If the caller locks the runs of each batch, a
+    sub-run that begins at this moment is found, or it sees what the caller has done with its run.
 
     Args:
-        run_ids: the runs.
+        run_ids: the runs, which the caller has locked.
         under_holds: whether those of nodes are included whose subtree is paused.
     """
     level = run_ids
@@ -151,7 +163,7 @@ def open_sub_runs(run_ids: list[UUID], *, under_holds: bool) -> Iterator[UUID]:
             if not under_holds:
                 mine = mine.exclude(Exists(nodes().filter(id=OuterRef("parent_node_id"), hold=Hold.PAUSED)))
             found += mine.values_list("id", flat=True)
-        yield from found
+        yield from in_chunks(found, settings.batch_size)
         level = found
 
 

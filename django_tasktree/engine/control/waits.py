@@ -152,6 +152,8 @@ def is_due(wait: OpenWait, now: datetime) -> bool:
 def lock_wait(node: NodeRef) -> NodeRef | None:
     """Lock a run and the node that waits, in the caller's transaction, which then finishes the node from WAITING.
 
+    The caller also calls :func:`note_attempt`.
+
     Returns:
         The node as it is now; None if it does not wait any more.
 
@@ -159,10 +161,7 @@ def lock_wait(node: NodeRef) -> NodeRef | None:
         RunNotFound: if the run does not exist any more.
         NotPossible: if the run is CHANGING.
     """
-    locked = lock_node(node.run_id, _still(node))
-    if locked is not None:
-        note_attempt(node.id)
-    return locked
+    return lock_node(node.run_id, _still(node))
 
 
 def lock_waits(run_id: UUID, waits: Collection[NodeRef]) -> list[NodeRef]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
 from django_tasktree.encoding import times
@@ -15,8 +16,9 @@ from django_tasktree.encoding.text import LONG_NAME_LENGTH, storable
 from django_tasktree.engine.backends import backend
 from django_tasktree.engine.database_retries import retry_transient_flagged
 from django_tasktree.engine.lifecycle.advance import advance
-from django_tasktree.engine.lifecycle.stop import COUNTS
-from django_tasktree.engine.transitions import move, nodes, runs
+from django_tasktree.engine.lifecycle.stop import revoke, stop_subtree
+from django_tasktree.engine.steps import AT_ONCE
+from django_tasktree.engine.transitions import move, nodes, runs, write_alias
 from django_tasktree.engine.types import Dispatch, NodeRef
 from django_tasktree.states import CLAIMABLE, RUN_FINAL, RUN_HELD, Hold, NodeState
 
@@ -55,10 +57,12 @@ class Deferred:
 
     Attributes:
         again: whether to claim the node again.
+        revoked: whether the node was revoked: it is settled.
         dispatches: nodes to publish.
     """
 
     again: bool = False
+    revoked: bool = False
     dispatches: Iterable[Dispatch] = ()
 
 
@@ -80,15 +84,11 @@ def defer_claim(node: NodeRef) -> Deferred:
         return Deferred()
     its_run = runs().filter(id=OuterRef("run_id"))
     ended = Exists(its_run.filter(state__in=RUN_FINAL))
-    move(
-        mine.filter(ended | Q(hold=Hold.REVOKED)),
-        CLAIMABLE,
-        NodeState.REVOKED,
-        hold=Hold.REVOKED,
-        finished_at=times.now(),
-        settled=True,
-        subtree_failed=COUNTS,
-    )
+    with transaction.atomic(using=write_alias()):
+        if revoke(mine.filter(ended | Q(hold=Hold.REVOKED), state__in=CLAIMABLE)):
+            # What is below it was not revoked before if a task that ran during the stop has added it.
+            stop_subtree(AT_ONCE, node.run_id, node.id)
+            return Deferred(revoked=True)
     held = Exists(its_run.filter(state__in=RUN_HELD))
     deferred = move(mine.filter(held | Q(hold=Hold.PAUSED)), CLAIMABLE, NodeState.PENDING, runnable=True)
     if deferred:

@@ -138,3 +138,21 @@ class TestBesideATask:
         world.deliver_all("w")
         positions = [position for _, position in positions_below(run)]
         assert len(positions) == len(set(positions)) == 4
+
+
+def test_a_label_that_the_task_takes_just_before(world, monkeypatch):
+    """The task of the parent ends when the handle has begun to add: it is seen, or it sees what was added."""
+    tree = TaskTree()
+    tree.add_task(grow_labelled, ["x"], label="top")
+    run = tree.apply_async()
+    (message,) = world.receive_all()
+    place = operations.place_in
+
+    def deliver_and_place(*args):
+        monkeypatch.undo()
+        world.deliver(message, "w")
+        return place(*args)
+
+    monkeypatch.setattr(operations, "place_in", deliver_and_place)
+    with pytest.raises(InvalidOption, match="has the label 'x' already"):
+        run["top"].add_task(echo, label="x")

@@ -3,6 +3,7 @@
 import pytest
 
 from django_tasktree import TaskTree
+from django_tasktree.dispatch.after_commit import process_deferred
 from django_tasktree.engine.lifecycle.claim import claim, defer_claim
 from django_tasktree.engine.lifecycle.finish import finish
 from django_tasktree.engine.lifecycle.settle import finished_but_unsettled
@@ -91,3 +92,27 @@ def test_a_node_is_queued_again_if_its_run_is_resumed_meanwhile(database):
     TreeRun.objects.filter(id=message.run_id).update(state="STARTED")
     assert [dispatch.id for dispatch in deferred.dispatches] == [message.id]
     assert row_of(message).state == "QUEUED"
+
+
+def test_what_is_below_a_node_that_was_revoked_meanwhile_ends_too(database):
+    tree = TaskTree()
+    top = tree.add_task(echo)
+    below = top.add_task(echo).add_task(echo)
+    launched, keys = insert_run(tree)
+    TreeRun.objects.filter(id=launched.run_id).update(state="REVOKED")
+    assert defer_claim(ref(keys[top])).revoked
+    row = NodeRun.objects.get(id=keys[below])
+    assert (row.state, row.hold, row.settled) == ("REVOKED", Hold.REVOKED, True)
+
+
+def test_the_parent_of_a_node_that_was_revoked_meanwhile_settles(database):
+    tree = TaskTree()
+    top = tree.add_task(echo)
+    child = top.add_task(echo)
+    launched, keys = insert_run(tree)
+    claim(ref(keys[top]), "w")
+    finish(ref(keys[top]), SUCCESS)
+    NodeRun.objects.filter(id=keys[child]).update(hold=Hold.REVOKED)
+    message = ref(keys[child])
+    process_deferred(message, defer_claim(message))
+    assert TreeRun.objects.get(id=launched.run_id).state == "FAILURE"

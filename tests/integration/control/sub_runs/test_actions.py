@@ -12,6 +12,12 @@ from django_tasktree.control import operations
 from django_tasktree.control.changes import carry_out
 from django_tasktree.control.purge import delete_runs, old_runs, purge_runs
 from django_tasktree.definitions.definition import Definition
+from django_tasktree.dispatch import sub_run_steps
+from django_tasktree.dispatch.sub_run_outcome import outcome_of
+from django_tasktree.dispatch.sub_runs import wait_for_run_of
+from django_tasktree.engine.control import sub_runs as engine_sub_runs
+from django_tasktree.engine.control.sub_runs import move_sub_runs
+from django_tasktree.engine.lifecycle.claim import claim
 from django_tasktree.engine.transitions import runs
 from django_tasktree.exceptions import NotPossible, SubRunFailed
 from django_tasktree.models import NodeRun, TreeRun
@@ -20,6 +26,7 @@ from django_tasktree.recovery.sweep import sweep
 from django_tasktree.testing import registered
 from tests.integration.control.play import changing
 from tests.integration.control.sub_runs.runs import sub_run_of, sub_runs_of
+from tests.integration.engine.trees import ref
 from tests.sample.sub_run_tasks import asking
 from tests.sample.tasks import echo
 
@@ -173,6 +180,29 @@ class TestDown:
         assert [run.state, run["asking"].state] == expected
         assert all(sub_run.state == "PAUSED" for sub_run in sub_runs_of(run["asking"]))
 
+    @pytest.mark.parametrize("action", ["pause", "resume"])
+    def test_a_sub_run_that_begins_just_before_its_run_is_paused_or_resumed(self, world, monkeypatch, action):
+        tree = TaskTree()
+        tree.add_run("nested", {"levels": 1}, label="outer")
+        run = tree.apply_async()
+        world.deliver(world.receive_all()[0], "w")
+        outer = sub_run_of(run["outer"])
+        node = ref(outer.children[0].id)
+        assert claim(node, "w")
+        if action == "resume":
+            run.pause()
+        move, begun = move_sub_runs, []
+
+        def begin_and_move(*args):
+            if not begun:
+                begun.append(wait_for_run_of(node, asking()))
+            return move(*args)
+
+        monkeypatch.setattr(engine_sub_runs, "move_sub_runs", begin_and_move)
+        getattr(run, action)()
+        assert begun
+        assert len(set(TreeRun.objects.values_list("state", flat=True))) == 1
+
     def test_a_sub_run_that_ends_while_the_run_is_changing_ends_its_node_afterwards(self, run):
         change = changing(run, run["top"], Action.RESUME)
         two(run).send_event("ok", 7)
@@ -253,6 +283,21 @@ class TestAgain:
         assert sub_run.state == "STARTED"
         sub_run.send_event("ok", 1)
         assert sub_run.state == "SUCCESS"
+
+    def test_a_sub_run_that_is_retried_while_its_node_is_ended_is_still_waited_for(self, world, monkeypatch, run):
+        key = two(run).id
+
+        def retry_and_return(*args):
+            found = outcome_of(*args)
+            monkeypatch.undo()
+            TreeResult(key).retry()
+            return found
+
+        monkeypatch.setattr(sub_run_steps, "outcome_of", retry_and_return)
+        two(run).revoke()
+        assert (two(run).state, run["two"].state) == ("STARTED", "WAITING")
+        two(run).send_event("ok", 7)
+        assert run["two"].get() == 7
 
     def test_a_sub_run_that_is_retried_before_its_node_has_ended_is_still_waited_for(self, world, run):
         TreeRun.objects.filter(id=two(run).id).update(state="REVOKED")

@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from django_tasktree import NodeResult, TaskTree, TreeResult, bulk, current_node, task_with_callbacks
 from django_tasktree.control.changes import carry_out
-from django_tasktree.dispatch import wait_ends
+from django_tasktree.dispatch import wait_ends, wait_steps
 from django_tasktree.drafts import read_rows
+from django_tasktree.engine.control.waits import open_waits
 from django_tasktree.engine.recovery.scan import Scan
 from django_tasktree.engine.transitions import write_alias
 from django_tasktree.exceptions import (
@@ -630,6 +631,32 @@ class TestActions:
         run.send_event("one", 1)
         world.deliver_all("w")
         assert run["all"].get() == [1, "two"]
+
+    def test_an_event_that_another_node_takes_leaves_no_trace(self, world, monkeypatch):
+        tree = TaskTree()
+        for name in ("one", "two"):
+            tree.wait_for("ok", label=name)
+        run = waiting(world, tree)
+        (one,) = open_waits([run["one"].id])
+        find, taken = wait_steps.outcome_by_event, []
+
+        def take_first(wait):
+            found = find(wait)
+            if found is not None and not taken:
+                event, outcome = found
+                taken.extend(wait_steps.end_wait(one, outcome, event))
+            return found
+
+        with monkeypatch.context() as raced:
+            raced.setattr(wait_ends, "end_waits_by_event_now", lambda *_: 0)
+            raced.setattr("django_tasktree.control.waits.end_waits_by_event_now", lambda *_: 0)
+            run.send_event("ok", 1)
+        monkeypatch.setattr(wait_steps, "outcome_by_event", take_first)
+        (two,) = open_waits([run["two"].id])
+        assert list(wait_steps.end_by_event(two)) == []
+        assert (run["one"].state, len(taken)) == ("SUCCESS", 1)
+        row = NodeRun.objects.get(id=run["two"].id)
+        assert (row.state, row.attempts, row.started_at) == ("WAITING", 0, None)
 
     @pytest.mark.parametrize("top", [True, False])
     def test_a_quorum_is_reached_and_the_process_is_lost(self, world, monkeypatch, top):
