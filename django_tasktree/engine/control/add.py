@@ -61,7 +61,7 @@ def add(run: TreeRun, place: Placement, specs: Sequence[NodeSpec]) -> None:
         # Check again: the parent may have been skipped or revoked before it was locked.
         hold = Hold(_open_to_children(place.parent_id).hold)
     insert_nodes(run.id, specs, hold=hold)
-    unsettle(run.id, tops)
+    unsettle(run.id, tops, new=True)
     call_back(run.id, tops)
     release(run.id, tops)
     reopen(run)

@@ -10,6 +10,7 @@ from django_tasktree.conf import settings
 from django_tasktree.encoding import times
 from django_tasktree.engine.heartbeats import not_lost, workers
 from django_tasktree.engine.lifecycle.settle import nothing_left_below
+from django_tasktree.engine.lifecycle.tolerance import missed_failures
 from django_tasktree.engine.recovery.scan import Scan, unsettled
 from django_tasktree.engine.transitions import nodes
 from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch
@@ -64,7 +65,7 @@ def _read(ids: list[UUID]) -> Iterator[Orphan]:
 
 
 def finished_unsettled_nodes(scan: Scan, now: datetime) -> Iterator[tuple[UUID, UUID]]:
-    """Find finished nodes under which nothing is left to do but which are not settled.
+    """Find finished nodes that are not settled, although nothing is left to do under them or too many failed there.
 
     Args:
         scan: the extent of the pass.
@@ -75,7 +76,10 @@ def finished_unsettled_nodes(scan: Scan, now: datetime) -> Iterator[tuple[UUID, 
     """
     grace = timedelta(seconds=IN_PASSING)
     for state in sorted(NODE_FINAL):
-        for page in scan.pages(state, unsettled(state), "finished_at"):
-            old = [key for key, finished_at in page if finished_at is None or times.elapsed(finished_at, now) > grace]
+        for page in scan.pages(state, unsettled(state), "finished_at", "tolerated"):
+            old = [key for key, at, _ in page if at is None or times.elapsed(at, now) > grace]
             rows = nothing_left_below(unsettled(state).filter(id__in=old))
             yield from list(rows.values_list("run_id", "id"))
+            tolerant = [key for key, _, tolerated in page if tolerated is not None]
+            if tolerant:
+                yield from missed_failures(unsettled(state).filter(id__in=tolerant))
