@@ -68,20 +68,18 @@ def note_failure(node_id: UUID, tolerated: int, *, fresh: bool = False) -> Settl
         node = mine.first()
         if node is None:
             return None
-        if not _too_many_new(node):
-            mine.update(failures=_failed(node).count())
+        most = tolerated + node.forgiven
+        number = _failed_up_to(node, most + 1)
+        if number <= most:
+            mine.update(failures=number)
             return None
     return _stop_rest(node)
 
 
-def _too_many_new(node: NodeRun) -> bool:
-    """Return whether more children have failed than are tolerated, apart from those that are forgiven."""
-    most = (node.tolerated or 0) + node.forgiven
-    return bool(_failed(node)[: most + 1].count() > most)
-
-
-def _failed(node: NodeRun) -> NodeRunQuerySet:
-    return nodes().under(node.run_id, node.id).filter(subtree_failed=True, is_gather=False).order_by()
+def _failed_up_to(node: NodeRun, most: int) -> int:
+    """Count the failed children of a node, apart from gather nodes, up to a number."""
+    failed = nodes().under(node.run_id, node.id).filter(subtree_failed=True, is_gather=False).order_by()
+    return int(failed[:most].count())
 
 
 def tolerant_among(ids: Collection[UUID]) -> list[UUID]:
@@ -124,7 +122,7 @@ def stop_above(node_id: UUID) -> Settled | None:
     if node is None or not _stops_more(node):
         return None
     most = node.tolerated or 0
-    return (_stop_scope(node) or Settled()) if _failed(node)[: most + 1].count() > most else None
+    return (_stop_scope(node) or Settled()) if _failed_up_to(node, most + 1) > most else None
 
 
 def missed_failures(tolerant: NodeRunQuerySet) -> Iterator[tuple[UUID, UUID]]:
@@ -136,9 +134,10 @@ def missed_failures(tolerant: NodeRunQuerySet) -> Iterator[tuple[UUID, UUID]]:
     Yields:
         The ID of the run and the ID of the node.
     """
-    for node in list(tolerant.filter(run__state__in=RUN_GOING)):
+    for node in list(tolerant.filter(run__state__in=RUN_GOING).defer("template")):
         rest = nodes().under(node.run_id, node.id).filter(settled=False, is_gather=False).exclude(hold=Hold.REVOKED)
-        if _too_many_new(node) and (rest.exists() or _stops_more(node)):
+        most = (node.tolerated or 0) + node.forgiven
+        if _failed_up_to(node, most + 1) > most and (rest.exists() or _stops_more(node)):
             yield node.run_id, node.id
 
 
