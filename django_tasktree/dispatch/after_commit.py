@@ -123,13 +123,13 @@ def publish_now(run_id: UUID, dispatches: Iterable[Dispatch]) -> None:
 def settle_now(run_id: UUID, node_id: UUID | None) -> None:
     """Settle a run, upwards from a node or only the run itself, and process what follows.
 
-    Call it outside any transaction.
+    If the node tolerates failures, they are counted. Call it outside any transaction.
 
     Args:
         run_id: the run.
         node_id: the node to start at; None starts at the run.
     """
-    process(run_id, FollowUp(settles=True, settle_from=node_id))
+    process(run_id, FollowUp(settles=True, settle_from=node_id, recount=True))
 
 
 def advance_and_settle_now(run_id: UUID) -> None:
@@ -146,7 +146,7 @@ def advance_now(run_id: UUID) -> int:
         The number of nodes that were queued.
     """
     for node_id in retry_transient(lambda: tolerant_nodes(run_id)):
-        process(run_id, FollowUp(settles=True, settle_from=node_id, failed=True))
+        process(run_id, FollowUp(settles=True, settle_from=node_id, recount=True))
     numbers = count()
     process(run_id, FollowUp(dispatch for dispatch, _ in zip(advance(run_id), numbers, strict=False)))
     return next(numbers)
@@ -213,11 +213,11 @@ def _process_run(run_id: UUID, follow_ups: Iterable[FollowUp]) -> list[OfRun]:
         if work.terminates_below is not None:
             terminate_below(run_id, work.terminates_below)
         if work.settles and published == 0:
-            queue.extend(_settle(run_id, work.settle_from, failed=work.failed))
+            queue.extend(_settle(run_id, work.settle_from, failed=work.failed, recount=work.recount))
         if work.finished_but_unsettled:
             for node_id in retry_transient(lambda: finished_but_unsettled(run_id)):
                 # Of a node that tolerates failures, they are counted.
-                queue.extend(_settle(run_id, node_id, failed=True))
+                queue.extend(_settle(run_id, node_id, recount=True))
             queue.extend(_settle(run_id, None))
             terminates = work.terminates_sub_runs or work.terminates_below is not None
             others.extend(stop_sub_runs(run_id, terminates=terminates))
@@ -250,8 +250,10 @@ def _publish(work: FollowUp, queue: deque[FollowUp]) -> int:
     return next(numbers)
 
 
-def _settle(run_id: UUID, node_id: UUID | None, *, failed: bool = False) -> Iterator[FollowUp]:
-    settled = retry_transient_flagged(lambda again: settle(run_id, node_id, again=again, failed=failed))
+def _settle(run_id: UUID, node_id: UUID | None, *, failed: bool = False, recount: bool = False) -> Iterator[FollowUp]:
+    settled = retry_transient_flagged(
+        lambda again: settle(run_id, node_id, again=again, failed=failed, recount=recount)
+    )
     if settled.dispatches or settled.runnable or settled.stopped or settled.ended is not None:
         yield FollowUp(
             settled.dispatches,

@@ -36,6 +36,7 @@ class FollowUp:
         settles: whether to settle if there was nothing to publish.
         settle_from: the lowest node to settle; None starts at the run.
         failed: whether a child of that node has just failed.
+        recount: whether to count the failed children of that node, if it tolerates failures.
         finished_but_unsettled: whether nodes anywhere in the run may be finished but unsettled, because an action or a
             failure revoked nodes in the middle of the tree.
         terminates_below: the run, or the node with its subtree, whose running tasks a failure terminates.
@@ -52,6 +53,7 @@ class FollowUp:
     settles: bool = False
     settle_from: UUID | None = None
     failed: bool = False
+    recount: bool = False
     finished_but_unsettled: bool = False
     terminates_below: UUID | None = None
     terminates_sub_runs: bool = False

@@ -156,6 +156,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("failures", models.PositiveIntegerField(default=0, editable=False)),
+                ("forgiven", models.PositiveIntegerField(default=0, editable=False)),
                 (
                     "allow_failure",
                     models.BooleanField(

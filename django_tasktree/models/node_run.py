@@ -65,8 +65,10 @@ class NodeRun(models.Model):
     tolerated = models.PositiveIntegerField(
         _("tolerated failures"), null=True, blank=True, help_text=_("How many of its children may fail.")
     )
-    #: How often a child has failed since the launch; counted only under a node that tolerates failures.
+    #: How many children have failed, and how many of those do not stop the others, because they had failed before
+    #: children were reset; see ``engine.lifecycle.tolerance``. Counted only under a node that tolerates failures.
     failures = models.PositiveIntegerField(default=0, editable=False)
+    forgiven = models.PositiveIntegerField(default=0, editable=False)
     allow_failure = models.BooleanField(
         _("may fail"), default=False, help_text=_("Its own failure fails neither the run nor a gather node.")
     )

@@ -22,7 +22,7 @@ class SweepReport:
         failed: nodes of lost workers that have failed.
         resent: nodes whose lost message was sent again.
         deferred: queued nodes that may not start, and were put back: their run or subtree is paused or has ended.
-        settled: nodes and runs that were finished but unsettled.
+        settled: nodes and runs that were finished but unsettled; also if more had failed below them than are tolerated.
         advanced: nodes that could start and were queued.
         launched: drafts that were launched at their ``eta``.
         overdue: runs that were stopped at their deadline.

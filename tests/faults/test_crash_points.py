@@ -109,6 +109,23 @@ def mapping_in_vain(key):
     return tree.apply_async(key=key)
 
 
+def mapping_with_waits(key):
+    """A map in which the last node fails while the others wait, which nobody answers: they are revoked."""
+    tree = TaskTree("mapping with waits")
+    halves = tree.map(halve, over=[2, 4, 1], tolerate=0, max_active=1)
+    halves.each.wait_for("never")
+    halves.gather(echo, ["gather"], run_when="failure")
+    return tree.apply_async(key=key)
+
+
+def mapping_that_stops(key):
+    """A map in which the last node fails, which stops the tree, in which a node waits."""
+    tree = TaskTree("mapping that stops", on_failure="stop")
+    tree.map(halve, over=[2, 1], tolerate=0, max_active=1)
+    tree.wait_for("never")
+    return tree.apply_async(key=key)
+
+
 def any_of(key):
     """A gather node that needs one of two nodes, one that needs both although one fails, and one that waits for all."""
     tree = TaskTree("any of")
@@ -242,7 +259,8 @@ def revoking_sub_runs(key):
     return tree.apply_async(key=key)
 
 
-SCENARIOS = [chain, fan_in, failure, stopping, retrying, growing, together, mapping, mapping_in_vain, any_of, limited]
+SCENARIOS = [chain, fan_in, failure, stopping, retrying, growing, together, any_of, limited]
+MAPS = [mapping, mapping_in_vain, mapping_with_waits, mapping_that_stops]
 ACTIONS = [pausing, revoking, skipping, adding, drafting]
 WAITS = [answering, calling, completing, napping]
 SUB_RUNS = [starting, starting_in_vain, replacing, revoking_sub_runs]
@@ -315,7 +333,9 @@ def crash(world, scenario, key, point):
     return world.receive_all()
 
 
-@pytest.mark.parametrize("scenario", [*SCENARIOS, *ACTIONS, *WAITS, *SUB_RUNS], ids=lambda scenario: scenario.__name__)
+@pytest.mark.parametrize(
+    "scenario", [*SCENARIOS, *MAPS, *ACTIONS, *WAITS, *SUB_RUNS], ids=lambda scenario: scenario.__name__
+)
 def test_a_crash_before_each_step(world, database, scenario, settings):
     """The messages that are left are lost.
 

@@ -59,7 +59,7 @@ def add(run: TreeRun, place: Placement, specs: Sequence[NodeSpec]) -> None:
         parent.update(child_count=F("child_count") + len(tops))
         hold = Hold(parent.values_list("hold", flat=True).get())
     insert_nodes(run.id, specs, hold=hold)
-    unsettle(run.id, tops)
+    unsettle(run.id, tops, new=True)
     call_back(run.id, tops)
     release(run.id, tops)
     reopen(run)

@@ -14,6 +14,7 @@ from django_tasktree.engine.control.reachability import MAY_RUN, REACHED
 from django_tasktree.engine.history import open_entries
 from django_tasktree.engine.lifecycle.finish import error_values
 from django_tasktree.engine.lifecycle.release import make_runnable, skip
+from django_tasktree.engine.lifecycle.tolerance import forgive, tolerant_among
 from django_tasktree.engine.random_ids import RandomId
 from django_tasktree.engine.transitions import move, nodes, runs
 from django_tasktree.engine.traversal import ancestors, in_batches
@@ -135,6 +136,7 @@ def _reset(ids: list[UUID]) -> int:
         settled=False,
         subtree_failed=False,
         failures=0,
+        forgiven=0,
         retries=0,
         revision=F("revision") + 1,
         worker="",
@@ -236,10 +238,22 @@ def parents_of(run_id: UUID, ids: Collection[UUID]) -> set[UUID]:
     return ancestors(run_id, parents)
 
 
-def unsettle(run_id: UUID, ids: Collection[UUID]) -> None:
-    """Mark all ancestors of some nodes as unsettled."""
-    for batch in in_batches(iter(parents_of(run_id, ids))):
+def unsettle(run_id: UUID, ids: Collection[UUID], *, new: bool = False) -> None:
+    """Mark all ancestors of some nodes as unsettled.
+
+    Args:
+        run_id: the run.
+        ids: the nodes.
+        new: whether they are new; otherwise the caller resets them afterwards.
+    """
+    batches = list(in_batches(iter(parents_of(run_id, ids))))
+    tolerant = [key for batch in batches for key in tolerant_among(batch)]
+    if new:
+        forgive(run_id, tolerant)
+    for batch in batches:
         nodes().filter(id__in=batch).update(settled=False, subtree_failed=False, revision=F("revision") + 1)
+    if not new:
+        forgive(run_id, tolerant, again=ids)
 
 
 def release(run_id: UUID, ids: Collection[UUID]) -> None:

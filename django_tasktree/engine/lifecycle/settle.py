@@ -14,7 +14,7 @@ from django_tasktree.engine.backends.children import mark_settled
 from django_tasktree.engine.lifecycle.gathers import Look, start_gathers
 from django_tasktree.engine.lifecycle.quorum import with_waiting_quorums
 from django_tasktree.engine.lifecycle.settle_chain import settle_chain
-from django_tasktree.engine.lifecycle.tolerance import has_failed_below, note_failure
+from django_tasktree.engine.lifecycle.tolerance import has_failed_below, note_failure, stop_above
 from django_tasktree.engine.rules import IS_LEFT, IS_UNSETTLED
 from django_tasktree.engine.transitions import move, nodes, runs
 from django_tasktree.engine.types import Settled
@@ -30,7 +30,9 @@ _TOLERATES = Q(tolerated__isnull=False)
 _LEFT_BELOW_SKIPPED = IS_LEFT.given(parent__state=NodeState.SKIPPED).q()
 
 
-def settle(run_id: UUID, node_id: UUID | None, *, again: bool = False, failed: bool = False) -> Settled:
+def settle(
+    run_id: UUID, node_id: UUID | None, *, again: bool = False, failed: bool = False, recount: bool = False
+) -> Settled:
     """Settle a node if nothing under it is left to do, then its parent, and so on up to the run.
 
     Args:
@@ -39,6 +41,7 @@ def settle(run_id: UUID, node_id: UUID | None, *, again: bool = False, failed: b
         again: whether an earlier try was interrupted. Then the walk passes nodes that are settled already; otherwise
             it ends at such a node, because the process that settled it continues from there.
         failed: whether a child of the node has just failed.
+        recount: whether to count the failed children of the node, if it tolerates failures.
 
     Returns:
         Gather nodes to publish, whether gather nodes became runnable, and the final state of the run if it has ended.
@@ -51,7 +54,7 @@ def settle(run_id: UUID, node_id: UUID | None, *, again: bool = False, failed: b
             continue
         if look is None or look.settled or look.state not in NODE_FINAL:
             return Settled()
-        stopped = _stop_rest(run_id, node_id, look, again=again) if failed or again else None
+        stopped = _stop_rest(node_id, look, failed=failed, recount=again or recount)
         if stopped is not None:
             return stopped
         if _continues_below(node_id, look):
@@ -64,7 +67,7 @@ def settle(run_id: UUID, node_id: UUID | None, *, again: bool = False, failed: b
             if again:
                 continue
             return Settled()
-        node_id, steps = look.parent_id, steps + 1
+        node_id, steps, recount = look.parent_id, steps + 1, False
         if steps >= _STEPS_BEFORE_CLIMB and node_id is not None:
             node_id, failed = settle_chain(run_id, node_id, failed=failed)
     return settle_run(run_id)
@@ -127,9 +130,13 @@ def _look(node_id: UUID) -> Look | None:
     )
 
 
-def _stop_rest(run_id: UUID, node_id: UUID, look: Look, *, again: bool) -> Settled | None:
-    """Revoke the rest below a node if more children have failed than it tolerates."""
-    return None if look.tolerated is None else note_failure(run_id, node_id, look.tolerated, fresh=again)
+def _stop_rest(node_id: UUID, look: Look, *, failed: bool, recount: bool) -> Settled | None:
+    """Revoke the rest below a node, and stop what its failure stops, if more children have failed than it tolerates."""
+    if look.tolerated is None:
+        return None
+    stopped = note_failure(node_id, look.tolerated, fresh=recount) if failed or recount else None
+    is_over = look.only_gathers_left is not False and look.state != NodeState.SKIPPED and not look.has_failed
+    return stop_above(node_id) if stopped is None and is_over else stopped
 
 
 def _fails(run_id: UUID, node_id: UUID, look: Look) -> bool:

@@ -11,6 +11,7 @@ from django_tasktree.encoding import times
 from django_tasktree.engine.heartbeats import not_lost, workers
 from django_tasktree.engine.lifecycle.quorum import decided_quorums, with_waiting_quorums
 from django_tasktree.engine.lifecycle.settle import nothing_left_below
+from django_tasktree.engine.lifecycle.tolerance import missed_failures
 from django_tasktree.engine.recovery.scan import Scan, unsettled
 from django_tasktree.engine.transitions import nodes
 from django_tasktree.engine.types import DISPATCH_COLUMNS, Dispatch
@@ -65,7 +66,9 @@ def _read(ids: list[UUID]) -> Iterator[Orphan]:
 
 
 def finished_unsettled_nodes(scan: Scan, now: datetime) -> Iterator[tuple[UUID, UUID]]:
-    """Find finished nodes that are not settled although nothing is left below them, or a quorum below them is decided.
+    """Find finished nodes that are not settled, although nothing is left below them, or what happened there decides.
+
+    That is so if the quorum of a gather node is decided there, or more nodes have failed than are tolerated.
 
     Args:
         scan: the extent of the pass.
@@ -76,10 +79,13 @@ def finished_unsettled_nodes(scan: Scan, now: datetime) -> Iterator[tuple[UUID, 
     """
     grace = timedelta(seconds=IN_PASSING)
     for state in sorted(NODE_FINAL):
-        for page in scan.pages(state, unsettled(state), "finished_at"):
-            old = [key for key, finished_at in page if finished_at is None or times.elapsed(finished_at, now) > grace]
+        for page in scan.pages(state, unsettled(state), "finished_at", "tolerated"):
+            old = [key for key, at, _ in page if at is None or times.elapsed(at, now) > grace]
             some = unsettled(state).filter(id__in=old)
             yield from list(nothing_left_below(some).values_list("run_id", "id"))
             for run_id, key in list(with_waiting_quorums(some).values_list("run_id", "id")):
                 if decided_quorums(run_id, key):
                     yield run_id, key
+            tolerant = [key for key, _, tolerated in page if tolerated is not None]
+            if tolerant:
+                yield from missed_failures(unsettled(state).filter(id__in=tolerant))

@@ -6,6 +6,7 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from django_tasktree import TaskTree
+from django_tasktree.control import operations
 from django_tasktree.exceptions import InvalidOption, NotPossible
 from django_tasktree.models import NodeRun
 from django_tasktree.testing import registered

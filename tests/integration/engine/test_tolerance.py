@@ -63,6 +63,6 @@ def test_nodes_are_revoked_together_with_those_above_them(monkeypatch, settings)
     original = transaction.atomic
     monkeypatch.setattr(tolerance, "transaction", SimpleNamespace(atomic=looking_afterwards))
     assert settle(child.run_id, child.id).stopped
-    # Two batches of children.
-    assert left_below == [0, 0]
+    # The failures are counted; then two batches of children.
+    assert left_below == [0, 0, 0]
     assert NodeRun.objects.filter(state="REVOKED").count() == 4 * 3
