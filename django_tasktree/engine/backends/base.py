@@ -207,6 +207,8 @@ class Backend(ABC):
     random_id: ClassVar[str]
     #: The value false, as Django writes it in the condition of an index.
     false: ClassVar[str] = "FALSE"
+    #: The end of a SELECT that locks rows against changes, and not against other such locks; empty with one writer.
+    share_lock: ClassVar[str] = ""
     look_at_node_statement = look_at_node_sql("")
     look_at_run_statement = look_at_run_sql("child.parent_id,")
 

@@ -38,6 +38,7 @@ class MySQL(Backend):
     random_id = "INSERT(INSERT(MD5(CONCAT(UUID(), id)), 13, 1, '4'), 17, 1, '8')"
     look_at_node_statement = look_at_node_sql(" AND other.run_id = parent.run_id")
     look_at_run_statement = look_at_run_sql("")
+    share_lock = "LOCK IN SHARE MODE"
 
     def now(self) -> datetime:
         """See :meth:`Backend.now`. The query asks for UTC, as the default is the time zone of the session."""

@@ -104,6 +104,7 @@ class PostgreSQL(Backend):
     """PostgreSQL."""
 
     random_id = "gen_random_uuid()"
+    share_lock = "FOR SHARE"
 
     def insert(self, insertion: Insertion) -> None:
         """Insert rows: many with COPY, if the driver has it (psycopg 3), few with an INSERT, which takes less time."""

@@ -14,7 +14,7 @@ from django.db.models import F
 
 from django_tasktree.engine.database_retries import retry_transient, retry_transient_flagged
 from django_tasktree.engine.deletion.added import added_at_runtime, remove_added
-from django_tasktree.engine.lifecycle.insert import insert_nodes
+from django_tasktree.engine.lifecycle.insert import insert_nodes, lock_run_to_insert
 from django_tasktree.engine.transitions import nodes, write_alias
 from django_tasktree.engine.traversal import in_batches, subtree
 from django_tasktree.engine.types import NodeRef, NodeSpec
@@ -48,6 +48,7 @@ def insert_children(node: NodeRef, specs: Iterable[NodeSpec], first: int, tolera
 
     def attempt(again: bool) -> bool:
         with transaction.atomic(using=write_alias()):
+            lock_run_to_insert(node.run_id)
             mine = _written(node, child_count=F("child_count") + number, tolerated=tolerated)
             hold, run_state = mine.values_list("hold", "run__state").get()
             is_ended = hold == Hold.REVOKED or run_state in RUN_FINAL

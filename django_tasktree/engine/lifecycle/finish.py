@@ -12,7 +12,7 @@ from django_tasktree.engine.backends import backend
 from django_tasktree.engine.backends.base import NO_ERROR
 from django_tasktree.engine.database_retries import retry_transient_flagged
 from django_tasktree.engine.labels import refuse_taken_labels
-from django_tasktree.engine.lifecycle.insert import insert_nodes
+from django_tasktree.engine.lifecycle.insert import insert_nodes, lock_run_to_insert
 from django_tasktree.engine.lifecycle.release import queued_children, release_children
 from django_tasktree.engine.lifecycle.stop import lock_stopped, stop_on_failure, terminates_what_runs
 from django_tasktree.engine.rules import FAILURE_COUNTS
@@ -98,6 +98,8 @@ def _finish(node: NodeRef, outcome: Outcome, wanted: SqlMove, taker: Taker | Non
         if released is not None:
             return released
     with transaction.atomic(using=write_alias()):
+        if outcome.added:
+            lock_run_to_insert(node.run_id)
         known = node.child_count if outcome.added else None
         if not backend().write_outcome(node, outcome, wanted, children=known):
             if known is None or not backend().write_outcome(node, outcome, wanted):

@@ -80,10 +80,7 @@ def stop_subtree(steps: Steps, run_id: UUID, top: UUID) -> int:
 
 
 def stop_late_children(node: NodeRef) -> None:
-    """Revoke the nodes that a task added to a run that was ended while the task's node was being finished.
-
-    Call it after commit: either this sees that the run has ended, or the operation that ended it saw the new nodes.
-    """
+    """Revoke what is left below the node of a task that has added nodes, if the run has ended. Call it after commit."""
     if runs().filter(id=node.run_id, state__in=RUN_FINAL).exists():
         stop_subtree(AT_ONCE, node.run_id, node.id)
 
