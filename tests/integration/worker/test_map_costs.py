@@ -14,8 +14,8 @@ QUEUE = "map-costs"
 _CONTROL = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "START TRANSACTION")
 #: Items more than in the other run.
 MORE = 400
-#: Statements to make a batch of children: lock the node, look whether it goes on, insert.
-PER_BATCH = 3
+#: Statements to make a batch of children: lock the run and the node, look whether it goes on, insert.
+PER_BATCH = 4
 
 
 @pytest.fixture
