@@ -23,7 +23,7 @@ _SHARED = tuple(field.attname for field in NodeRun._meta.concrete_fields if fiel
 def lock_run_to_insert(run_id: UUID) -> None:
     """Lock a run in the transaction in which a running task adds nodes to it, before any node is written.
 
-    Either the task sees that the run has ended, or whoever ends the run waits, and revokes the new nodes, too.
+    Either the task sees that the run has ended, or the operation that ends it waits, and revokes the new nodes, too.
     """
     if backend().share_lock:
         backend().rows(f"SELECT 1 FROM {{run}} WHERE id = %s {backend().share_lock}", run_id)  # noqa: S608  a constant

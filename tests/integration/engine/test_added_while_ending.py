@@ -41,7 +41,7 @@ def with_growth():
 
 @pytest.mark.parametrize("build", [with_map, with_growth])
 def test_the_run_is_locked_before_nodes_are_written(statements, build):
-    """Whoever ends the run sees the new nodes, or the task sees that the run has ended."""
+    """The operation that ends the run sees the new nodes, or the task sees that the run has ended."""
     found = statements(build())
     assert NodeRun.objects.count() > 2
     begins = [number for number, sql in enumerate(found) if sql == "BEGIN"]

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django_tasktree import NodeResult, TaskTree, TreeResult, bulk, current_node, task_with_callbacks
 from django_tasktree.control.changes import carry_out
 from django_tasktree.dispatch import wait_ends, wait_steps
+from django_tasktree.dispatch.waits import outcome_by_event
 from django_tasktree.drafts import read_rows
 from django_tasktree.engine.control.waits import open_waits
 from django_tasktree.engine.recovery.scan import Scan
@@ -638,7 +639,7 @@ class TestActions:
             tree.wait_for("ok", label=name)
         run = waiting(world, tree)
         (one,) = open_waits([run["one"].id])
-        find, taken = wait_steps.outcome_by_event, []
+        find, taken = outcome_by_event, []
 
         def take_first(wait):
             found = find(wait)
