@@ -25,7 +25,7 @@ PLACES: dict[str, tuple[float, float, float, int]] = {
     "Lease": (630, 446, 146, 1),
     "NodeCounts": (630, 560, 146, 1),
 }
-MESSAGE = (234.0, 374.0, 336.0)
+MESSAGE = (234.0, 388.0, 336.0)
 
 
 @dataclass(frozen=True)

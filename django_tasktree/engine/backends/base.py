@@ -234,6 +234,11 @@ class Backend(ABC):
             found: list[tuple[Any, ...]] = cursor.fetchall()
             return found
 
+    def share_run(self, run_id: UUID) -> None:
+        """Lock a run against changes, but not against other such locks, until the end of the transaction."""
+        if self.share_lock:
+            self.rows(f"SELECT 1 FROM {{run}} WHERE id = %s {self.share_lock}", run_id)  # noqa: S608  a constant
+
     def _adapted(self, values: tuple[Any, ...]) -> list[Any]:
         return [
             _ADAPTERS[type(value)](value, self.connection) if type(value) in _ADAPTERS else value for value in values

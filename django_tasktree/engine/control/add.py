@@ -50,7 +50,6 @@ def add(run: TreeRun, place: Placement, specs: Sequence[NodeSpec]) -> None:
         run: the locked run.
         place: the result of :func:`place_in`.
         specs: the nodes, each parent before its children.
-
     """
     hold = Hold.NONE
     tops = [spec.id for spec in specs if spec.parent_id == place.parent_id]

@@ -25,8 +25,7 @@ def lock_run_to_insert(run_id: UUID) -> None:
 
     Either the task sees that the run has ended, or the operation that ends it waits, and revokes the new nodes, too.
     """
-    if backend().share_lock:
-        backend().rows(f"SELECT 1 FROM {{run}} WHERE id = %s {backend().share_lock}", run_id)  # noqa: S608  a constant
+    backend().share_run(run_id)
 
 
 def insert_nodes(
