@@ -226,7 +226,17 @@ def expected(run, rows):
 
 
 def _is_certain(planned):
-    """Return whether the state of a node can be predicted: not which items of a map are stopped."""
-    return planned.label != "grown" and not (
-        planned.parent.is_map and planned.parent.tolerate == 0 and not planned.gather
-    )
+    """Return whether the state of a node can be predicted: not what follows the items of a map that are stopped."""
+    return planned.label != "grown" and not any(map(_depends_on_order, _with_those_above(planned)))
+
+
+def _depends_on_order(planned):
+    """Return whether the order in which the items of a map end decides on a node: an item, or a quorum of them."""
+    above = planned.parent
+    return above is not None and above.is_map and above.tolerate == 0 and (not planned.gather or bool(planned.quorum))
+
+
+def _with_those_above(planned):
+    while planned is not None:
+        yield planned
+        planned = planned.parent
