@@ -2,7 +2,7 @@
 
 # ruff: noqa: ARG002  Django's signatures
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from uuid import UUID
@@ -203,6 +203,10 @@ class ReadOnlyAdmin(Admin):
     def title_of(self, row: Any) -> str:
         """Return the title of a row."""
         raise NotImplementedError
+
+    def titles_of(self, rows: Iterable[Any]) -> dict[Any, str]:
+        """Return the titles of several rows by their primary keys, in a constant number of queries."""
+        return {row.pk: self.title_of(row) for row in rows}
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[CheckedList]:
         """Return the class of the list, which checks the values that are looked up."""

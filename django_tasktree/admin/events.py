@@ -19,9 +19,10 @@ from django_tasktree.admin.filters import RunFilter
 from django_tasktree.admin.pages.base import may_view
 from django_tasktree.admin.tree.values import StoredValue
 from django_tasktree.models import NodeRun, RunEvent, TreeRun
+from django_tasktree.reporting.node_paths import titles_of
 
 #: The columns of a node that its title needs.
-_TITLE = ("id", "run_id", "label", "task")
+_TITLE = ("id", "label", "task")
 #: What the page of an event shows.
 _SHOWN = ("name", "run_title", "sent", "sender", "content", "taken", "node_title", "refusal")
 
@@ -57,12 +58,12 @@ class EventList(CheckedList):
 
 
 def _with_nodes(events: list[Any], request: HttpRequest, site: Any) -> list[Any]:
-    """Set the nodes that took some events as their attributes, and which pages the user may see."""
+    """Set the titles of the nodes that took some events as their attributes, and which pages the user may see."""
     taken = {event.taken_by for event in events} - {None}
-    nodes = {node.id: node for node in NodeRun.objects.filter(id__in=taken).only(*_TITLE)} if taken else {}
+    titles = titles_of(NodeRun.objects.filter(id__in=taken).only(*_TITLE)) if taken else {}
     visible = {model for model in (TreeRun, NodeRun) if may_view(site, request, model)}
     for event in events:
-        event.node, event.visible = nodes.get(event.taken_by), visible
+        event.node_name, event.visible = titles.get(event.taken_by), visible
     return events
 
 
@@ -136,8 +137,8 @@ class RunEventAdmin(ReadOnlyAdmin):
     @admin.display(description=_("by the node"))
     def node_title(self, event: Any) -> SafeString | str:
         """Show the node that it has ended."""
-        node = event.node
-        return rendering.EMPTY if node is None else self._linked(event, NodeRun, "noderun_change", node.id, node.title)
+        name = event.node_name
+        return rendering.EMPTY if name is None else self._linked(event, NodeRun, "noderun_change", event.taken_by, name)
 
     @admin.display(description=_("refusal"), empty_value=rendering.EMPTY)
     def reason(self, event: RunEvent) -> SafeString | None:

@@ -1,5 +1,6 @@
 """The admin of nodes."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
@@ -11,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_tasktree.admin import rendering
 from django_tasktree.admin.addresses import page_address
-from django_tasktree.admin.base import ReadOnlyAdmin
+from django_tasktree.admin.base import CheckedList, ReadOnlyAdmin
 from django_tasktree.admin.filters import RunFilter
 from django_tasktree.admin.pages.base import may_view
 from django_tasktree.admin.pages.control import ControlPage, bulk_action
@@ -21,9 +22,26 @@ from django_tasktree.control.actions import node_actions
 from django_tasktree.encoding.ids import as_uuid
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.models.querysets import has_id
+from django_tasktree.reporting.node_paths import titles_of
 
 #: Columns that may be long and that no list shows.
 _LONG = ("template", "args", "kwargs", "options", "result", "error_message", "error_args", "traceback")
+
+
+class NodeList(CheckedList):
+    """List that reads the paths of all its nodes at once."""
+
+    model_admin: "NodeRunAdmin"
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Load the page, with the title of each node."""
+        super().get_results(request)
+        nodes: list[Any] = list(self.result_list)
+        titles = self.model_admin.titles_of(nodes)
+        for node in nodes:
+            node.listed_title = titles[node.pk]
+        # The templates only iterate over it, so a list is enough.
+        self.result_list = nodes
 
 
 @admin.register(NodeRun)
@@ -49,6 +67,14 @@ class NodeRunAdmin(ReadOnlyAdmin):
         """Return the title of a node: its label, or the last part of its task's name."""
         return str(row.title)
 
+    def titles_of(self, rows: Iterable[Any]) -> dict[Any, str]:
+        """Return the titles of nodes by their IDs: their paths, if they have some; in one query."""
+        return titles_of(rows)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[NodeList]:  # noqa: ARG002  Django's signature
+        """Return the class of the list, which loads the paths of all nodes at once."""
+        return NodeList
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[NodeRun]:
         """Return the nodes with their runs; for the list without long columns, for other pages with the parent."""
         nodes: QuerySet[NodeRun] = super().get_queryset(request)
@@ -68,9 +94,9 @@ class NodeRunAdmin(ReadOnlyAdmin):
         return super().get_search_results(request, queryset, search_term)
 
     @admin.display(description=_("task"))
-    def name(self, node: NodeRun) -> SafeString:
-        """Show the task's name without the module; the tooltip is the full name."""
-        return format_html('<span title="{}">{}</span>', node.task, self.title_of(node))
+    def name(self, node: Any) -> SafeString:
+        """Show the path, or the task's name without the module; the tooltip is the full name of the task."""
+        return format_html('<span title="{}">{}</span>', node.task, node.listed_title)
 
     @admin.display(description=_("state"))
     def state_badge(self, node: NodeRun) -> SafeString:

@@ -15,6 +15,7 @@ from django_tasktree.management.errors import usage_error, usage_errors
 from django_tasktree.management.lookup_by_id import find_by_path, find_run_or_node, is_path
 from django_tasktree.management.run_states import run_state_argument
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.reporting.node_paths import paths_of
 from django_tasktree.states import RunState
 
 
@@ -24,23 +25,35 @@ class Target:
 
     Attributes:
         handle: the handle, which has the actions as methods.
-        title: the name and the ID, for output.
+        name: the name of a run, or of a node, for output; empty if a run has none.
+        path: the path of a node; None if it has none, and for runs.
     """
 
     handle: TreeResult | NodeResult
-    title: str
+    name: str
+    path: str | None = None
 
     @property
     def is_run(self) -> bool:
         """Whether the target is a run."""
         return isinstance(self.handle, TreeResult)
 
+    @property
+    def title(self) -> str:
+        """The name and the ID, for output."""
+        return printable(f"{self.name}  {self.handle.id}".strip())
+
     @classmethod
-    def of(cls, row: TreeRun | NodeRun) -> "Target":
-        """Return the target for a row."""
-        handle: TreeResult | NodeResult = TreeResult(row.id) if isinstance(row, TreeRun) else NodeResult(row.id)
-        name = str(row) if str(row) != str(row.id) else ""
-        return cls(handle, printable(f"{name}  {row.id}".strip()))
+    def of(cls, row: TreeRun | NodeRun, path: str | None = None) -> "Target":
+        """Return the target for a row.
+
+        Args:
+            row: the run or the node.
+            path: the path of the node, if it has one.
+        """
+        if isinstance(row, TreeRun):
+            return cls(TreeResult(row.id), row.name)
+        return cls(NodeResult(row.id), path or row.title, path)
 
 
 def add_target_arguments(parser: CommandParser, *, runs: bool, nodes: bool) -> None:
@@ -88,8 +101,9 @@ def chosen(options: dict[str, Any], *, runs: bool, nodes: bool) -> list[Target]:
 
 def _named(typed: list[str], *, runs: bool, nodes: bool) -> Iterator[Target]:
     found = {row.id: (text, row) for text, row in _rows(typed)}
+    paths = paths_of(key for key, (_, row) in found.items() if isinstance(row, NodeRun))
     for text, row in found.values():
-        target = Target.of(row)
+        target = Target.of(row, paths.get(row.id))
         if not (runs if target.is_run else nodes):
             raise usage_error(_WRONG_KIND[target.is_run].format(text))
         yield target

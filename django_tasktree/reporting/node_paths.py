@@ -1,5 +1,6 @@
-"""Look up nodes by their paths: labels, or positions of nodes without a label."""
+"""Look up nodes by their paths, labels or positions of nodes without a label; and return the paths of nodes."""
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,9 @@ from django_tasktree.models import NodeRun
 
 #: The maximum number of labels that an error lists.
 _MAX_LISTED = 10
+#: The maximum number of steps of a path that is shown: a longer one does not help people to find the node.
+_MAX_STEPS = 8
+_STEP = ("parent_id", "label", "position")
 
 
 def node_at(path: str, run_id: UUID, parent_id: UUID | None = None) -> UUID:
@@ -31,6 +35,44 @@ def node_at(path: str, run_id: UUID, parent_id: UUID | None = None) -> UUID:
             raise NodeNotFound(_missing(path, steps[:number], step, run_id, above))
     assert found is not None
     return found
+
+
+def paths_of(node_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """Return the paths of nodes by their IDs, in one query.
+
+    Nodes are left out if they do not exist, if neither they nor their ancestors have a label, or if their path has more
+    than eight steps.
+    """
+    keys = set(node_ids)
+    if not keys:
+        return {}
+    columns = [f"{'parent__' * step}{name}" for step in range(_MAX_STEPS) for name in _STEP]
+    rows = NodeRun.objects.filter(id__in=keys).order_by().values_list("id", *columns)
+    found = {key: _path(above) for key, *above in rows}
+    return {key: path for key, path in found.items() if path}
+
+
+def titles_of(nodes: Iterable[NodeRun]) -> dict[UUID, str]:
+    """Return the names of nodes for people, by their IDs, in one query: the path of a node, or else its title."""
+    titles = {node.id: node.title for node in nodes}
+    return titles | paths_of(titles)
+
+
+def _path(columns: list[Any]) -> str:
+    """Return the path of a node, or an empty text.
+
+    Args:
+        columns: the columns ``_STEP`` of the node, of its parent, and so on; None from above the root node on.
+    """
+    steps: list[str] = []
+    has_label = False
+    for at in range(0, len(columns), len(_STEP)):
+        parent_id, label, position = columns[at : at + len(_STEP)]
+        steps.append(str(position) if label is None else label)
+        has_label = has_label or label is not None
+        if parent_id is None:
+            return SEPARATOR.join(reversed(steps)) if has_label else ""
+    return ""
 
 
 def _child(run_id: UUID, parent_id: UUID | None, step: str) -> UUID | None:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 
 from django_tasktree.exceptions import NotPossible, TaskTreeError
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.reporting.node_paths import titles_of
 from django_tasktree.reporting.numbers import number_text
 from django_tasktree.reporting.titles import run_title
 from django_tasktree.states import NodeState, RunState
@@ -42,5 +43,4 @@ def _title(name: str, key: UUID) -> str:
     if name == "run":
         run = TreeRun.objects.filter(pk=key).first()
         return run_title(run) if run else str(key)
-    node = NodeRun.objects.filter(pk=key).only("label", "task").first()
-    return node.title if node else str(key)
+    return titles_of(NodeRun.objects.filter(pk=key).only("label", "task")).get(key, str(key))

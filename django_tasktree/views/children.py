@@ -1,25 +1,22 @@
 """The nodes of a run as JSON: the children of one node, in pages."""
 
-from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from django_tasktree.encoding import times
-from django_tasktree.encoding.ids import as_uuid
-from django_tasktree.exceptions import NodeNotFound
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.reporting.http_cache import with_etag
-from django_tasktree.reporting.node_paths import node_at
 from django_tasktree.reporting.numbers import whole_number
 from django_tasktree.states import NodeState
 from django_tasktree.views.access import visible_run
 from django_tasktree.views.answers import answer, error, with_json_errors
+from django_tasktree.views.node_lookup import find_node
 
 #: The default and the maximum number of nodes of a page.
 PAGE, MAX_PAGE = 100, 1000
@@ -55,7 +52,8 @@ def children(request: HttpRequest, run_id: UUID) -> HttpResponse:
         after, limit = _whole(request, "after", -1, -1), min(_whole(request, "limit", PAGE, 1), MAX_PAGE)
     except ValueError as exc:
         return error(400, str(exc))
-    parent = _parent(request, run)
+    text = request.GET.get("parent")
+    parent = find_node(run, text, "child_count") if text else None
     with_errors = request.user.has_perm("django_tasktree.view_noderun")
     under = NodeRun.objects.under(run.id, parent.id if parent else None)
     rows = under.filter(position__gt=after).in_order().values(*_COLUMNS, *(_ERROR if with_errors else ()))
@@ -85,27 +83,6 @@ def _described(row: dict[str, Any]) -> dict[str, Any]:
 def _next(run: TreeRun, parent: NodeRun | None, last: int, limit: int) -> str:
     query = {"after": last, "limit": limit, **({"parent": str(parent.id)} if parent else {})}
     return f"{reverse('tasktree:children', args=[run.id])}?{urlencode(query)}"
-
-
-def _parent(request: HttpRequest, run: TreeRun) -> NodeRun | None:
-    text = request.GET.get("parent")
-    if not text:
-        return None
-    nodes = NodeRun.objects.filter(run_id=run.id).only("child_count")
-    # A label may look like an ID, too.
-    for find in (as_uuid, partial(_key_at, run)):
-        key = find(text)
-        node: NodeRun | None = nodes.filter(id=key).first() if key is not None else None
-        if node is not None:
-            return node
-    raise Http404(_("Run %(run)s has no node %(node)s.") % {"run": run.id, "node": text})
-
-
-def _key_at(run: TreeRun, path: str) -> UUID | None:
-    try:
-        return node_at(path, run.id)
-    except (NodeNotFound, ValueError):
-        return None
 
 
 def _whole(request: HttpRequest, name: str, default: int, least: int) -> int:

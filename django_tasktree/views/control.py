@@ -20,9 +20,11 @@ from django_tasktree.encoding.strict_json import read_json
 from django_tasktree.encoding.yes_no import is_yes
 from django_tasktree.exceptions import InvalidParameter, NotPossible, SerializationError
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.reporting.node_paths import paths_of
 from django_tasktree.reporting.refusals import refusal_text
 from django_tasktree.views.access import may_act, visible_run
 from django_tasktree.views.answers import answer, error, with_json_errors
+from django_tasktree.views.node_lookup import find_node
 from django_tasktree.views.status import status_json
 
 
@@ -57,6 +59,22 @@ def control_node(request: HttpRequest, node_id: UUID, action: str) -> HttpRespon
     return _act(request, run, NodeResult(node_id), _find(action, node_actions()), node)
 
 
+@with_json_errors
+@require_POST
+def control_node_of_run(request: HttpRequest, run_id: UUID, node: str, action: str) -> HttpResponse:
+    """Carry out or preview an action on a node with its subtree.
+
+    Args:
+        request: see :func:`control_run`.
+        run_id: the run.
+        node: the ID or the path of the node.
+        action: the name of the action.
+    """
+    run = visible_run(request, run_id)
+    found = find_node(run, node, "run_id", "wait")
+    return _act(request, run, NodeResult(found.id), _find(action, node_actions()), found)
+
+
 def _act(
     request: HttpRequest, run: TreeRun, handle: Any, action: ActionType, node: NodeRun | None = None
 ) -> HttpResponse:
@@ -82,7 +100,14 @@ def _act(
         return error(400, str(exc), fields=exc.errors)
     except (NotPossible, SerializationError) as exc:
         return error(409 if isinstance(exc, NotPossible) else 400, refusal_text(exc))
-    return answer(_answered(run, action, done, previewed))
+    return answer({**_answered(run, action, done, previewed), **_named(node)})
+
+
+def _named(node: NodeRun | None) -> dict[str, Any]:
+    """Return the ID and the path of the node on which an action was; None if it was on a run."""
+    if node is None:
+        return {"node": None, "path": None}
+    return {"node": str(node.id), "path": paths_of([node.id]).get(node.id)}
 
 
 def _answered(run: TreeRun, action: ActionType, done: Done, previewed: bool) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 # ruff: noqa: ARG002  Django's signatures
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -309,7 +309,8 @@ class ControlPage(AdminPage):
             messages.warning(request, text % {"number": missing})
 
     def _previews(self, action: ActionType, rows: Sequence[Any]) -> list[ActionPreview]:
-        return [self._preview(action, row) for row in rows]
+        titles = self.model_admin.titles_of(rows)
+        return [self._preview(action, row, titles) for row in rows]
 
     def _asking(self, request: HttpRequest, page: Confirmation) -> HttpResponse:
         return self.render(self._context(request, page))
@@ -324,12 +325,12 @@ class ControlPage(AdminPage):
     def _page_of(self, row: Any) -> str:
         return self.model_admin.address("change", row.pk)
 
-    def _preview(self, action: ActionType, row: Any) -> ActionPreview:
-        one = ActionPreview(action.name, self.model_admin.title_of(row), self._page_of(row))
+    def _preview(self, action: ActionType, row: Any, titles: Mapping[UUID, str]) -> ActionPreview:
+        one = ActionPreview(action.name, titles[row.pk], self._page_of(row))
         try:
             one.effect, one.more = self.preview(action, row)
         except TaskTreeError as exc:
-            one.refusal = refusal_text(exc, {row.pk: one.title})
+            one.refusal = refusal_text(exc, titles)
         return one
 
     def preview(self, action: ActionType, row: Any) -> tuple[Effect, list[str]]:
@@ -358,26 +359,30 @@ class ControlPage(AdminPage):
         return action.carry_out(handle_of(row), by=request.user, **options).effect
 
     def _do(self, request: HttpRequest, action: ActionType, rows: Sequence[Any], options: dict[str, Any]) -> None:
-        effects = [effect for row in rows if (effect := self._do_one(request, action, row, options)) is not None]
+        # Before the action, which may delete a row.
+        titles = self.model_admin.titles_of(rows)
+        effects: dict[UUID, Effect] = {}
+        for row in rows:
+            try:
+                effect = self.act(request, action, row, options)
+            except TaskTreeError as exc:
+                messages.error(request, refusal_text(exc, titles))
+                continue
+            if effect is not None:
+                self.log_done(request, action, row)
+                effects[row.pk] = effect
         if effects:
-            self._report_effects(request, action, effects)
-
-    def _do_one(self, request: HttpRequest, action: ActionType, row: Any, options: dict[str, Any]) -> Effect | None:
-        try:
-            effect = self.act(request, action, row, options)
-        except TaskTreeError as exc:
-            messages.error(request, refusal_text(exc, {row.pk: self.model_admin.title_of(row)}))
-            return None
-        if effect is not None:
-            self.log_done(request, action, row)
-        return effect
+            self._report_effects(request, action, effects, titles)
 
     def log_done(self, request: HttpRequest, action: ActionType, row: Any) -> None:
         """Write an entry for the action on a row to the admin's log."""
         self.model_admin.log_change(request, row, f"{action.label}.")
 
-    def _report_effects(self, request: HttpRequest, action: ActionType, effects: list[Effect]) -> None:
-        done = [f"{action.label}: {self._counted(len(effects))}", *describe_effect(action.name, total(effects))]
+    def _report_effects(
+        self, request: HttpRequest, action: ActionType, effects: Mapping[UUID, Effect], titles: Mapping[UUID, str]
+    ) -> None:
+        what = " ".join(titles[key] for key in effects) if len(effects) == 1 else self._counted(len(effects))
+        done = [f"{action.label}: {what}", *describe_effect(action.name, total(effects.values()))]
         messages.success(request, "; ".join(done) + ".")
 
     def _counted(self, number: int) -> str:

@@ -13,6 +13,7 @@ from django_tasktree.admin.rendering import badge, duration, growing, moment, ru
 from django_tasktree.encoding import times
 from django_tasktree.encoding.text import short_name
 from django_tasktree.reporting import statistics
+from django_tasktree.reporting.node_paths import titles_of
 from django_tasktree.reporting.numbers import number_text
 from django_tasktree.reporting.statistics import Hour, TaskNumbers, Window
 from django_tasktree.reporting.waits import MAX_WAITS, count_open_waits
@@ -54,13 +55,15 @@ class DashboardPage(LiveAnswer):
 
     def _nodes(self, window: Window, text: bool) -> dict[str, Any]:
         tasks = statistics.task_numbers(window)
+        waiting = statistics.longest_waiting()
+        titles = titles_of(waiting)
         return {
             "sees_nodes": True,
             "most_nodes": number_text(statistics.MAX_NODES) if window.is_cut else "",
             "node_states": _states(statistics.open_nodes(), NodeState),
             "nodes": _chart(statistics.nodes_per_hour(window), NodeState),
             "open_waits": _number_of_waits(count_open_waits()),
-            "waiting": [_waiting(node, text) for node in statistics.longest_waiting()],
+            "waiting": [_waiting(node, titles[node.id], text) for node in waiting],
             "slowest": [_task(each) for each in statistics.slowest(tasks)],
             "failing": [_task(each) for each in statistics.most_failing(tasks)],
         }
@@ -104,11 +107,11 @@ def _task(numbers: TaskNumbers) -> dict[str, Any]:
     }
 
 
-def _waiting(node: Any, text: bool) -> dict[str, Any]:
+def _waiting(node: Any, title: str, text: bool) -> dict[str, Any]:
     since = statistics.waits_since(node)
     return {
         "node": node,
-        "name": node.title,
+        "name": title,
         "run": run_title(node.run),
         "since": moment(since),
         "waited": growing(since, times.elapsed(since), text=text),

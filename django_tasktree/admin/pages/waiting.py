@@ -39,10 +39,11 @@ class WaitingPage(AdminPage):
         page = Paginator([each for each in found if event in ("", each.spec.event)], PER_PAGE).get_page(
             self.request.GET.get("p")
         )
+        titles = self.model_admin.titles_of(each.node for each in page)
         site = self.model_admin.admin_site
         return {
             **self.page_context(_("Waiting for an answer")),
-            "waits": [self._row(each) for each in page],
+            "waits": [self._row(each, titles[each.node.pk]) for each in page],
             "page": page,
             "event": event,
             "events": sorted({each.spec.event for each in found}),
@@ -54,13 +55,14 @@ class WaitingPage(AdminPage):
         """Return the nodes that the page lists."""
         return open_waits()
 
-    def _row(self, wait: ListedWait) -> dict[str, Any]:
+    def _row(self, wait: ListedWait, name: str) -> dict[str, Any]:
         node = wait.node
         action = node_actions()["complete"]
         control = self.model_admin.page("control", ControlPage, self.request, node)
         may_answer = control.has_action_permission(self.request, action, node)
         return {
             "node": node,
+            "name": name,
             "event": wait.spec.event,
             "run": run_title(node.run),
             "since": moment(node.queued_at),

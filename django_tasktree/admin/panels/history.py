@@ -9,6 +9,7 @@ from django.utils.safestring import SafeString
 from django_tasktree.admin import rendering
 from django_tasktree.models import HistoryEntry, NodeRun, TreeRun
 from django_tasktree.models.history_entry import Action
+from django_tasktree.reporting.node_paths import titles_of
 
 #: The maximum number of entries, the latest ones.
 MAX_ENTRIES = 50
@@ -16,10 +17,17 @@ MAX_ENTRIES = 50
 
 @dataclass(frozen=True)
 class Line:
-    """An entry of the history, without nodes that the user may not see."""
+    """An entry of the history, without nodes that the user may not see.
+
+    Attributes:
+        entry: the entry.
+        shows_nodes: whether the user may see nodes.
+        node_name: the title of ``node``; empty if there is none.
+    """
 
     entry: HistoryEntry
     shows_nodes: bool
+    node_name: str
 
     @property
     def at(self) -> SafeString | str:
@@ -35,11 +43,6 @@ class Line:
     def node(self) -> Any:
         """The node on which the action was; None if it was on the whole run, or if the user may not see nodes."""
         return self.entry.node if self.shows_nodes else None
-
-    @property
-    def node_name(self) -> str:
-        """The title of the node; empty without a node."""
-        return "" if self.node is None else self.node.title
 
     @property
     def cause(self) -> UUID | None:
@@ -58,8 +61,9 @@ def history_of(run: TreeRun, node: NodeRun | None = None, *, shows_nodes: bool =
     entries = HistoryEntry.objects.filter(run_id=run.id)
     if node is not None:
         entries = entries.filter(node_id=node.id)
-    found = entries.select_related("node").only(*_COLUMNS).order_by("-id")
-    return [Line(entry, shows_nodes) for entry in found[:MAX_ENTRIES]]
+    found = list(entries.select_related("node").only(*_COLUMNS).order_by("-id")[:MAX_ENTRIES])
+    titles = titles_of(entry.node for entry in found if shows_nodes and entry.node is not None)
+    return [Line(entry, shows_nodes, titles.get(entry.node_id, "") if entry.node_id else "") for entry in found]
 
 
 _COLUMNS = (

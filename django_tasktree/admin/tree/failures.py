@@ -7,6 +7,7 @@ from django_tasktree.admin.tree.page import place_in_tree
 from django_tasktree.encoding import times
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.reporting.node_columns import with_heads
+from django_tasktree.reporting.node_paths import paths_of
 from django_tasktree.reporting.query_cache import recent
 from django_tasktree.states import NodeState
 
@@ -25,14 +26,17 @@ def first_failures(run: TreeRun, site: str) -> list[Any]:
         site: the name of the admin site, for links.
 
     Returns:
-        The nodes, with two more attributes: ``head_of_error_message``, and ``place``, the link to the node in the tree.
+        The nodes, with more attributes: ``head_of_error_message``; ``path``, the path, or None; and ``place``, the link
+        to the node in the tree.
     """
     keys = keys_of_first_failures(run)
     if not keys:
         return []
     failed = NodeRun.objects.filter(id__in=keys, run_id=run.id, state=NodeState.FAILURE).only(*_COLUMNS)
     found: list[Any] = sorted(with_heads(failed, "error_message"), key=lambda row: keys.index(row.id))
+    paths = paths_of(row.id for row in found)
     for row in found:
+        row.path = paths.get(row.id)
         row.place = place_in_tree(row, site)
     return found
 

@@ -32,7 +32,7 @@ def summary_json(summary: Summary) -> dict[str, Any]:
         **run_json(summary.run, summary.progress),
         "result": summary.value,
         "results": [{**node_json(result.node), "result": result.value} for result in summary.results],
-        "errors": [node_json(node) for node in summary.errors],
+        "errors": [{**node_json(node), "path": summary.paths.get(node.id)} for node in summary.errors],
         "errors_left_out": max(summary.errors_left_out, 0),
     }
 

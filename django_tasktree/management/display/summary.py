@@ -14,6 +14,7 @@ from django_tasktree.encoding.references import Reference
 from django_tasktree.encoding.text import text_of
 from django_tasktree.management.display.nodes import NodeRow, nodes_of, read
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.reporting.node_paths import paths_of
 from django_tasktree.reporting.progress import Progress, progress_of
 from django_tasktree.states import NODE_FAILED, NodeState
 
@@ -39,6 +40,7 @@ class Summary:
         run: its row.
         progress: counts of its nodes.
         errors: the nodes that failed, or some of them.
+        paths: the paths of these nodes, by their IDs; see :func:`django_tasktree.reporting.node_paths.paths_of`.
         value: the result of the run; None if it has none, or a long one.
         results: short results of root nodes, and of gather nodes directly under the run or a root node.
     """
@@ -46,6 +48,7 @@ class Summary:
     run: TreeRun
     progress: Progress
     errors: list[NodeRow]
+    paths: dict[UUID, str]
     value: Any
     results: list[Result]
 
@@ -78,7 +81,9 @@ def stored_result(text: str) -> Any:
 def _read(run: TreeRun) -> Summary:
     # FAILURE sorts before REVOKED: nodes that were revoked because of a failure are less informative.
     failed = nodes_of(run.id).filter(state__in=NODE_FAILED).order_by("state", "id")
-    return Summary(run, progress_of(run), read(failed[:MAX_ERRORS]), _value_of(run), _results(run.id))
+    errors = read(failed[:MAX_ERRORS])
+    paths = paths_of(row.id for row in errors)
+    return Summary(run, progress_of(run), errors, paths, _value_of(run), _results(run.id))
 
 
 def _value_of(run: TreeRun) -> Any:

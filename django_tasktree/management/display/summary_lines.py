@@ -30,7 +30,7 @@ def summary_lines(summary: Summary, above: Collection[UUID] | None = None) -> It
         yield Text(f"  started by node {run.parent_node_id} of run {run.parent_run_id}", _FAINT)
     for node in summary.errors:
         if above is None or node.id not in above:
-            yield _error(node)
+            yield _error(node, summary.paths.get(node.id))
     if summary.errors_left_out > 0 or (summary.errors and above is None):
         yield Text(f"  {_more(summary, is_show=above is not None)}", _FAINT)
     if summary.value is not None:
@@ -70,9 +70,10 @@ def _more(summary: Summary, *, is_show: bool) -> str:
     return "; ".join([*([more] if more else []), f"see `manage.py tasktree show {summary.run.id}`"])
 
 
-def _error(node: NodeRow) -> Text:
+def _error(node: NodeRow, path: str | None) -> Text:
+    text = node.text if path is None else f"{printable(path)}: {node.call}"
     tries = f" after {node.attempts} attempts" if node.attempts > 1 else ""
-    return Text.assemble("  ", node_symbol(node.state), f" {node.text}{tries} ", (node.error, "red"))
+    return Text.assemble("  ", node_symbol(node.state), f" {text}{tries} ", (node.error, "red"))
 
 
 def _shown(value: Any) -> str:

@@ -1,7 +1,7 @@
 """The subcommands for actions on runs and nodes. Each shows a preview and asks for confirmation."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -19,11 +19,13 @@ from django_tasktree.encoding.wait_spec import WaitSpec
 from django_tasktree.exceptions import NotPossible, TaskTreeError
 from django_tasktree.management.display.console import console_of
 from django_tasktree.management.display.json import dumps
+from django_tasktree.management.display.labels import printable
 from django_tasktree.management.errors import usage_error
 from django_tasktree.management.output_format import add_format_option
 from django_tasktree.management.parameters import read_pairs
 from django_tasktree.management.targets import Target, add_target_arguments, chosen, current_os_user
 from django_tasktree.models import NodeRun
+from django_tasktree.reporting.node_paths import paths_of
 
 _Answers = list[tuple[Target, Done | TaskTreeError]]
 
@@ -107,13 +109,21 @@ class ActionCommand:
         return self.action.carry_out(target.handle, by=current_os_user(), **given)
 
     def _print_answers(self, console: Console, answers: _Answers, *, as_json: bool, done: bool) -> None:
+        paths = paths_of(_nodes_in_refusals(answers))
         if as_json:
-            console.print(dumps([_json(*answer) for answer in answers]), soft_wrap=True)
+            console.print(dumps([_json(*answer, paths) for answer in answers]), soft_wrap=True)
         elif not answers:
             console.print("No runs match.")
         for target, answer in [] if as_json else answers:
             # Wrap lines between words in a terminal; elsewhere, print each answer on one line.
-            console.print(_line(self.action, target, answer, done=done), soft_wrap=not console.is_terminal)
+            line = _refused(answer, paths) if isinstance(answer, TaskTreeError) else self._line(target, answer, done)
+            console.print(line, soft_wrap=not console.is_terminal)
+
+    def _line(self, target: Target, answer: Done, done: bool) -> Text:
+        copied = [f"launched as run {answer.copy_id}"] if answer.copy_id else []
+        text = ", ".join([*describe_effect(self.action.name, answer.effect), *copied])
+        text = text or ("done" if done else str(self.action.explained))
+        return Text.assemble(("✔ " if done else "→ ", "green" if done else "cyan"), (target.title, "bold"), ": ", text)
 
 
 class _Texts(dict[str, str]):
@@ -165,19 +175,33 @@ def _leave(answers: _Answers) -> None:
         raise CommandError(f"{len(refused)} of {len(answers)} refused")
 
 
-def _line(action: ActionType, target: Target, answer: Done | TaskTreeError, *, done: bool) -> Text:
-    if not isinstance(answer, Done):
-        return Text.assemble(("✘ ", "bold red"), str(answer))
-    copied = [f"launched as run {answer.copy_id}"] if answer.copy_id else []
-    text = ", ".join([*describe_effect(action.name, answer.effect), *copied])
-    text = text or ("done" if done else str(action.explained))
-    return Text.assemble(("✔ " if done else "→ ", "green" if done else "cyan"), (target.title, "bold"), ": ", text)
+def _nodes_in_refusals(answers: _Answers) -> Iterator[UUID]:
+    """Yield the IDs that the texts of refusals contain."""
+    for _target, answer in answers:
+        if isinstance(answer, NotPossible):
+            yield from (part for part in answer.parts.values() if isinstance(part, UUID))
 
 
-def _json(target: Target, answer: Done | TaskTreeError) -> dict[str, Any]:
+def _refused(error: TaskTreeError, paths: Mapping[UUID, str]) -> Text:
+    return Text.assemble(("✘ ", "bold red"), printable(_reason(error, paths)))
+
+
+def _reason(error: TaskTreeError, paths: Mapping[UUID, str]) -> str:
+    """Return the text of a refusal, with the paths of nodes beside their IDs."""
+    if not isinstance(error, NotPossible) or not error.parts:
+        return str(error)
+    return error.text % {
+        name: f"{paths[part]} ({part})" if isinstance(part, UUID) and part in paths else part
+        for name, part in error.parts.items()
+    }
+
+
+def _json(target: Target, answer: Done | TaskTreeError, paths: Mapping[UUID, str]) -> dict[str, Any]:
     described: dict[str, Any] = {"id": str(target.handle.id), "kind": "run" if target.is_run else "node"}
+    if not target.is_run:
+        described["path"] = target.path
     if not isinstance(answer, Done):
         kind = "not_possible" if isinstance(answer, NotPossible) else "error"
-        return {**described, "done": False, kind: str(answer)}
+        return {**described, "done": False, kind: _reason(answer, paths)}
     copied = {"copy": str(answer.copy_id)} if answer.copy_id else {}
     return {**described, "done": True, "nodes": asdict(answer.effect), **copied}

@@ -19,6 +19,7 @@ from django_tasktree.management.output_format import add_format_option
 from django_tasktree.management.parameters import read_pairs
 from django_tasktree.management.targets import Target, current_os_user
 from django_tasktree.models import NodeRun, RunEvent
+from django_tasktree.reporting.node_paths import paths_of
 
 #: No more names of other events are shown.
 _MOST_NAMES = 5
@@ -57,9 +58,13 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     if options["format"] == "json":
         console.print(dumps({"id": str(event_id), "run": str(run.id), "node": node and str(node.id)}), soft_wrap=True)
         return
-    what = _fate(run.id, name) if node is None else f"it has ended {Target.of(node).title}"
+    what = _fate(run.id, name) if node is None else f"it has ended {_title(node)}"
     text = Text.assemble(("✔ ", "green"), (Target.of(run).title, "bold"), f": {what}")
     console.print(text, soft_wrap=not console.is_terminal)
+
+
+def _title(node: NodeRun) -> str:
+    return Target.of(node, paths_of([node.id]).get(node.id)).title
 
 
 def _fate(run_id: UUID, name: str) -> str:

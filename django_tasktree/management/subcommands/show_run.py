@@ -21,6 +21,7 @@ from django_tasktree.management.display.tree_page import top_page
 from django_tasktree.management.lookup_by_id import find_by_path, find_run_or_node
 from django_tasktree.management.output_format import add_format_option
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.reporting.node_paths import paths_of
 
 #: At most this many nodes are shown, whatever --depth and --limit are.
 _MAX_NODES = 1000
@@ -68,12 +69,13 @@ def _show_run(console: Console, run: TreeRun, options: dict[str, Any]) -> None:
     page = _page(options, run.id)
     summary = summary_of(run)
     history = TreeResult(run.id).history
+    paths = paths_of(entry.node_id for entry in history if entry.node_id is not None)
     if options["format"] == "json":
         described = {
             **summary_json(summary),
             "nodes": page_json(page),
             "root_nodes_left_out": page.left_out.get(None, 0),
-            "history": [entry_json(entry) for entry in history],
+            "history": [entry_json(entry, paths) for entry in history],
         }
         console.print(dumps(described), soft_wrap=True)
         return
@@ -83,7 +85,7 @@ def _show_run(console: Console, run: TreeRun, options: dict[str, Any]) -> None:
         console.print(line, soft_wrap=True)
     if history:
         console.print("\nHistory")
-    for line in history_lines(history):
+    for line in history_lines(history, paths):
         console.print("  ", line, sep="", soft_wrap=True)
 
 

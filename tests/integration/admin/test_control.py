@@ -30,7 +30,7 @@ def test_an_action_is_previewed_confirmed_and_logged(world, admin_client, admin_
     assert result.state == "FAILURE"
     response = ask(admin_client, page)
     assert response.redirect_chain == [(change_page(result), 302)]
-    assert messages_of(response) == ["Retry: 1 run; 2 nodes run again."]
+    assert messages_of(response) == ["Retry: tree; 2 nodes run again."]
     assert result.state == "STARTED"
     assert (result.history[-1].user, result.history[-1].action) == (admin_user, "retry")
     entry = LogEntry.objects.get()
@@ -318,7 +318,7 @@ def test_rows_that_were_deleted_in_the_meantime_are_reported(world, admin_client
     done = ask(admin_client, RUNS, **chosen)
     assert messages_of(done) == [
         "2 of the selected rows no longer exist, or no longer match the filter.",
-        "Launch: 1 run.",
+        "Launch: run 2.",
     ]
     TreeRun.objects.all().delete()
     nothing = admin_client.post(RUNS, chosen, follow=True)

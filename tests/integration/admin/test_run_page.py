@@ -10,7 +10,7 @@ from django_tasktree.admin.tree import failures
 from django_tasktree.admin.tree.page import PAGE, tree_page
 from django_tasktree.client import run_value
 from django_tasktree.models import NodeRun, TreeRun
-from tests.integration.admin.pages import change_page, launch_roots, node_page, query_count, shown
+from tests.integration.admin.pages import NODES, change_page, launch_roots, node_page, query_count, shown
 from tests.sample import tasks
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("eager")]
@@ -67,6 +67,27 @@ def test_errors_and_nodes_that_were_not_reached_are_shown(admin_client):
     for part in ["not reached", "after failure", "gather", "&lt;u&gt;name", "&lt;/pre&gt;", "skipped"]:
         assert part in text
     assert "<script>alert" not in text
+
+
+def test_nodes_are_named_by_their_paths(admin_client):
+    tree = TaskTree("named")
+    load = tree.add_task(tasks.echo, label="load")
+    for number in range(3):
+        load.add_task(tasks.echo, [number]).add_task(tasks.fail, ["x"], label="fetch")
+    result = tree.apply_async()
+    result["load/2/fetch"].retry()
+    page = change_page(result)
+    text = shown(admin_client, page)
+    assert ">load/1/fetch (tests.sample.tasks.fail)</a>" in text, "the first errors"
+    assert ">load/2/fetch</a>" in text, "the history"
+    assert ">load/0/fetch</span>" in shown(admin_client, f"{NODES}?run={result.id}")
+    node = result["load/1"].id
+    retry = reverse("admin:django_tasktree_noderun_control", args=[node, "rerun"])
+    assert "Run again from here: load/1<" in shown(admin_client, retry)
+    refused = admin_client.post(retry.replace("rerun", "complete"), {"confirmed": "yes"}, follow=True)
+    assert "“load/1”" in str(*refused.context["messages"])
+    done = admin_client.post(retry, {"confirmed": "yes"}, follow=True)
+    assert "Run again from here: load/1; " in str(*done.context["messages"])
 
 
 def test_an_empty_tree_and_an_invalid_parent(admin_client):

@@ -56,7 +56,7 @@ def test_a_copy_is_launched_once(world, admin_client):
     first, second = (ask(admin_client, page, once=shown) for _ in range(2))
     copied = TreeRun.objects.get(copy_of=result.id)
     assert first.redirect_chain == second.redirect_chain == [(change_page(copied), 302)]
-    assert (messages_of(first), messages_of(second)) == (["Launch again: 1 run."], [ALREADY_SENT])
+    assert (messages_of(first), messages_of(second)) == (["Launch again: tree."], [ALREADY_SENT])
     assert LogEntry.objects.count() == 1
     ask(admin_client, page, once=token(admin_client.get(page)))
     assert TreeRun.objects.filter(copy_of=result.id).count() == 2

@@ -30,7 +30,7 @@ def test_it_shows_the_related_rows_that_are_deleted(transactional_db, eager, adm
     assert "3 nodes are deleted" in page
     assert "2 cascadeds" in page
     assert "1 order line" in page
-    assert delete(admin_client, run) == ["Delete: 1 run; 3 nodes are deleted."]
+    assert delete(admin_client, run) == ["Delete: echo; 3 nodes are deleted."]
     assert not Order.objects.exists()
 
 
@@ -72,4 +72,4 @@ def test_a_user_who_may_not_delete_related_rows(transactional_db, eager, client,
         assert TreeRun.objects.exists()
     finally:
         admin.site.unregister(Order)
-    assert delete(client, run) == ["Delete: 1 run; 3 nodes are deleted."]
+    assert delete(client, run) == ["Delete: echo; 3 nodes are deleted."]

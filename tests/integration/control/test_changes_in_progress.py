@@ -330,11 +330,11 @@ def test_the_history_shows_an_aborted_action(database, small_batches):
         result.retry()
     retry, revoke = result.history
     assert (retry.was_aborted, revoke.was_aborted) == (True, False)
-    assert [line.plain.split("  ")[1] for line in history_lines(result.history)] == [
+    assert [line.plain.split("  ")[1] for line in history_lines(result.history, {})] == [
         "retry, 2 nodes, then aborted",
         f"revoke, {revoke.nodes} nodes",
     ]
-    assert [entry_json(entry)["state"] for entry in result.history] == ["aborted", "done"]
+    assert [entry_json(entry, {})["state"] for entry in result.history] == ["aborted", "done"]
 
 
 def test_a_deadlock_at_the_end_of_an_action_is_retried(database, small_batches):

@@ -95,7 +95,37 @@ def test_json_has_the_labels(result):
         (None, "echo(two)"),
         ("cafe", "fail(three)"),
     }
-    assert {error["label"] for error in described["errors"]} == {"orders", "cafe"}
+    assert {(error["label"], error["path"]) for error in described["errors"]} == {
+        ("orders", "load/orders"),
+        ("cafe", "cafe"),
+    }
+
+
+def test_errors_history_and_actions_name_the_paths(result):
+    above = TaskTree("above")
+    above.add_task(echo).add_task(fail, ["no label"])
+    unlabelled = above.apply_async()
+    orders, none = result["load/orders"].id, unlabelled["0/0"].id
+    out = tasktree("rerun", orders, "--yes") + tasktree("rerun", result.id, "load/1", "--yes")
+    assert f"✔ load/orders  {orders}: 1 node runs again" in out
+    assert f"✔ load/1  {result['load/1'].id}: 1 node runs again" in out
+    assert f"→ fail  {none}: " in tasktree("retry", none, "--dry-run"), "no label: no path"
+    text = tasktree("show", result.id, "--depth", "1")
+    assert "✘ load/orders: fail(one) after 2 attempts CustomError: one" in text
+    assert "run again from here of node load/orders, 1 node" in text
+    assert "of node load/1, 1 node" in text
+    history = json.loads(tasktree("show", result.id, "--format", "json"))["history"]
+    assert (history[0]["node"], history[0]["path"]) == (str(orders), "load/orders")
+
+
+def test_refusals_name_the_paths(result):
+    out, out_json = StringIO(), StringIO()
+    for each, form in ((out, "text"), (out_json, "json")):
+        with pytest.raises(CommandError):
+            call_command("tasktree", "complete", str(result["load/1"].id), "--yes", "--format", form, stdout=each)
+    assert f"node load/1 ({result['load/1'].id})" in out.getvalue()
+    (refused,) = json.loads(out_json.getvalue())
+    assert (refused["path"], refused["done"]) == ("load/1", False)
 
 
 def test_a_node_is_shown(result):

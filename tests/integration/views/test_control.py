@@ -107,6 +107,23 @@ def test_every_action_of_a_node(world, staff):
     assert set(node_actions()) == {"pause", "resume", "revoke", "retry", "complete", "rerun"}
 
 
+def test_a_node_is_named_by_its_path_or_its_id(world, staff):
+    tree = TaskTree("tree")
+    tree.add_task(fail, label="load").add_task(echo, label="check", run_when="always").add_task(fail)
+    result, other = tree.apply_async(), launch()
+    world.deliver_all("w")
+    node, client = result["load/check/0"], staff(*BOTH)
+    for named in ("load/check/0", node.id):
+        address = reverse("tasktree:control_node_of_run", args=[result.id, named, "retry"])
+        answer = post_json(client, address, preview=True).json()
+        assert (answer["node"], answer["path"], answer["effect"]["again"]) == (str(node.id), "load/check/0", 1)
+        assert client.post(address.replace(str(result.id), str(other.id))).status_code == 404
+    assert client.post(of_node(other.children[0], "rerun")).json()["path"] is None
+    assert client.post(of_run(other, "pause")).json()["node"] is None
+    client.user.user_permissions.remove(Permission.objects.get(codename="control_treerun"))
+    assert client.post(address).status_code == 403
+
+
 def test_options_can_be_sent_as_a_form(world, staff):
     (node,) = launch(fail).children
     assert staff(*BOTH).post(of_node(node, "complete"), {"result": "[1, 2]"}).status_code == 200

@@ -50,7 +50,7 @@ def test_the_form_completes_the_node(world, admin_client, admin_user):
     assert "greater than or equal to 1" in wrong
     assert "Say more." in wrong
     response = ask(admin_client, complete_page(node), **{"payload-by": "7"})
-    assert messages_of(response) == ["Complete: 1 node."]
+    assert messages_of(response) == ["Complete: approved."]
     assert (node.get(), run.state) == ({"by": 7, "note": ""}, "SUCCESS")
     assert (run.history[-1].action, run.history[-1].user) == ("complete", admin_user)
 
