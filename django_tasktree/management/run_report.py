@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand
+from rich.text import Text
 
 from django_tasktree.exceptions import WaitTimeout
 from django_tasktree.management.display.console import console_of
@@ -12,7 +13,7 @@ from django_tasktree.management.display.json import dumps, summary_json
 from django_tasktree.management.display.summary import summary_of
 from django_tasktree.management.display.summary_lines import summary_lines
 from django_tasktree.management.display.tree_lines import tree_lines
-from django_tasktree.management.display.tree_page import top_page
+from django_tasktree.management.display.tree_page import top_pages
 from django_tasktree.management.display.views import LiveView, PlainView, QuietView
 from django_tasktree.management.follow import poll
 from django_tasktree.models import TreeRun
@@ -84,13 +85,16 @@ class RunReport:
             return
         summary = summary_of(run)
         if self._console.is_terminal:
-            lines = int(self._console.height * _SHARE_OF_SCREEN)
-            page = top_page(run.id, depth=_DEPTH, per_parent=_PER_PARENT, total=lines)
-            for line in [*tree_lines(page, compact=True)][:lines]:
+            for line in self._tree(run, int(self._console.height * _SHARE_OF_SCREEN)):
                 self._console.print(line, no_wrap=True, overflow="ellipsis")
             self._console.print()
         for line in summary_lines(summary):
             self._console.print(line, soft_wrap=True)
+
+    def _tree(self, run: TreeRun, height: int) -> list[Text]:
+        """Return the lines of the largest tree that has at most a number of lines."""
+        pages = top_pages(run.id, depth=_DEPTH, per_parent=_PER_PARENT, total=height)
+        return next(lines for page in pages if len(lines := [*tree_lines(page)]) <= max(height, 1))
 
     def timed_out(self, error: WaitTimeout) -> None:
         """Report that the timeout expired before the run ended."""

@@ -5,6 +5,7 @@ All requests are read-only. Responses have an ETag, so that unchanged data needs
 
 # ruff: noqa: ARG002  Django's signatures
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -131,11 +132,15 @@ class TreeRows(NodesAnswer):
     template_name = "admin/django_tasktree/includes/tree_rows.html"
 
     def get_content(self) -> dict[str, Any]:
-        """Return the rows as HTML."""
+        """Return the rows as HTML; and under ``after`` those of gather nodes and failed nodes of later pages."""
         parent = self.parent()
-        page = rows_below(self.row, parent, max(self.number("page"), 1), self.number("depth"))
-        html = render_to_string(self.template_name, {"tree": page, "run": self.row}, self.request)
-        return {"html": html, "next": page.next, "total": page.total, "last": page.last}
+        page, later = rows_below(self.row, parent, max(self.number("page"), 1), self.number("depth"))
+        html, after = (self._html(rows) for rows in (page.rows, later))
+        return {"html": html, "after": after, "next": page.next, "total": page.total, "last": page.last}
+
+    def _html(self, rows: Sequence[Any]) -> str:
+        context = {"tree": {"rows": rows}, "run": self.row}
+        return render_to_string(self.template_name, context, self.request) if rows else ""
 
 
 class Graph(NodesAnswer):

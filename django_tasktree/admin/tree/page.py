@@ -12,8 +12,10 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django_tasktree.admin.addresses import page_address
-from django_tasktree.admin.tree.row import TreeRow, node_rows
+from django_tasktree.admin.tree.important import MAX_LATER, Siblings, important
+from django_tasktree.admin.tree.row import GapRow, TreeRow, node_rows
 from django_tasktree.models import NodeRun, TreeRun
+from django_tasktree.reporting.failed_children import FailedChildren
 
 #: The number of children of the parent on a page.
 PAGE = 50
@@ -28,7 +30,7 @@ class TreePage:
     Attributes:
         parent: the node whose children the page shows; None for the root nodes.
         ancestors: the nearest ancestors of the parent, the nearest last.
-        rows: the rows of the table.
+        rows: the rows of the table; after a gap, also those of gather nodes and failed nodes of later pages.
         total: the number of children of the parent.
         number: the number of the page, from 1.
         pages: the number of all pages.
@@ -36,7 +38,7 @@ class TreePage:
 
     parent: Any
     ancestors: list[Any]
-    rows: list[TreeRow]
+    rows: list[TreeRow | GapRow]
     total: int
     number: int
     pages: int
@@ -82,12 +84,17 @@ def tree_page(run: TreeRun, parent: Any = None, number: int = 1) -> TreePage:
         number: the number of the page, from 1; the nearest existing page is used.
     """
     top, *place = _siblings(run, parent, number)
-    rows = _table(run, top, _below(run, top))
+    failed = FailedChildren(run.id)
+    parent_id = parent.id if parent else None
+    siblings = Siblings(parent_id, [*top, *_later(run, parent_id, place, failed)], place[0], place[1] * PAGE)
+    rows = _table(run, siblings, _below(run, siblings.shown, failed), failed)
     return TreePage(parent, _ancestors(parent), rows, *place)
 
 
-def rows_below(run: TreeRun, parent: Any, number: int, depth: int) -> TreePage:
+def rows_below(run: TreeRun, parent: Any, number: int, depth: int) -> tuple[TreePage, list[TreeRow]]:
     """Return a page of the children of one parent, without the nodes below them.
+
+    With it, return the rows of gather nodes and failed nodes of later pages.
 
     Args:
         run: the run.
@@ -96,7 +103,9 @@ def rows_below(run: TreeRun, parent: Any, number: int, depth: int) -> TreePage:
         depth: the indentation of the rows, in levels.
     """
     top, *place = _siblings(run, parent, number)
-    return TreePage(parent, [], [TreeRow(run, node, depth, node.child_count) for node in top], *place)
+    later = _later(run, parent.id if parent else None, place, FailedChildren(run.id))
+    rows, after = ([TreeRow(run, node, depth, node.child_count) for node in nodes] for nodes in (top, later))
+    return TreePage(parent, [], [*rows], *place), after
 
 
 def place_in_tree(node: Any, site: str) -> str:
@@ -148,29 +157,46 @@ def _ancestors(parent: Any) -> list[Any]:
     return found
 
 
-def _below(run: TreeRun, top: Sequence[Any]) -> dict[UUID, list[Any]]:
-    """Return the first children of each node, by parent. They are read by level, until ``MAX_ROWS`` is reached."""
+def _later(run: TreeRun, parent_id: UUID | None, place: Sequence[int], failed: FailedChildren) -> list[Any]:
+    """Return gather nodes, and the first failed nodes, of the pages after this one; at most ``MAX_LATER``."""
+    _, number, pages = place
+    return important(run, [parent_id], number * PAGE, failed)[:MAX_LATER] if number < pages else []
+
+
+def _below(run: TreeRun, top: Sequence[Any], failed: FailedChildren) -> dict[UUID, list[Any]]:
+    """Return the first children of each node, by parent, and important later ones.
+
+    They are read by level, until ``MAX_ROWS`` is reached.
+    """
     children: dict[UUID, list[Any]] = defaultdict(list)
     level, room = list(top), MAX_ROWS - len(top)
     for _ in range(MAX_LEVELS):
         parents = [node.id for node in level if node.child_count]
         if not parents or room <= 0:
             break
+        wide = [node.id for node in level if node.child_count > MAX_CHILDREN]
+        later = important(run, wide, MAX_CHILDREN, failed)[:room] if wide else []
         first = node_rows().filter(run_id=run.id, parent_id__in=parents, position__lt=MAX_CHILDREN)
-        level = list(first.in_order()[:room])
+        level = [*first.in_order()[: room - len(later)], *later]
         room -= len(level)
         for node in level:
             children[node.parent_id].append(node)
     return children
 
 
-def _table(run: TreeRun, top: Sequence[Any], children: Mapping[UUID, list[Any]]) -> list[TreeRow]:
+def _table(
+    run: TreeRun, top: Siblings, children: Mapping[UUID, list[Any]], failed: FailedChildren
+) -> list[TreeRow | GapRow]:
     """Return the rows in depth-first order."""
-    rows = []
-    waiting = [(node, 0) for node in reversed(top)]
+    rows: list[TreeRow | GapRow] = []
+    waiting = [(node, 0) for node in reversed(top.with_gap(failed, 0))]
     while waiting:
         node, depth = waiting.pop()
+        if isinstance(node, GapRow):
+            rows.append(node)
+            continue
         shown = children.get(node.id, [])
         rows.append(TreeRow(run, node, depth, max(node.child_count - len(shown), 0)))
-        waiting.extend((child, depth + 1) for child in reversed(shown))
+        siblings = Siblings(node.id, shown, node.child_count, MAX_CHILDREN).with_gap(failed, depth + 1)
+        waiting.extend((child, depth + 1) for child in reversed(siblings))
     return rows

@@ -1,15 +1,18 @@
 """A node in the table of a tree."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
+from uuid import UUID
 
 from django.utils.safestring import SafeString
+from django.utils.translation import ngettext
 
 from django_tasktree.admin import rendering
 from django_tasktree.encoding.text import short_name
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.reporting.call_texts import call_text
 from django_tasktree.reporting.node_columns import COLUMNS, with_heads
+from django_tasktree.reporting.numbers import number_text
 
 #: The maximum indentation, in levels.
 _MAX_DEPTH = 12
@@ -18,6 +21,40 @@ _MAX_DEPTH = 12
 def node_rows() -> Any:
     """Return a queryset with only the columns of the table, and with the beginning of the arguments."""
     return with_heads(NodeRun.objects.only(*COLUMNS, "run_id", "run_when"), "args", "kwargs")
+
+
+@dataclass(frozen=True)
+class GapRow:
+    """A row that takes the place of children which the table leaves out.
+
+    Attributes:
+        parent_id: the ID of their parent; None: the run.
+        depth: see :class:`TreeRow`.
+        number: the number of children that are left out.
+        failed: how many of those failed, or have a failed node below them.
+        failed_is_cut: whether there may be more of these.
+    """
+
+    parent_id: UUID | None
+    depth: int
+    number: int
+    failed: int
+    failed_is_cut: bool
+    is_gap: ClassVar[bool] = True
+
+    @property
+    def indent(self) -> int:
+        """The indentation, in levels."""
+        return min(self.depth, _MAX_DEPTH)
+
+    @property
+    def text(self) -> str:
+        """The numbers, for people: ``… 970 more (3 failed)``."""
+        text = ngettext("… %(number)s more", "… %(number)s more", self.number) % {"number": number_text(self.number)}
+        if not self.failed:
+            return text
+        number = number_text(self.failed) + ("+" if self.failed_is_cut else "")
+        return f"{text} ({ngettext('%(number)s failed', '%(number)s failed', self.failed) % {'number': number}})"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Format a page of nodes as a tree of text lines."""
 
 from collections.abc import Iterator
+from uuid import UUID
 
 from rich.text import Text
 
@@ -25,30 +26,37 @@ def tree_lines(page: Page, *, compact: bool = False, ids: bool = False) -> Itera
     stack = _entries(page, None, "", compact)
     while stack:
         prefix, branch, row = stack.pop()
-        if isinstance(row, int):
-            yield Text(f"{prefix}{branch}… {row:,} more", _FAINT)
+        if isinstance(row, str):
+            yield Text(f"{prefix}{branch}{row}", _FAINT)
             continue
-        line = _line(f"{prefix}{branch}", row, page.left_out.get(row.id, 0) if _inline(page, row, compact) else 0)
+        line = _line(f"{prefix}{branch}", row, _left_out(page, row.id, "+{}") if _inline(page, row, compact) else "")
         yield line.append(f"  {row.id}", _FAINT) if ids else line
         below = prefix + {"├─ ": "│  ", "└─ ": "   "}.get(branch, "")
         stack.extend(_entries(page, row, below[: 3 * _MAX_INDENT], compact))
 
 
-_Entry = tuple[str, str, NodeRow | int]
+_Entry = tuple[str, str, NodeRow | str]
 
 
 def _entries(page: Page, parent: NodeRow | None, prefix: str, compact: bool) -> list[_Entry]:
     """Return the entries below a node in reverse order, for the stack."""
     key = None if parent is None else parent.id
-    below: list[NodeRow | int] = [*page.children.get(key, [])]
-    left_out = page.left_out.get(key, 0)
+    below: list[NodeRow | str] = [*page.children.get(key, [])]
+    left_out = _left_out(page, key, "… {} more")
     if left_out and not (parent is not None and _inline(page, parent, compact)):
-        # Before the gather nodes, which come last.
-        index = sum(not row.is_gather for row in below if isinstance(row, NodeRow))
-        below.insert(index, left_out)
+        below.insert(page.gap(key), left_out)
     last = len(below) - 1
     branches = ["" if parent is None else "└─ " if index == last else "├─ " for index in range(len(below))]
     return [(prefix, branch, row) for branch, row in zip(branches, below, strict=True)][::-1]
+
+
+def _left_out(page: Page, parent: UUID | None, text: str) -> str:
+    """Return the numbers of the children of a node that are left out, and of those that failed; empty if none is."""
+    number, failed = page.left_out.get(parent, 0), page.failed.get(parent, 0)
+    if not number:
+        return ""
+    more = "+" if page.failed_is_cut else ""
+    return text.format(f"{number:,}") + (f" ({failed:,}{more} failed)" if failed else "")
 
 
 def _inline(page: Page, row: NodeRow, compact: bool) -> bool:
@@ -56,7 +64,7 @@ def _inline(page: Page, row: NodeRow, compact: bool) -> bool:
     return compact or not page.children.get(row.id)
 
 
-def _line(prefix: str, row: NodeRow, left_out: int) -> Text:
+def _line(prefix: str, row: NodeRow, left_out: str) -> Text:
     style = node_style(row.state)
     line = Text.assemble((prefix, _FAINT), node_symbol(row.state), (f" {row.text}", style if row.error else ""))
     if row.is_gather:
@@ -68,7 +76,7 @@ def _line(prefix: str, row: NodeRow, left_out: int) -> Text:
     if row.sub_run_id is not None:
         line.append(f" → run {row.sub_run_id}", _FAINT)
     if left_out:
-        line.append(f" +{left_out:,}", _FAINT)
+        line.append(f" {left_out}", _FAINT)
     if row.error:
         line.append(f" {row.error}", style)
     return line

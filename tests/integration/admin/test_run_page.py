@@ -1,5 +1,7 @@
 """The page of a run."""
 
+import re
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -8,6 +10,7 @@ from django.urls import reverse
 from django_tasktree import TaskTree
 from django_tasktree.admin.tree import failures
 from django_tasktree.admin.tree.page import PAGE, tree_page
+from django_tasktree.admin.tree.row import TreeRow
 from django_tasktree.client import run_value
 from django_tasktree.models import NodeRun, TreeRun
 from tests.integration.admin.pages import NODES, change_page, launch_roots, node_page, query_count, shown
@@ -24,7 +27,7 @@ def test_query_count_does_not_depend_on_the_size_of_the_tree(admin_client):
             root.add_task(tasks.echo, [n]).add_task(tasks.echo)
         return tree.apply_async()
 
-    small, large = launch_wide(5), launch_wide(250)
+    small, large = launch_wide(60), launch_wide(250)
     assert query_count(admin_client, change_page(small)) == query_count(admin_client, change_page(large))
     one, other = small.children[0], large.children[0]
     assert query_count(admin_client, node_page(one)) == query_count(admin_client, node_page(other))
@@ -53,6 +56,28 @@ def test_a_deep_chain_is_shown_a_few_levels_at_a_time(admin_client):
         query_count(admin_client, f"{change_page(result)}?parent={deep.id}")
         <= query_count(admin_client, change_page(result)) + 1
     )
+
+
+def test_gather_nodes_and_failed_ones_are_shown_after_a_gap(admin_client):
+    tree = TaskTree("wide")
+    top = tree.add_task(tasks.echo, label="top")
+    for number in range(120):
+        above = top.add_task(tasks.echo, [number])
+        above.add_task(tasks.fail if number in (7, 70, 71, 72, 73) else tasks.echo)
+    top.gather(tasks.echo, label="all").add_task(tasks.echo, ["afterwards"])
+    result = tree.apply_async()
+    rows = re.findall(r">(all|… \d+ more(?: \(\d failed\))?|\(\d+\))<", shown(admin_client, change_page(result)))
+    assert rows == ["(0)", "(1)", "(2)", "(3)", "(4)", "… 112 more (2 failed)", "(7)", "(70)", "(71)", "all"]
+    page = f"{change_page(result)}?parent={result['top'].id}"
+    rows = re.findall(r">(all|… \d+ more(?: \(\d failed\))?|\(\d+\))<", shown(admin_client, page))
+    assert rows[48:] == ["(48)", "(49)", "… 67 more (1 failed)", "(70)", "(71)", "(72)", "all"]
+    assert "… " not in shown(admin_client, f"{page}&page=3")
+    address = reverse("admin:django_tasktree_treerun_rows", args=[result.id])
+    first, last = (
+        admin_client.get(address, {"parent": str(result["top"].id), "page": page, "depth": 1}).json() for page in (1, 3)
+    )
+    assert first["after"].count("<tr") == 4
+    assert (last["after"], last["next"]) == ("", None)
 
 
 def test_errors_and_nodes_that_were_not_reached_are_shown(admin_client):
@@ -124,7 +149,7 @@ def test_each_node_is_on_one_page_even_if_positions_are_vacant(below_a_node):
         NodeRun.objects.filter(id=top.id).update(child_count=PAGE + 10)
         top.refresh_from_db()
     pages = [tree_page(run, top, number) for number in (1, 2, 3)]
-    assert [[row.node.position // PAGE + 1 for row in page.rows] for page in pages] == [
+    assert [[row.node.position // PAGE + 1 for row in page.rows if isinstance(row, TreeRow)] for page in pages] == [
         [number] * sum(place not in vacant for place in range((number - 1) * PAGE, min(number * PAGE, 2 * PAGE + 10)))
         for number in (1, 2, 3)
     ]

@@ -17,4 +17,4 @@ def test_a_run_is_found_by_the_beginning_of_its_id(database, eager):
         summary = summary_of(find_run(str(result.id)))
         assert [each.value for each in summary.results] == [1, 3]
         page = top_page(result.id, depth=3, per_parent=2, total=10)
-        assert [row.task.rpartition(".")[2] for row, _ in page.walk()] == ["grow", "grow", "grow"]
+        assert [row.task.rpartition(".")[2] for row, _ in page.walk()] == ["grow", "grow", "grow", "sum_up"]

@@ -24,13 +24,13 @@ function removeAll(rows) {
     }
 }
 
-/** Return the rows of an answer, and a row for loading the rest if there is one. */
+/** Return the rows of an answer; and if there are more, a row for loading them, and the important ones of these. */
 function freshRows(row, answer) {
     const rows = rowsOf(answer.html);
     if (answer.next) {
         const more = moreRow(row, 5, () => fetchMore(row, answer.next, more));
         tellLeft(more, table.dataset.more, answer.total - answer.last);
-        rows.push(more);
+        rows.push(more, ...rowsOf(answer.after));
     }
     rows.forEach(prepare);
     return rows;
@@ -65,9 +65,13 @@ function fetchFirst(row) {
     });
 }
 
-/** Replace the row for loading more by the next page of children. */
+/** Replace the row for loading more, and the rows after it, by the next page of children. */
 async function fetchMore(row, page, more) {
-    const rows = await fetchInto(row, page, (rows) => more.replaceWith(...rows));
+    const rows = await fetchInto(row, page, (rows) => {
+        const all = below(row);
+        removeAll(all.slice(all.indexOf(more) + 1));
+        more.replaceWith(...rows);
+    });
     rows?.[0]?.querySelector("a, button")?.focus();
 }
 
