@@ -41,6 +41,23 @@ class DefinitionFilter(admin.SimpleListFilter):
         return queryset.filter(definition=value) if is_storable(value) else queryset.none()
 
 
+class SubRunFilter(admin.SimpleListFilter):
+    """Filter by whether a node of another run has started a run."""
+
+    title = _("sub-run")
+    parameter_name = "sub_run"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Return the choices."""
+        return [("no", _("no")), ("yes", _("yes"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Return the runs of the current choice."""
+        if self.value() not in ("yes", "no"):
+            return queryset
+        return queryset.filter(parent_run_id__isnull=self.value() == "no")
+
+
 class LauncherFilter(admin.SimpleListFilter):
     """Filter by launcher: offers the users who launched one of the newest runs."""
 

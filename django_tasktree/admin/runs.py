@@ -8,12 +8,13 @@ from django.contrib import admin
 from django.db import connections
 from django.db.models import Q, QuerySet, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from django_tasktree.admin import rendering
 from django_tasktree.admin.base import CheckedList, ReadOnlyAdmin
-from django_tasktree.admin.filters import DefinitionFilter, LauncherFilter
+from django_tasktree.admin.filters import DefinitionFilter, LauncherFilter, SubRunFilter
 from django_tasktree.admin.local_dates import knows_local_dates
 from django_tasktree.admin.pages.compose import ComposePage, EditDraftPage
 from django_tasktree.admin.pages.control import bulk_action
@@ -89,7 +90,7 @@ class TreeRunAdmin(ReadOnlyAdmin):
     actions = [bulk_action(action) for action in run_actions().values()]
     list_display = ["title", "state_badge", "progress", "started", "took", "launcher"]
     list_display_links = ["title"]
-    list_filter = ["state", DefinitionFilter, LauncherFilter, "created_at"]
+    list_filter = ["state", SubRunFilter, DefinitionFilter, LauncherFilter, "created_at"]
     search_fields = ["name", "key"]
     search_help_text = _("Name, key, or the whole ID of a run, a node or a task")
     date_hierarchy = "created_at"
@@ -144,9 +145,12 @@ class TreeRunAdmin(ReadOnlyAdmin):
         return super().get_search_results(request, queryset, search_term)
 
     @admin.display(description=_("run"), ordering="name")
-    def title(self, run: TreeRun) -> str:
-        """Show the title of the run."""
-        return rendering.run_title(run)
+    def title(self, run: TreeRun) -> SafeString | str:
+        """Show the title of the run, and whether it is a sub-run."""
+        title = rendering.run_title(run)
+        if not run.is_sub_run:
+            return title
+        return format_html('{} <span class="tasktree-tag">{}</span>', title, _("sub-run"))
 
     @admin.display(description=_("state"), ordering="state")
     def state_badge(self, run: TreeRun) -> SafeString:

@@ -9,13 +9,15 @@ from django_tasktree.dispatch.after_commit import finish_and_propagate, free_pla
 from django_tasktree.dispatch.launch import launch_tree
 from django_tasktree.encoding.ids import new_id
 from django_tasktree.encoding.node_error import NodeError
+from django_tasktree.encoding.text import NAME_LENGTH, short_name, storable
 from django_tasktree.engine.control.pause import pause_run
-from django_tasktree.engine.control.sub_runs import begin_to_wait, has_begun, origin_of
+from django_tasktree.engine.control.sub_runs import Origin, begin_to_wait, has_begun, origin_of
 from django_tasktree.engine.database_retries import retry_transient, retry_transient_flagged
 from django_tasktree.engine.lifecycle.stop import hold_stopped
 from django_tasktree.engine.transitions import write_alias
 from django_tasktree.engine.types import NodeRef, Outcome, RunSpec
 from django_tasktree.exceptions import ValueTooLarge
+from django_tasktree.reporting.node_paths import paths_of
 from django_tasktree.states import NodeState, OnFailure, RunState
 
 
@@ -79,7 +81,7 @@ def _spec(node: NodeRef, tree: Tree, run_id: UUID) -> RunSpec:
     origin = origin_of(node)
     return RunSpec(
         id=run_id,
-        name=tree.run_name,
+        name=tree.name or tree.definition or storable(_name_of(node, origin), NAME_LENGTH),
         definition=tree.definition,
         params=tree.params,
         launched_by_id=origin.launched_by_id,
@@ -88,3 +90,8 @@ def _spec(node: NodeRef, tree: Tree, run_id: UUID) -> RunSpec:
         parent=node,
         depth=origin.depth,
     )
+
+
+def _name_of(node: NodeRef, origin: Origin) -> str:
+    """Return the name of a node, for a run that has none of its own: the path of the node, or its task's name."""
+    return paths_of([node.id]).get(node.id) or short_name(origin.task)

@@ -30,10 +30,12 @@ class Origin:
     Attributes:
         depth: the depth of the sub-run.
         launched_by_id: the user who has launched the run.
+        task: the name of the node's task.
     """
 
     depth: int
     launched_by_id: Any
+    task: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +59,13 @@ def origin_of(node: NodeRef) -> Origin:
         RunsTooDeep: if the sub-run would be nested too deeply.
     """
     attempt = nodes().filter(id=node.id, task_id=node.task_id, state=NodeState.STARTED)
-    found: tuple[int, Any] | None = attempt.values_list("run__depth", "run__launched_by_id").first()
+    found: tuple[int, Any, str] | None = attempt.values_list("run__depth", "run__launched_by_id", "task").first()
     if found is None:
         raise StaleAttempt.of(node.id, node.task_id)
-    depth, user = found
+    depth, user, task = found
     if depth >= settings.max_run_depth:
         raise RunsTooDeep.of(node.run_id, settings.max_run_depth)
-    return Origin(depth + 1, user)
+    return Origin(depth + 1, user, task)
 
 
 def begin_to_wait(node: NodeRef, run_id: UUID) -> RunState:

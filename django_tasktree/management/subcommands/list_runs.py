@@ -34,6 +34,10 @@ _LAYOUTS = (
     (("ID", "Name", "State", "Nodes", "Duration"), True),
 )
 _SHORTEST_NAME = 8
+#: Comes before the name of a run that a node of another run has started.
+_SUB_RUN = "↳ "
+#: Whether the listed runs have no parent, by the value of ``--sub-runs``; None: both.
+_NO_PARENT = {"show": None, "hide": True, "only": False}
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -42,13 +46,20 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         "--state", type=run_state_argument(states), help=f"only runs in this state: {', '.join(states)}"
     )
+    parser.add_argument(
+        "--sub-runs",
+        choices=["show", "hide", "only"],
+        default="show",
+        help="runs that a node of another run has started: with the others, not at all, or alone; default: show",
+    )
     parser.add_argument("--limit", type=positive_int, default=20, metavar="N", help="number of runs; default: 20")
     add_format_option(parser)
 
 
 def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     """Print the runs; the number of queries does not depend on their number."""
-    runs = TreeRun.objects.all() if options["state"] is None else TreeRun.objects.filter(state=options["state"])
+    filters = {"state": options["state"], "parent_run_id__isnull": _NO_PARENT[options["sub_runs"]]}
+    runs = TreeRun.objects.filter(**{name: value for name, value in filters.items() if value is not None})
     newest = list(runs.defer("returns")[: options["limit"]])
     progress = progress_of_all(newest)
     console = console_of(command, options)
@@ -56,7 +67,8 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
         described = [{**run_json(run, progress[run.id]), "short_id": short_id(run.id)} for run in newest]
         console.print(dumps(described), soft_wrap=True)
     elif not newest:
-        console.print("No runs match." if options["state"] else "Nothing has been launched yet.")
+        is_filtered = options["state"] or options["sub_runs"] != "show"
+        console.print("No runs match." if is_filtered else "Nothing has been launched yet.")
     else:
         for line in _table(newest, progress, console):
             console.print(line, soft_wrap=True)
@@ -99,7 +111,7 @@ def _cells(run: TreeRun, progress: Progress, headings: Sequence[str], *, short: 
         key.append(str(run.id).removeprefix(key.plain), "bright_black")
     cells = {
         "ID": key,
-        "Name": Text(printable(str(run)), "bold"),
+        "Name": Text.assemble((_SUB_RUN if run.is_sub_run else "", "bright_black"), (printable(str(run)), "bold")),
         "State": run_state(run.state),
         "Nodes": Text(_nodes(progress)),
         "Failed": Text(f"{progress.failed:,}", "red" if progress.failed else "bright_black"),

@@ -10,7 +10,7 @@ from django_tasktree.encoding import times
 from django_tasktree.exceptions import NotPossible
 from django_tasktree.reporting.statistics import Window, task_numbers
 from tests import simulation
-from tests.integration.admin.pages import node_page, query_count, shown
+from tests.integration.admin.pages import RUNS, node_page, query_count, shown
 from tests.integration.management.test_action_commands import tasktree
 from tests.sample.tasks import echo
 
@@ -73,6 +73,15 @@ class TestAdmin:
         run.delete()
         assert f"{node_id}, which was deleted" in shown(admin_client, run_page(sub_run))
 
+    def test_the_list_marks_sub_runs_and_filters_them(self, run, admin_client):
+        marked = 'asking <span class="tasktree-tag">sub-run</span></a>'
+        names = {
+            query: (marked in text, ">outer</a>" in text)
+            for query in ("", "?sub_run=no", "?sub_run=yes")
+            if (text := shown(admin_client, f"{RUNS}{query}"))
+        }
+        assert names == {"": (True, True), "?sub_run=no": (False, True), "?sub_run=yes": (True, False)}
+
     def test_only_pages_with_sub_runs_need_another_query(self, run, admin_client):
         plain = query_count(admin_client, node_page(run["beside"]))
         assert query_count(admin_client, node_page(run["ask"])) == plain + 1
@@ -94,6 +103,13 @@ class TestOtherFaces:
     def test_commands(self, run):
         sub_run = run["ask"].sub_run
         assert f"→ run {sub_run.id}" in tasktree("show", str(run.id))[0]
+        listed = tasktree("list")[0]
+        assert listed.count("↳ ") == 1
+        assert f"{sub_run.id}  ↳ asking " in listed
+        assert "↳ " not in tasktree("list", "--sub-runs", "hide")[0]
+        assert [each["id"] for each in json.loads(tasktree("list", "--sub-runs", "only", "--format", "json")[0])] == [
+            str(sub_run.id)
+        ]
         assert f"started by node {run['ask'].id} of run {run.id}" in tasktree("show", str(sub_run.id))[0]
         shown = json.loads(tasktree("show", str(run.id), "--format", "json")[0])
         assert [node["sub_run"] for node in shown["nodes"]] == [str(sub_run.id), None]

@@ -73,6 +73,18 @@ def test_what_can_not_be_imported_fails_the_node(world):
     assert TreeRun.objects.count() == 1
 
 
+def test_the_run_is_named_after_the_node(world):
+    tree = TaskTree("outer")
+    load = tree.add_task(echo, label="load")
+    load.add_task(replaced, [dict(add.s(1, 2))])
+    load.add_task(replaced, [dict(add.s(1, 2))], label="check")
+    tree.add_task(replaced, [dict(add.s(1, 2))])
+    run = tree.apply_async()
+    world.deliver_all("w")
+    nodes = [run["load/0"], run["load/check"], run.children[1]]
+    assert [sub_run_of(node).run.name for node in nodes] == ["load/0", "load/check", "replaced"]
+
+
 def test_an_atomic_task_writes_and_is_replaced_in_one_transaction(world):
     run = tree_of(add.s(1, 2), replaced_atomically, "written").apply_async()
     world.deliver_all("w")
