@@ -33,6 +33,12 @@ def no_cached_queries(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def no_columns(monkeypatch):
+    """Unset the variable for which commands break lines."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.fixture(autouse=True)
 def default_language():
     """Deactivate the language that a request has left active in its thread."""
     yield

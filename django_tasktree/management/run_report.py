@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand
 from rich.text import Text
 
 from django_tasktree.exceptions import WaitTimeout
-from django_tasktree.management.display.console import console_of
+from django_tasktree.management.display.console import console_of, print_fitting
 from django_tasktree.management.display.json import dumps, summary_json
 from django_tasktree.management.display.summary import summary_of
 from django_tasktree.management.display.summary_lines import summary_lines
@@ -70,7 +70,7 @@ class RunReport:
             self.note(self._how_to_follow())
         else:
             message = f"A run with this key exists: following run {run.id} of {run}"
-            self._console.print(message if existing else f"Launched {run} as run {run.id}", soft_wrap=True)
+            print_fitting(self._console, Text(message if existing else f"Launched {run} as run {run.id}"))
 
     def follows(self, run: TreeRun) -> None:
         """Set the run, if this command did not launch it."""
@@ -89,7 +89,7 @@ class RunReport:
                 self._console.print(line, no_wrap=True, overflow="ellipsis")
             self._console.print()
         for line in summary_lines(summary):
-            self._console.print(line, soft_wrap=True)
+            print_fitting(self._console, line)
 
     def _tree(self, run: TreeRun, height: int) -> list[Text]:
         """Return the lines of the largest tree that has at most a number of lines."""
@@ -106,7 +106,7 @@ class RunReport:
 
     def note(self, text: str) -> None:
         """Print a line to stderr."""
-        self._notes.print(text, soft_wrap=True)
+        print_fitting(self._notes, Text(text))
 
     def leave(self) -> None:
         """Exit with the exit code; return if it is 0."""

@@ -18,11 +18,15 @@ _FAINT = "bright_black"
 
 
 def detail_lines(node: NodeRun) -> Iterator[Text]:
-    """Yield lines with the run, the state, the last attempt, the result and the traceback of a node."""
+    """Yield lines with the run, the state, the last attempt and the result of a node."""
     yield Text(f"node {node.id} of run {node.run_id} ({printable(str(node.run))})", _FAINT)
     yield Text(f"  {_state(node)}", _FAINT)
     if node.state == NodeState.SUCCESS:
         yield from result_lines("result", _result(node))
+
+
+def traceback_lines(node: NodeRun) -> Iterator[Text]:
+    """Yield the lines of the traceback of a node."""
     for line in node.traceback.splitlines():
         yield Text(f"  {printable(line)}", "red")
 

@@ -31,8 +31,11 @@ def summary_lines(summary: Summary, above: Collection[UUID] | None = None) -> It
     for node in summary.errors:
         if above is None or node.id not in above:
             yield _error(node, summary.paths.get(node.id))
-    if summary.errors_left_out > 0 or (summary.errors and above is None):
-        yield Text(f"  {_more(summary, is_show=above is not None)}", _FAINT)
+    if summary.errors_left_out > 0:
+        more = f"… and {counted(summary.errors_left_out, 'more failed node')}"
+        yield Text(f"  {more}{'' if above is None else ': increase --limit or --depth to see more'}", _FAINT)
+    if summary.errors and above is None:
+        yield Text(f"  see `manage.py tasktree show {summary.run.id}`", _FAINT)
     if summary.value is not None:
         yield from result_lines("result", summary.value)
         return
@@ -61,13 +64,6 @@ def _first(summary: Summary) -> Text:
         line.append(f" {'after' if run.is_over else 'for'} {duration_label(run.duration)}", "default not bold")
     line.append(f", {counted(summary.progress.total, 'node')}: ", "default not bold")
     return Text.assemble(line, counts(summary.progress))
-
-
-def _more(summary: Summary, *, is_show: bool) -> str:
-    more = f"… and {counted(summary.errors_left_out, 'more failed node')}" if summary.errors_left_out > 0 else ""
-    if is_show:
-        return f"{more}: increase --limit or --depth to see more"
-    return "; ".join([*([more] if more else []), f"see `manage.py tasktree show {summary.run.id}`"])
 
 
 def _error(node: NodeRow, path: str | None) -> Text:

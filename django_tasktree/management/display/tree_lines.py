@@ -5,23 +5,28 @@ from uuid import UUID
 
 from rich.text import Text
 
+from django_tasktree.management.display.console import fitting
 from django_tasktree.management.display.labels import duration_label
 from django_tasktree.management.display.nodes import NodeRow
 from django_tasktree.management.display.page import Page
 from django_tasktree.management.display.symbols import node_style, node_symbol
+from django_tasktree.reporting.titles import short_id
 
 _FAINT = "bright_black"
 #: Nodes below this level are not indented further, so that their text still fits.
 _MAX_INDENT = 12
+#: The number of columns that the text of a node has at least.
+_SHORTEST = 24
 
 
-def tree_lines(page: Page, *, compact: bool = False, ids: bool = False) -> Iterator[Text]:
-    """Yield the lines of a tree, one for each node.
+def tree_lines(page: Page, *, compact: bool = False, ids: bool = False, width: int | None = None) -> Iterator[Text]:
+    """Yield the lines of a tree: one for each node, and more for errors that do not fit it.
 
     Args:
         page: the nodes.
         compact: show the number of children left out at the end of their parent's line instead of in its own line.
         ids: show the IDs of nodes.
+        width: the number of columns, for which the text of nodes is cut; None for no limit.
     """
     stack = _entries(page, None, "", compact)
     while stack:
@@ -29,10 +34,14 @@ def tree_lines(page: Page, *, compact: bool = False, ids: bool = False) -> Itera
         if isinstance(row, str):
             yield Text(f"{prefix}{branch}{row}", _FAINT)
             continue
-        line = _line(f"{prefix}{branch}", row, _left_out(page, row.id, "+{}") if _inline(page, row, compact) else "")
-        yield line.append(f"  {row.id}", _FAINT) if ids else line
+        left_out = _left_out(page, row.id, "+{}") if _inline(page, row, compact) else ""
         below = prefix + {"├─ ": "│  ", "└─ ": "   "}.get(branch, "")
-        stack.extend(_entries(page, row, below[: 3 * _MAX_INDENT], compact))
+        entries = _entries(page, row, below[: 3 * _MAX_INDENT], compact)
+        tags = _tags(row, left_out, ids, is_short=False)
+        if width is not None and _SHORTEST + len(prefix + branch) + tags.cell_len > width:
+            tags = _tags(row, left_out, ids, is_short=True)
+        yield from _lines(f"{prefix}{branch}", below + ("│   " if entries else "    "), row, tags, width)
+        stack.extend(entries)
 
 
 _Entry = tuple[str, str, NodeRow | str]
@@ -64,19 +73,41 @@ def _inline(page: Page, row: NodeRow, compact: bool) -> bool:
     return compact or not page.children.get(row.id)
 
 
-def _line(prefix: str, row: NodeRow, left_out: str) -> Text:
+def _lines(prefix: str, below: str, row: NodeRow, tags: Text, width: int | None) -> Iterator[Text]:
+    """Yield the line of a node, and its error, on the same line if it fits.
+
+    Args:
+        prefix: the beginning of the line.
+        below: the beginning of further lines.
+        row: the node.
+        tags: what follows the text of the node.
+        width: the number of columns; None for no limit.
+    """
     style = node_style(row.state)
     line = Text.assemble((prefix, _FAINT), node_symbol(row.state), (f" {row.text}", style if row.error else ""))
+    if width is not None:
+        line.truncate(max(width - tags.cell_len, len(prefix) + _SHORTEST), overflow="ellipsis")
+    line.append_text(tags)
+    error = Text(f" {row.error}" if row.error else "", style)
+    if width is None or line.cell_len + error.cell_len <= width:
+        yield line.append_text(error)
+        return
+    yield line
+    for part in fitting(error[1:], max(width - len(below), _SHORTEST)):
+        yield Text(below, _FAINT).append_text(part)
+
+
+def _tags(row: NodeRow, left_out: str, ids: bool, *, is_short: bool) -> Text:
+    """Return what follows the text of a node: whether it gathers, attempts, duration, sub-run and omitted children."""
+    tags = Text()
     if row.is_gather:
-        line.append(f" gather {row.quorum}".rstrip(), _FAINT)
+        tags.append(f" gather {row.quorum}".rstrip(), _FAINT)
     if row.attempts > 1:
-        line.append(f" attempt {row.attempts}", "yellow")
+        tags.append(f" attempt {row.attempts}", "yellow")
     if row.duration is not None:
-        line.append(f" {duration_label(row.duration)}", _FAINT)
+        tags.append(f" {duration_label(row.duration)}", _FAINT)
     if row.sub_run_id is not None:
-        line.append(f" → run {row.sub_run_id}", _FAINT)
+        tags.append(f" → run {short_id(row.sub_run_id) if is_short else row.sub_run_id}", _FAINT)
     if left_out:
-        line.append(f" {left_out}", _FAINT)
-    if row.error:
-        line.append(f" {row.error}", style)
-    return line
+        tags.append(f" {left_out}", _FAINT)
+    return tags.append(f"  {row.id}", _FAINT) if ids else tags

@@ -17,7 +17,7 @@ from django_tasktree.definitions.payloads import read_texts
 from django_tasktree.encoding.strict_json import read_json
 from django_tasktree.encoding.wait_spec import WaitSpec
 from django_tasktree.exceptions import NotPossible, TaskTreeError
-from django_tasktree.management.display.console import console_of
+from django_tasktree.management.display.console import console_of, print_fitting
 from django_tasktree.management.display.json import dumps
 from django_tasktree.management.display.labels import printable
 from django_tasktree.management.errors import usage_error
@@ -115,9 +115,8 @@ class ActionCommand:
         elif not answers:
             console.print("No runs match.")
         for target, answer in [] if as_json else answers:
-            # Wrap lines between words in a terminal; elsewhere, print each answer on one line.
             line = _refused(answer, paths) if isinstance(answer, TaskTreeError) else self._line(target, answer, done)
-            console.print(line, soft_wrap=not console.is_terminal)
+            print_fitting(console, line)
 
     def _line(self, target: Target, answer: Done, done: bool) -> Text:
         copied = [f"launched as run {answer.copy_id}"] if answer.copy_id else []

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from django_tasktree.encoding import times
 from django_tasktree.management.arguments import positive_int
-from django_tasktree.management.display.console import console_of
+from django_tasktree.management.display.console import console_of, width_of
 from django_tasktree.management.display.json import dumps
 from django_tasktree.management.display.labels import duration_label, printable
 from django_tasktree.management.display.symbols import run_state
@@ -77,14 +77,15 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
 def _table(runs: list[TreeRun], progress: dict[UUID, Progress], console: Console) -> list[Text]:
     """Return the lines in the widest layout that fits the terminal; names are cut before a column is left out."""
     lines: list[Text] = []
+    width = width_of(console)
     for headings, short in _LAYOUTS:
         rows = [_cells(run, progress[run.id], headings, short=short) for run in runs]
         lines = _lines(headings, rows)
-        excess = _width(lines) - console.width if console.is_terminal else 0
-        if excess > 0 and short:
+        excess = 0 if width is None else _width(lines) - width
+        if width is not None and excess > 0 and short:
             _cut_names(rows, excess)
             lines = _lines(headings, rows)
-            excess = _width(lines) - console.width
+            excess = _width(lines) - width
         if excess <= 0:
             break
     return lines

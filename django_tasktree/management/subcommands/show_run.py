@@ -5,14 +5,15 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandParser
 from rich.console import Console
+from rich.text import Text
 
 from django_tasktree.client.tree_result import TreeResult
 from django_tasktree.management.arguments import positive_int
-from django_tasktree.management.display.console import console_of
+from django_tasktree.management.display.console import console_of, print_fitting, width_of
 from django_tasktree.management.display.header import title
 from django_tasktree.management.display.history import entry_json, history_lines
 from django_tasktree.management.display.json import dumps, page_json, summary_json
-from django_tasktree.management.display.node_details import detail_lines, node_report
+from django_tasktree.management.display.node_details import detail_lines, node_report, traceback_lines
 from django_tasktree.management.display.page import Page
 from django_tasktree.management.display.summary import summary_of
 from django_tasktree.management.display.summary_lines import summary_lines
@@ -62,6 +63,8 @@ def _show_node(console: Console, node: NodeRun, options: dict[str, Any]) -> None
         return
     _print_tree(console, page, options)
     for line in detail_lines(node):
+        print_fitting(console, line)
+    for line in traceback_lines(node):
         console.print(line, soft_wrap=True)
 
 
@@ -79,18 +82,18 @@ def _show_run(console: Console, run: TreeRun, options: dict[str, Any]) -> None:
         }
         console.print(dumps(described), soft_wrap=True)
         return
-    console.print(title(summary.run), soft_wrap=True)
+    print_fitting(console, title(summary.run))
     _print_tree(console, page, options)
     for line in summary_lines(summary, {row.id for row, _ in page.walk()}):
-        console.print(line, soft_wrap=True)
+        print_fitting(console, line)
     if history:
         console.print("\nHistory")
     for line in history_lines(history, paths):
-        console.print("  ", line, sep="", soft_wrap=True)
+        print_fitting(console, Text("  ").append_text(line))
 
 
 def _print_tree(console: Console, page: Page, options: dict[str, Any]) -> None:
-    for line in tree_lines(page, ids=options["ids"]):
+    for line in tree_lines(page, ids=options["ids"], width=width_of(console)):
         console.print(line, soft_wrap=True)
     if page.left_out:
         console.print(

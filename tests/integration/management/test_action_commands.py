@@ -171,6 +171,19 @@ def test_wrong_usage(world, args, message):
     assert message.format(**names) in error
 
 
+def test_watch_prefers_active_runs(world, capsys):
+    tree = TaskTree("waits")
+    tree.wait_for("approval")
+    active, waits, paused, ended = launch("active"), tree.apply_async(), launch("paused"), launch("ended")
+    paused.pause()
+    ended.revoke()
+    for run in (active, waits, paused):
+        with pytest.raises(SystemExit):
+            tasktree("watch", "--timeout", "0.1")
+        assert f"Following run {run.id} of {run.run.name}\n" in capsys.readouterr().err
+        run.revoke()
+
+
 def test_show_prints_ids_and_history(world):
     result = launch()
     result.pause(by="anna")

@@ -96,7 +96,7 @@ def test_a_failure_ends_with_1_and_shows_ten_errors(eager):
     assert code == 1
     assert out.count("fail(it broke in place") == 10
     assert "CustomError: it broke in place 0" in out
-    assert f"… and 2 more failed nodes; see `manage.py tasktree show {TreeRun.objects.get().id}`" in out
+    assert f"  … and 2 more failed nodes\n  see `manage.py tasktree show {TreeRun.objects.get().id}`\n" in out
 
 
 def test_stdout_contains_only_json(eager):

@@ -73,6 +73,11 @@ class TestAdmin:
         run.delete()
         assert f"{node_id}, which was deleted" in shown(admin_client, run_page(sub_run))
 
+    def test_watch_follows_the_outer_run(self, run, capsys):
+        with pytest.raises(SystemExit):
+            tasktree("watch", "--timeout", "0.1")
+        assert f"Following run {run.id} of outer\n" in capsys.readouterr().err
+
     def test_the_list_marks_sub_runs_and_filters_them(self, run, admin_client):
         marked = 'asking <span class="tasktree-tag">sub-run</span></a>'
         names = {
