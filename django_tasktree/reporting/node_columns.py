@@ -19,6 +19,8 @@ COLUMNS = (
     "started_at",
     "finished_at",
     "sub_run_id",
+    "wait",
+    "eta",
 )
 #: The number of characters that are read of long texts, by column.
 _LENGTHS = {"args": 1_000, "kwargs": 1_000, "error_message": 500}

@@ -13,6 +13,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
+from django_tasktree.admin.pages.answers import with_answers
 from django_tasktree.admin.pages.base import AdminPage
 from django_tasktree.admin.pages.run import RunPage
 from django_tasktree.admin.tree.graph import graph_of, opened_of
@@ -100,7 +101,9 @@ class RunLive(LiveAnswer):
             return {}
         # All children count as hidden: the browser uses the cell only if their number has changed, so it lacks some.
         nodes = node_rows().filter(run_id=self.row.id, id__in=ids)
-        return {node.id.hex: _row_state(self.request, TreeRow(self.row, node, 0, node.child_count)) for node in nodes}
+        rows = [TreeRow(self.row, node, 0, node.child_count) for node in nodes]
+        answerable = with_answers(rows, self.model_admin.admin_site, self.request)
+        return {row.node.id.hex: _row_state(self.request, row) for row in answerable}
 
 
 class NodesAnswer(LiveAnswer):
@@ -135,7 +138,8 @@ class TreeRows(NodesAnswer):
         """Return the rows as HTML; and under ``after`` those of gather nodes and failed nodes of later pages."""
         parent = self.parent()
         page, later = rows_below(self.row, parent, max(self.number("page"), 1), self.number("depth"))
-        html, after = (self._html(rows) for rows in (page.rows, later))
+        site = self.model_admin.admin_site
+        html, after = (self._html(with_answers(rows, site, self.request)) for rows in (page.rows, later))
         return {"html": html, "after": after, "next": page.next, "total": page.total, "last": page.last}
 
     def _html(self, rows: Sequence[Any]) -> str:

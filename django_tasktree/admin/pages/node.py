@@ -1,11 +1,13 @@
 """The page of a node."""
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext_lazy as _
 
 from django_tasktree.admin import rendering
+from django_tasktree.admin.pages.answers import with_answers
 from django_tasktree.admin.pages.base import RowPage, may_view
 from django_tasktree.admin.pages.control import ControlPage
 from django_tasktree.admin.panels.attempts import attempts_of
@@ -13,7 +15,7 @@ from django_tasktree.admin.panels.history import history_of
 from django_tasktree.admin.panels.node_values import values_of
 from django_tasktree.admin.panels.sub_runs import sub_run_of
 from django_tasktree.admin.panels.waiting_for import waiting_for
-from django_tasktree.admin.tree.page import place_in_tree, tree_page
+from django_tasktree.admin.tree.page import TreePage, place_in_tree, tree_page
 from django_tasktree.models import NodeRun, TreeRun
 
 if TYPE_CHECKING:
@@ -45,8 +47,12 @@ class NodePage(RowPage):
             "times": _times(node),
             "values": values_of(node),
             "attempts": attempts_of(node, request, site),
-            "tree": tree_page(node.run, node) if node.child_count and runs_have_pages else None,
+            "tree": self._tree() if node.child_count and runs_have_pages else None,
         }
+
+    def _tree(self) -> TreePage:
+        page = tree_page(self.row.run, self.row)
+        return replace(page, rows=with_answers(page.rows, self.model_admin.admin_site, self.request))
 
 
 def _times(node: NodeRun) -> list[tuple[Any, Any]]:

@@ -1,11 +1,13 @@
 """The page of a run."""
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.http import Http404
 from django.utils.translation import gettext_lazy as _
 
+from django_tasktree.admin.pages.answers import with_answers
 from django_tasktree.admin.pages.base import RowPage, may_view
 from django_tasktree.admin.pages.compose import compose_buttons
 from django_tasktree.admin.pages.control import ControlPage
@@ -78,7 +80,8 @@ class RunPage(RowPage):
             parent = parent_of(run, node_id) if node_id else None
             if parent is None:
                 raise Http404(f"run {run.id} has no node {query['parent']!r}")
-        return tree_page(run, parent, whole_number(number) or 1)
+        page = tree_page(run, parent, whole_number(number) or 1)
+        return replace(page, rows=with_answers(page.rows, self.model_admin.admin_site, self.request))
 
     def _search(self) -> dict[str, Any]:
         """Return the context of the search, with results if the URL has search terms."""
@@ -87,5 +90,8 @@ class RunPage(RowPage):
             (state, _("not reached") if state == NOT_REACHED else NodeState(state).label)
             for state in states_to_choose(run)
         ]
-        found = found_page(run, search, self.model_admin.admin_site.name) if search else None
+        site = self.model_admin.admin_site
+        found = found_page(run, search, site.name) if search else None
+        if found is not None:
+            found = replace(found, rows=with_answers(found.rows, site, self.request))
         return {"search": search, "found": found, "states_to_choose": chosen}

@@ -4,15 +4,19 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import ngettext
+from django.utils.translation import gettext, ngettext
 
 from django_tasktree.admin import rendering
 from django_tasktree.encoding.text import short_name
+from django_tasktree.encoding.wait_spec import WaitSpec
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.reporting.call_texts import call_text
 from django_tasktree.reporting.node_columns import COLUMNS, with_heads
 from django_tasktree.reporting.numbers import number_text
+from django_tasktree.reporting.wait_texts import wait_text
+from django_tasktree.states import NodeState
 
 #: The maximum indentation, in levels.
 _MAX_DEPTH = 12
@@ -66,12 +70,14 @@ class TreeRow:
         node: a node from ``node_rows()``.
         depth: the number of levels below the nodes that the page lists; 0 for these themselves.
         hidden: the number of its children that the table leaves out.
+        answer: the URL of the form that completes the node, if it waits for an answer that the user may give.
     """
 
     run: TreeRun
     node: Any
     depth: int
     hidden: int
+    answer: str = ""
 
     @property
     def indent(self) -> int:
@@ -90,14 +96,27 @@ class TreeRow:
 
     @property
     def call(self) -> str:
-        """The arguments of the node, written like those of a call; if it has a label, with the name of the task."""
+        """The arguments of the node, written like those of a call; if it has a label, with the name of the task.
+
+        Of a wait node, it is what the node waits for.
+        """
+        if self.node.is_wait:
+            return f" {wait_text(self.node.wait, self.node.state, self.node.eta)}"
         text = call_text(self.node.task, self.node.head_of_args, self.node.head_of_kwargs)
         return text[len(short_name(self.node.task)) :] if self.node.label is None else text
 
     @property
     def badge(self) -> SafeString:
-        """The state as a coloured label."""
-        return rendering.node_badge(self.node, self.run)
+        """The state as a coloured label, with the link to the form that completes the node."""
+        badge = rendering.node_badge(self.node, self.run)
+        if not self.answer:
+            return badge
+        return format_html('{} <a class="tasktree-answer" href="{}">{}…</a>', badge, self.answer, gettext("Answer"))
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether the node waits for an event or a person, and not only for a time."""
+        return self.node.is_wait and self.node.state == NodeState.WAITING and bool(WaitSpec.read(self.node.wait).event)
 
     @property
     def duration(self) -> SafeString | str:

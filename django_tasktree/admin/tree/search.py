@@ -140,7 +140,7 @@ def found_page(run: TreeRun, search: TreeSearch, site: str) -> FoundPage:
         site: the name of the admin site, for links.
     """
     found: list[Any] = list(node_rows().filter(search.condition(run)).order_by("id")[: PAGE + 1])
-    rows = [FoundRow(run, node, 0, node.child_count, place_in_tree(node, site)) for node in found[:PAGE]]
+    rows = [FoundRow(run, node, 0, node.child_count, place=place_in_tree(node, site)) for node in found[:PAGE]]
     following = replace(search, after=found[PAGE - 1].id) if len(found) > PAGE else None
     return FoundPage(rows, following)
 

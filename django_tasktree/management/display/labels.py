@@ -1,12 +1,13 @@
 """Short texts for tasks, arguments, errors and durations."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.utils.translation import override
 
 from django_tasktree.encoding.text import short_name
 from django_tasktree.reporting.call_texts import call_text
 from django_tasktree.reporting.durations import duration_text
+from django_tasktree.reporting.wait_texts import wait_text
 
 
 def printable(text: str) -> str:
@@ -27,6 +28,15 @@ def call_label(task: str, args: str, kwargs: str) -> str:
         kwargs: the stored keyword arguments, or their beginning.
     """
     return printable(call_text(task, args, kwargs, quotes=False))
+
+
+def wait_label(wait: str, state: str, eta: datetime | None) -> str:
+    """Return what a wait node waits for, such as ``wait for “approved” until 12 May, 14:00``.
+
+    The arguments are those of :func:`django_tasktree.reporting.wait_texts.wait_text`.
+    """
+    with override(None):
+        return printable(wait_text(wait, state, eta, is_numeric=False))
 
 
 def error_label(error_type: str, message: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from rich.text import Text
 
 from django_tasktree.management.display.json import node_json, page_json
-from django_tasktree.management.display.labels import printable
+from django_tasktree.management.display.labels import printable, wait_label
 from django_tasktree.management.display.nodes import NodeRow
 from django_tasktree.management.display.page import Page
 from django_tasktree.management.display.summary import stored_result
@@ -46,7 +46,8 @@ def node_report(node: NodeRun, page: Page) -> dict[str, Any]:
 
 
 def _state(node: NodeRun) -> str:
-    parts = [node.task, node.state.lower()]
+    what = node.task if node.wait is None else wait_label(node.wait, node.state, node.eta)
+    parts = [what, node.state.lower()]
     if node.attempts:
         parts.append(f"attempt {node.attempts}" + (f" by {printable(node.worker)}" if node.worker else ""))
     return ", ".join(parts)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django_tasktree.encoding import times
 from django_tasktree.encoding.text import short_name
-from django_tasktree.management.display.labels import call_label, error_label, printable
+from django_tasktree.management.display.labels import call_label, error_label, printable, wait_label
 from django_tasktree.models import NodeRun
 from django_tasktree.reporting.node_columns import COLUMNS, with_heads
 from django_tasktree.states import NODE_FAILED
@@ -30,6 +30,8 @@ class NodeRow:
     started_at: datetime | None
     finished_at: datetime | None
     sub_run_id: UUID | None
+    wait: str | None
+    eta: datetime | None
     error_type: str
     error_message: str
     args: str
@@ -37,7 +39,9 @@ class NodeRow:
 
     @property
     def call(self) -> str:
-        """The node as a call."""
+        """The node as a call; of a wait node, what it waits for."""
+        if self.wait is not None:
+            return wait_label(self.wait, self.state, self.eta)
         return call_label(self.task, self.args, self.kwargs)
 
     @property
@@ -47,8 +51,9 @@ class NodeRow:
 
     @property
     def text(self) -> str:
-        """The label of the node, if it has one, and the node as a call."""
-        return self.call if self.label is None else f"{self.title}: {self.call}"
+        """The label of the node, if it has one, and the node as a call. That of a wait node may say it already."""
+        says_label = self.label is None or (self.wait is not None and f"“{self.label}”" in self.call)
+        return self.call if says_label else f"{self.title}: {self.call}"
 
     @property
     def error(self) -> str:

@@ -17,6 +17,8 @@ def row(name, parent=None, position=0, children=0, gather=False, state=NodeState
         is_gather=gather,
         quorum="",
         sub_run_id=None,
+        wait=None,
+        eta=None,
         label=None,
         task=f"shop.tasks.{name}",
         state=state,

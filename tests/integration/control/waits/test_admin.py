@@ -1,5 +1,6 @@
 """Wait nodes in the admin: the form of the payload, the list, the dashboard and the permission."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -142,6 +143,47 @@ def test_without_the_permission(world, staff):
     node = launch()["approved"]
     assert complete_page(node) not in shown(client, WAITING)
     assert client.get(complete_page(node)).status_code == 403
+
+
+def test_waiting_rows_of_the_tree_link_to_the_form(world, admin_client):
+    tree = TaskTree("orders")
+    for name in ("first", "second"):
+        tree.wait_for(name, timeout=timedelta(days=3))
+    tree.sleep(timedelta(days=1), label="nap")
+    run = tree.apply_async()
+    page = reverse("admin:django_tasktree_treerun_change", args=[run.id])
+    live = reverse("admin:django_tasktree_treerun_live", args=[run.id])
+    run["first"].complete()
+    text = shown(admin_client, page)
+    assert re.findall(r'class="tasktree-answer" href="([^"]+)">Answer…</a>', text) == [complete_page(run["second"])]
+    assert re.search(r"> wait for “second” until [\d/]+, [\d:]+</span>", text)
+    assert "> wait for “first”</span>" in text
+    assert re.search(r"> wait until [\d/]+, [\d:]+</span>", text)
+    assert "Answer…" in shown(admin_client, f"{page}?q=second"), "results of a search"
+    keys = [run[name].id.hex for name in ("first", "second")]
+    rows = admin_client.get(live, {"nodes": ",".join(keys)}).json()["rows"]
+    assert ["Answer…" in rows[key]["badge"] for key in keys] == [False, True]
+    run.pause()
+    assert "Answer…" in shown(admin_client, page)
+    run.revoke()
+    assert "Answer…" not in shown(admin_client, page)
+
+
+@pytest.mark.parametrize(
+    ("permissions", "links"), [((), 0), (("answer_treerun",), 2), (("control_treerun",), 2)], ids=str
+)
+def test_waiting_rows_without_the_permission(world, staff, permissions, links):
+    client = staff("view_noderun", "view_treerun", *permissions)
+    page = reverse("admin:django_tasktree_treerun_change", args=[launch("a", "b").id])
+    assert shown(client, page).count("Answer…") == links
+
+
+def test_links_of_rows_cost_no_queries(world, admin_client):
+    pages = [
+        reverse("admin:django_tasktree_treerun_change", args=[launch(*(f"w{each}" for each in range(number))).id])
+        for number in (1, 20)
+    ]
+    assert query_count(admin_client, pages[0]) == query_count(admin_client, pages[1])
 
 
 def test_each_view_of_the_tree_shows_the_state(world, admin_client):

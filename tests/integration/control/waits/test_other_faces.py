@@ -1,6 +1,7 @@
 """Wait nodes in JSON, signed links and commands."""
 
 import json
+import re
 from datetime import timedelta
 from unittest import mock
 
@@ -229,6 +230,23 @@ class TestCommand:
         run = launch(form=ApprovalForm)
         assert tasktree("complete", f"{run.id}", "approved", "--param", "by=7", "--yes")[1] is None
         assert run["approved"].get() == {"by": 7, "note": ""}
+
+    def test_show_says_what_nodes_wait_for(self, world):
+        tree = TaskTree("waits")
+        tree.wait_for("approved", timeout=timedelta(days=3)).wait_for("paid", label="money")
+        tree.sleep(timedelta(days=1), label="nap")
+        run = tree.apply_async()
+        moment = r"\d{1,2} [A-Z][a-z]{2}( \d{4})?, \d\d:\d\d"
+        lines = tasktree("show", str(run.id))[0].splitlines()
+        for line, pattern in zip(
+            lines[1:4],
+            (f"◷ wait for “approved” until {moment}", "└─ · money: wait for “paid”", f"◷ nap: wait until {moment}"),
+            strict=True,
+        ):
+            assert re.fullmatch(pattern, line), line
+        assert "tasktree.wait" not in tasktree("show", str(run["approved"].id))[0]
+        run["approved"].complete()
+        assert "✔ wait for “approved” " in tasktree("show", str(run.id))[0]
 
     def test_send_event(self, world):
         run = launch(params=decision)
