@@ -20,7 +20,6 @@ from django_tasktree.engine.lifecycle.expand import (
     made_children,
     remove_children,
 )
-from django_tasktree.engine.lifecycle.stop import stop_late_children
 from django_tasktree.engine.transitions import nodes
 from django_tasktree.engine.types import NodeRef
 from django_tasktree.exceptions import BrokenReference, InvalidOption, NotPossible, SerializationError
@@ -67,8 +66,6 @@ def _make(node: RunningNode, template: Template) -> int:
         # An item does not fit: all or none.
         remove_children(node.ref)
         raise
-    # The run may have ended at the same moment as the last children were inserted.
-    stop_late_children(node.ref)
     # Let what ends the attempt know how many children there are.
     node.ref = replace(node.ref, child_count=complete_children(node.ref, number, may_fail))
     return number
@@ -79,7 +76,6 @@ def _insert(node: NodeRef, numbered: Iterator[tuple[int, Any]], copies: Copies, 
     while some := list(islice(numbered, settings.batch_size)):
         specs = [spec for position, part in some for spec in copies.of(part, position)]
         if not insert_children(node, specs, some[0][0], may_fail):
-            stop_late_children(node)
             # Not a success: a retry has to make the other children.
             raise NotPossible("the run, or the subtree, was ended before the map had made all children: retry it")
 

@@ -110,9 +110,13 @@ def carry_out_while(change: Change, may_continue: Callable[[], bool]) -> None:
 
 def _end(change: Change) -> None:
     with transaction.atomic(using=write_alias()):
-        terminates = change.note == TERMINATE
-        advance_and_settle_after_commit(change.run_id, resumed=True, terminates=terminates, ended=change.end())
-        transaction.on_commit(partial(_end_what_was_missed, change.run_id), using=write_alias())
+        _continue_after_commit(change, terminates=change.note == TERMINATE, ended=change.end())
+
+
+def _continue_after_commit(change: Change, **effects: Any) -> None:
+    """Let the run go on, and the nodes end that could not end while it was CHANGING, when the transaction commits."""
+    advance_and_settle_after_commit(change.run_id, resumed=True, **effects)
+    transaction.on_commit(partial(_end_what_was_missed, change.run_id), using=write_alias())
 
 
 def _end_what_was_missed(run_id: UUID) -> None:
@@ -125,8 +129,7 @@ def _cancel(change: Change) -> None:
     def cancel() -> None:
         with transaction.atomic(using=write_alias()):
             change.cancel()
-            advance_and_settle_after_commit(change.run_id, resumed=True)
-            transaction.on_commit(partial(_end_what_was_missed, change.run_id), using=write_alias())
+            _continue_after_commit(change)
 
     try:
         retry_transient(cancel)

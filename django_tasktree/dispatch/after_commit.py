@@ -27,7 +27,6 @@ from django_tasktree.engine.lifecycle.advance import advance
 from django_tasktree.engine.lifecycle.claim import Deferred
 from django_tasktree.engine.lifecycle.finish_together import finish_together
 from django_tasktree.engine.lifecycle.settle import finished_but_unsettled, settle, tolerant_nodes
-from django_tasktree.engine.lifecycle.stop import stop_late_children
 from django_tasktree.engine.transitions import write_alias
 from django_tasktree.engine.traversal import in_chunks
 from django_tasktree.engine.types import Dispatch, Launched, NodeRef, Outcome
@@ -175,8 +174,6 @@ def free_place_after_commit(node: NodeRef) -> None:
 
 def _process_outcome(node: NodeRef, outcome: Outcome, follow_up: FollowUp) -> None:
     send_finished(node, outcome)
-    if outcome.added:
-        retry_transient(lambda: stop_late_children(node))
     process(node.run_id, follow_up)
 
 

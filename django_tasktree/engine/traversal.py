@@ -8,6 +8,7 @@ from uuid import UUID
 from django_tasktree.conf import settings
 from django_tasktree.engine.backends import backend
 from django_tasktree.engine.backends.base import as_uuid
+from django_tasktree.engine.transitions import nodes
 
 T = TypeVar("T")
 
@@ -58,6 +59,27 @@ def subtree(run_id: UUID, top: UUID) -> Iterator[UUID]:
                 if step == LEVELS:
                     lowest.append(as_uuid(key))
         frontier = lowest
+
+
+def levels_below(run_id: UUID, tops: Iterable[UUID]) -> Iterator[list[UUID]]:
+    """Yield the IDs of the nodes below some nodes, without these, level by level.
+
+    Each level is read when the caller asks for it, with a query for ``BATCH_SIZE`` parents.
+
+    Args:
+        run_id: the run.
+        tops: the nodes; those of them that are below others are left out, too.
+    """
+    level = list(tops)
+    known = set(level)
+    while level:
+        below: list[UUID] = []
+        for some in in_chunks(level, settings.batch_size):
+            below += nodes().filter(run_id=run_id, parent__in=some).order_by("id").values_list("id", flat=True)
+        level = [key for key in below if key not in known]
+        known.update(level)
+        if level:
+            yield level
 
 
 def is_larger(run_id: UUID, tops: Iterable[UUID], number: int) -> bool:

@@ -63,7 +63,7 @@ def rerun(steps: Steps, run_id: UUID, top: UUID) -> Effect:
 
     steps.check(refuse, undo=lambda: steps.each(affected, _let_start))
     again = steps.each(tops, partial(_reset_tops, run_id))
-    steps.each(going, remove_added)
+    gone = steps.each(going, partial(remove_added, run_id))
     done = removed.union(tops)
     rest = [key for key in affected if key not in done]
     again += steps.each(rest, reset, left=~Q(state=NodeState.PENDING, runnable=False))
@@ -73,7 +73,7 @@ def rerun(steps: Steps, run_id: UUID, top: UUID) -> Effect:
     # A gather node is not made runnable: settle starts it when everything else under its parent has settled.
     steps.each([top], partial(_make_runnable, run_id))
     stays = nodes().filter(run_id=run_id, state=NodeState.SUCCESS).count()
-    return Effect(again=again, stays=stays, removed=len(removed))
+    return Effect(again=again, stays=stays, removed=gone)
 
 
 def refuse_unfinished(row: NodeRun) -> None:

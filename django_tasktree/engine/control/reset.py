@@ -276,13 +276,16 @@ def released_by_state(run_id: UUID) -> list[UUID]:
 def reopen(run: TreeRun) -> None:
     """Move a run that has ended back to STARTED. A deadline that has passed is removed.
 
-    A run that had ended and is CHANGING becomes STARTED when the change is complete.
+    A run that had ended and is CHANGING becomes STARTED when the change is complete. If the run says which failures
+    make it fail, this is removed, because they may be undone.
     """
-    if run.state == RunState.CHANGING:
-        if open_entries(run_id=run.id, state_before__in=RUN_FINAL).update(state_before=RunState.STARTED):
-            runs().filter(id=run.id).update(**_going_again(run))
+    ended_before = open_entries(run_id=run.id, state_before__in=RUN_FINAL)
+    if run.state == RunState.CHANGING and ended_before.update(state_before=RunState.STARTED):
+        runs().filter(id=run.id).update(**_going_again(run))
     elif run.state in RUN_FINAL:
         move(runs().filter(id=run.id), [RunState(run.state)], RunState.STARTED, **_going_again(run))
+    elif run.error_message:
+        runs().filter(id=run.id).update(error_message="")
 
 
 def _going_again(run: TreeRun) -> dict[str, Any]:

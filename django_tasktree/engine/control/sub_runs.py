@@ -189,7 +189,8 @@ def move_sub_runs(ids: list[UUID], source: RunState, target: RunState) -> list[U
     Returns:
         Those of them that were in the first state, or would have been.
     """
-    some = runs().filter(id__in=ids)
+    # One that has ended keeps its revision: its node may be about to end.
+    some = runs().filter(id__in=ids, state__in=RUN_STOPPABLE)
     # Lock them, so that none begins or completes a change in between.
     some.update(revision=F("revision") + 1)
     moved: list[UUID] = list(some.filter(state=source).values_list("id", flat=True))

@@ -6,7 +6,7 @@ from django.db.models import Count, F
 
 from django_tasktree.engine.deletion.rows import delete_nodes
 from django_tasktree.engine.transitions import nodes
-from django_tasktree.engine.traversal import in_batches
+from django_tasktree.engine.traversal import in_batches, levels_below
 
 
 def added_at_runtime(affected: list[UUID]) -> set[UUID]:
@@ -28,14 +28,17 @@ def added_at_runtime(affected: list[UUID]) -> set[UUID]:
     return added
 
 
-def remove_added(ids: list[UUID]) -> int:
-    """Delete nodes that :func:`added_at_runtime` returned, and count them off their parents.
+def remove_added(run_id: UUID, ids: list[UUID]) -> int:
+    """Delete nodes that tasks added, and what was added below them since they were read; count them off their parents.
+
+    Call it with the run locked, so that nothing is added below them from now on.
 
     Args:
-        ids: the nodes; those that have children after these.
+        run_id: the run.
+        ids: nodes that :func:`added_at_runtime` returned; those that have children after these.
 
     Returns:
-        The number of nodes.
+        The number of deleted nodes.
 
     Raises:
         NotPossible: if rows of other apps prevent the deletion of a node.
@@ -43,5 +46,7 @@ def remove_added(ids: list[UUID]) -> int:
     gone = nodes().filter(id__in=ids, added_at_runtime=True).order_by().values_list("parent_id").annotate(n=Count("*"))
     for parent_id, number in list(gone):
         nodes().filter(id=parent_id).update(child_count=F("child_count") - number)
-    delete_nodes(ids)
-    return len(ids)
+    levels = list(levels_below(run_id, ids))
+    deleted = [key for level in reversed(levels) for key in level] + ids
+    delete_nodes(deleted)
+    return len(deleted)

@@ -7,16 +7,15 @@ continues after the children that are there. If its items may be others, it make
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
 
+from django_tasktree.conf import settings
 from django_tasktree.engine.database_retries import retry_transient, retry_transient_flagged
-from django_tasktree.engine.deletion.added import added_at_runtime, remove_added
+from django_tasktree.engine.deletion.added import remove_added
 from django_tasktree.engine.lifecycle.insert import insert_nodes, lock_run_to_insert
 from django_tasktree.engine.transitions import nodes, write_alias
-from django_tasktree.engine.traversal import in_batches, subtree
 from django_tasktree.engine.types import NodeRef, NodeSpec
 from django_tasktree.exceptions import StaleAttempt
 from django_tasktree.models.querysets import NodeRunQuerySet
@@ -91,7 +90,9 @@ def complete_children(node: NodeRef, number: int, tolerated: int | None) -> int:
 
 
 def remove_children(node: NodeRef) -> None:
-    """Delete the children that earlier attempts at a map node have inserted, batch by batch, from below.
+    """Delete the children that earlier attempts at a map node have inserted, with everything below them.
+
+    The last ones are deleted first, batch by batch: if this process is lost, the first children are complete.
 
     Args:
         node: the attempt.
@@ -100,16 +101,18 @@ def remove_children(node: NodeRef) -> None:
         StaleAttempt: another attempt has taken over, or the node has finished already.
         NotPossible: rows of other apps prevent the deletion of a node.
     """
-    below = list(subtree(node.run_id, node.id))
-    added = added_at_runtime(below)
-    for batch in in_batches(key for key in reversed(below) if key in added):
-        retry_transient(partial(_remove, node, batch))
+    while retry_transient(partial(_remove_last, node)):
+        pass
 
 
-def _remove(node: NodeRef, ids: list[UUID]) -> None:
+def _remove_last(node: NodeRef) -> bool:
+    """Delete the last children, and return whether there were any."""
     with transaction.atomic(using=write_alias()):
+        lock_run_to_insert(node.run_id)
         _written(node, revision=F("revision") + 1)
-        remove_added(ids)
+        last = list(_made(node).order_by("-position").values_list("id", flat=True)[: settings.batch_size])
+        remove_added(node.run_id, last)
+        return bool(last)
 
 
 def _written(node: NodeRef, **values: Any) -> NodeRunQuerySet:

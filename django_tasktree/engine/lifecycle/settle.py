@@ -14,7 +14,7 @@ from django_tasktree.engine.backends.children import mark_settled
 from django_tasktree.engine.lifecycle.gathers import Look, start_gathers
 from django_tasktree.engine.lifecycle.quorum import with_waiting_quorums
 from django_tasktree.engine.lifecycle.settle_chain import settle_chain
-from django_tasktree.engine.lifecycle.tolerance import has_failed_below, note_failure, stop_above
+from django_tasktree.engine.lifecycle.tolerance import explain_failure, has_failed_below, note_failure, stop_above
 from django_tasktree.engine.rules import IS_LEFT, IS_UNSETTLED
 from django_tasktree.engine.transitions import move, nodes, runs
 from django_tasktree.engine.types import Settled
@@ -141,7 +141,10 @@ def _stop_rest(node_id: UUID, look: Look, *, failed: bool, recount: bool) -> Set
 
 def _fails(run_id: UUID, node_id: UUID, look: Look) -> bool:
     # Failures below a skipped node do not count: usually those nodes were not reached.
-    return look.state != NodeState.SKIPPED and (look.has_failed or has_failed_below(run_id, node_id, look.tolerated))
+    fails = look.state != NodeState.SKIPPED and (look.has_failed or has_failed_below(run_id, node_id, look.tolerated))
+    if fails and look.tolerated is not None:
+        explain_failure(node_id, look.revision)
+    return fails
 
 
 def _continues_below(node_id: UUID, look: Look) -> bool:

@@ -13,7 +13,7 @@ from django_tasktree.engine.traversal import subtree
 from django_tasktree.engine.types import NodeRef, Released
 from django_tasktree.models.history_entry import Action
 from django_tasktree.models.querysets import NodeRunQuerySet
-from django_tasktree.states import NOT_STARTED, RUN_FINAL, RUN_STOPPABLE, Hold, NodeState, OnFailure, RunState
+from django_tasktree.states import NOT_STARTED, RUN_STOPPABLE, Hold, NodeState, OnFailure, RunState
 
 #: The value of the column ``subtree_failed`` of a revoked node: whether its failure counts.
 COUNTS = FAILURE_COUNTS.given(state=NodeState.REVOKED).value()
@@ -79,12 +79,6 @@ def stop_subtree(steps: Steps, run_id: UUID, top: UUID) -> int:
     return moved
 
 
-def stop_late_children(node: NodeRef) -> None:
-    """Revoke what is left below the node of a task that has added nodes, if the run has ended. Call it after commit."""
-    if runs().filter(id=node.run_id, state__in=RUN_FINAL).exists():
-        stop_subtree(AT_ONCE, node.run_id, node.id)
-
-
 def hold_stopped(node: NodeRef) -> None:
     """Let nothing follow an attempt that ends because its run or subtree was stopped, even if the run is reopened."""
     attempt = nodes().filter(id=node.id, task_id=node.task_id, state=NodeState.STARTED)
@@ -102,8 +96,12 @@ def lock_stopped(node: NodeRef) -> None:
         nodes().filter(id=node.stop_scope_id).update(revision=F("revision"))
 
 
-def stop_on_failure(node: NodeRef) -> Released:
+def stop_on_failure(node: NodeRef, reason: str = "") -> Released:
     """Carry out ``on_failure="stop"`` or ``"terminate"`` in the transaction in which a node failed.
+
+    Args:
+        node: the node.
+        reason: a text that names the node and says why it fails, if its task has not failed.
 
     Returns:
         Nothing to publish, because what follows the node is stopped too; and the run's final state if this ended it.
@@ -111,7 +109,7 @@ def stop_on_failure(node: NodeRef) -> Released:
     if node.stop_scope_id is None:
         return Released()
     terminates = terminates_what_runs(node)
-    reason = f"node {node.id} failed, and on_failure is {'terminate' if terminates else 'stop'!r}"
+    reason = f"{reason or f'node {node.id} failed'}, and on_failure is {'terminate' if terminates else 'stop'!r}"
     if node.stop_scope_id == node.run_id:
         revoked = stop_run(node.run_id, RunState.FAILURE, reason)
         if revoked is not None:

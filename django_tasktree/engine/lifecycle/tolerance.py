@@ -16,7 +16,7 @@ from django_tasktree.engine.history import record
 from django_tasktree.engine.lifecycle.stop import lock_stopped, revoke, stop_on_failure
 from django_tasktree.engine.rules import FAILURE_COUNTS
 from django_tasktree.engine.transitions import nodes, runs, write_alias
-from django_tasktree.engine.traversal import in_chunks
+from django_tasktree.engine.traversal import ancestors, in_batches, in_chunks
 from django_tasktree.engine.types import NodeRef, Settled
 from django_tasktree.models import NodeRun
 from django_tasktree.models.history_entry import Action
@@ -125,6 +125,24 @@ def stop_above(node_id: UUID) -> Settled | None:
     return (_stop_scope(node) or Settled()) if _failed_up_to(node, most + 1) > most else None
 
 
+def explain_failure(node_id: UUID, revision: int) -> None:
+    """Let the run say that it fails because too many children of a node have failed, unless that is tolerated above it.
+
+    Args:
+        node_id: a node that tolerates failures and is about to settle.
+        revision: that of the node, when it was read.
+    """
+    node = nodes().filter(id=node_id, revision=revision).first()
+    if node is None or _failed_up_to(node, (node.tolerated or 0) + 1) <= (node.tolerated or 0):
+        return
+    above = ancestors(node.run_id, [node.parent_id]) if node.parent_id else set()
+    if any(map(tolerant_among, in_batches(iter(above)))):
+        return
+    with transaction.atomic(using=write_alias()):
+        if _lock_unchanged(node):
+            runs().filter(id=node.run_id, error_message="").update(error_message=_reason(node))
+
+
 def missed_failures(tolerant: NodeRunQuerySet) -> Iterator[tuple[UUID, UUID]]:
     """Find the nodes of which too many children have failed although the rest is not revoked: a process was lost.
 
@@ -155,11 +173,14 @@ def _stop_rest(node: NodeRun) -> Settled | None:
                 revoked += revoke(some)
         after = children[-1][1]
     if revoked:
-        reason = f"more than {node.tolerated} children of node {node.id} failed, which is what it tolerates"
-        record(node.run_id, Action.STOP, node_id=node.id, nodes=revoked, note=reason)
+        record(node.run_id, Action.STOP, node_id=node.id, nodes=revoked, note=_reason(node))
     # What was held and not revoked is running.
     stopped = _stop_scope(node) if held or _stops_more(node) else None
     return Settled(stopped=True) if stopped is None and held else stopped
+
+
+def _reason(node: NodeRun) -> str:
+    return f"node {node.id} ({node.title}) has more than {node.tolerated} failed children, the most that it tolerates"
 
 
 def _lock_unchanged(node: NodeRun) -> bool:
@@ -211,6 +232,6 @@ def _stop_scope(node: NodeRun) -> Settled | None:
         if not _lock_unchanged(node):
             return None
         lock_stopped(ref)
-        released = stop_on_failure(ref)
+        released = stop_on_failure(ref, _reason(node))
     above = ref.stop_scope_id if released.terminates else terminates
     return Settled(stopped=True, terminates_below=above, ended=released.ended)

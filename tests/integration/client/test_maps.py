@@ -13,7 +13,7 @@ from django_tasktree.client import map_task
 from django_tasktree.drafts.read import read_rows
 from django_tasktree.engine.lifecycle import expand
 from django_tasktree.exceptions import BrokenReference, InvalidOption, NotPossible, SerializationError
-from django_tasktree.models import HistoryEntry, NodeRun, TreeRun
+from django_tasktree.models import HistoryEntry, NodeRun
 from tests.sample.map_tasks import (
     OddNumber,
     described,
@@ -439,6 +439,33 @@ class TestFailures:
     def test_too_many(self, tolerate):
         run, pages, good, bad = self.tolerant(6, tolerate)
         assert (run.state, pages.state, good.state, bad.state) == ("FAILURE", "SUCCESS", "SKIPPED", "SUCCESS")
+        most = pages.node.tolerated
+        reason = f"node {pages.id} (map) has more than {most} failed children, the most that it tolerates"
+        assert run.run.error_message == reason
+
+    def test_the_run_says_only_what_makes_it_fail(self):
+        tree = TaskTree()
+        outer = tree.map(echo, over=[0], tolerate=1)
+        outer.each.map(halve, over=[1, 3], tolerate=1, label="inner")
+        run = tree.apply_async()
+        assert run.state == "SUCCESS"
+        assert run[outer].children[0]["inner"].node.subtree_failed
+        assert run.run.error_message == ""
+
+    def test_a_going_run_says_why_it_will_fail_until_children_are_run_again(self):
+        tree = TaskTree()
+        pages = tree.map(halve, over=[1, 2], tolerate=0)
+        tree.wait_for("ok", label="ok")
+        run = tree.apply_async()
+        assert run.state == "STARTED"
+        assert "more than 0 failed children" in run.run.error_message
+        run[pages].children[0].complete(0)
+        # The other child was revoked.
+        assert "more than 0 failed children" in run.run.error_message
+        run[pages].children[1].complete(1)
+        assert run.run.error_message == ""
+        run["ok"].complete()
+        assert (run.wait(), run.run.error_message) == ("SUCCESS", "")
 
     def test_the_rest_stops(self):
         run, pages, _good, bad = self.tolerant(50, 1)
@@ -449,7 +476,7 @@ class TestFailures:
         assert bad.get() == "too many"
         entry = HistoryEntry.objects.get(run_id=run.id, action="stop")
         assert (entry.node_id, entry.nodes) == (pages.id, 46)
-        assert "more than 1 children" in entry.note
+        assert "(map) has more than 1 failed children" in entry.note
 
     def test_without_tolerance_the_others_continue(self):
         tree = TaskTree()
@@ -469,6 +496,7 @@ class TestFailures:
         later = tree.gather(echo, run_when="always")
         run = tree.apply_async()
         assert (run.state, run[later].state) == ("FAILURE", "REVOKED")
+        assert run.run.error_message.endswith("the most that it tolerates, and on_failure is 'stop'")
 
     def test_failures_below_a_child_count_once(self):
         tree = TaskTree()
@@ -560,20 +588,32 @@ class TestActions:
         assert run.wait() == "SUCCESS"
         assert run[last].get() == sum(range(23))
 
-    def test_a_run_that_ends_while_the_last_children_are_made(self):
+    def test_children_are_removed_with_everything_below_them(self):
         tree = TaskTree()
-        source = tree.add_task(numbers, [3])
-        pages = source.map(echo, over=source.output)
+        source = tree.add_task(echo, [[{"url": text} for text in "abcde"] + [{}]])
+        pages = source.map(echo, over=source.output, args=[ITEM["url"]])
+        pages.each.add_task(echo, [pages.each.output]).add_task(echo)
+        remove, left = expand._remove_last, []
 
-        def end_afterwards(node, specs, position, tolerated):
-            inserted = expand.insert_children(node, specs, position, tolerated)
-            # Its transaction has not seen the children.
-            TreeRun.objects.filter(id=node.run_id).update(state="REVOKED")
-            return inserted
+        def removing(node):
+            """Add a node below each child that is left, as if another process did so."""
+            below = NodeRun.objects.filter(parent__parent__parent_id=node.id)
+            left.append(below.count())
+            for key in list(below.values_list("id", flat=True)):
+                NodeResult(key).add_task(echo, ["late"])
+            return remove(node)
 
-        with mock.patch.object(map_task, "insert_children", end_afterwards):
+        with (
+            override_settings(TASKTREE={"BATCH_SIZE": 2}),
+            mock.patch.object(expand, "_remove_last", removing),
+        ):
             run = tree.apply_async()
-        assert [child.state for child in run[pages].children] == ["REVOKED"] * 3
+        # If a process is lost between two batches, each child that is left has everything that belongs to it.
+        assert left == [4, 2, 0]
+        with pytest.raises(BrokenReference, match="item 5 of the map"):
+            run[pages].get()
+        assert NodeRun.objects.filter(run_id=run.id).count() == 2
+        assert NodeRun.objects.get(id=run[pages].id).child_count == 0
 
     def test_another_attempt_may_get_other_items(self):
         tree = TaskTree()
@@ -621,6 +661,7 @@ class TestActions:
         pages.children[1].complete(5)
         # Now as many have failed as are tolerated.
         assert run.wait() == "SUCCESS"
+        assert run.run.error_message == ""
         assert good.get() == 0 + 5 + 1 + 2
 
     def test_a_copy_has_maps_of_its_own(self):

@@ -3,6 +3,7 @@
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from unittest import mock
 
 import pytest
@@ -20,7 +21,7 @@ from django_tasktree.engine.history import open_entries
 from django_tasktree.engine.lifecycle.claim import claim, defer_claim
 from django_tasktree.engine.lifecycle.stop import stop_run
 from django_tasktree.engine.recovery.runs import interrupted_changes
-from django_tasktree.exceptions import NotPossible
+from django_tasktree.exceptions import NotPossible, RunNotFound
 from django_tasktree.management.display.history import entry_json, history_lines
 from django_tasktree.models import HistoryEntry, NodeRun, TreeRun
 from django_tasktree.recovery.sweep import sweep
@@ -202,6 +203,30 @@ def test_a_node_can_be_added_during_an_action(database, small_batches):
     play(result.id)
     assert result.state == "SUCCESS"
     assert states(result.id)["added"] == "SUCCESS"
+
+
+def test_what_is_added_below_nodes_that_a_rerun_deletes_is_deleted_too(database, small_batches):
+    """A node is added before each of the batches in turn."""
+    outcomes = []
+
+    def add(key):
+        try:
+            NodeResult(key).add_task(echo, ["late"]).add_task(echo, ["later"])
+            outcomes.append("added")
+        except RunNotFound:
+            outcomes.append("refused")
+
+    for number in count():
+        result = one_top(finish_with_added_nodes)
+        deleted = NodeRun.objects.filter(run_id=result.id, added_at_runtime=True)
+        with before_batch(partial(add, deleted[0].id), number):
+            rerun_top(result)
+        left = {"below2", "below3", "gather", "gather below", "n0", "n1", "n2", "n3", "top"}
+        assert states(result.id).keys() == left
+        if len(outcomes) == number:
+            break
+    assert outcomes[0] == "added"
+    assert outcomes[-1] == "refused"
 
 
 def test_nodes_may_finish_during_an_action(database, small_batches):

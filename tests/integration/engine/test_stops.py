@@ -3,7 +3,7 @@
 import pytest
 from kombu.exceptions import OperationalError
 
-from django_tasktree import TaskTree, TreeResult
+from django_tasktree import TaskTree
 from django_tasktree.builder.nodes import NodeParent
 from django_tasktree.builder.plan import plan_nodes
 from django_tasktree.dispatch import shared_messages, termination
@@ -17,7 +17,6 @@ from django_tasktree.engine.types import Outcome, Placement, Taker
 from django_tasktree.models import NodeRun, TreeRun
 from django_tasktree.states import NodeState
 from tests.integration.engine.trees import FAILURE, SUCCESS, insert_run, ref
-from tests.interleaving import before_statement
 from tests.sample.tasks import echo
 
 
@@ -92,23 +91,3 @@ def test_nodes_added_in_a_stopped_run_are_revoked(database):
     finish(one, Outcome(NodeState.SUCCESS, result="1", added=specs))
     child = NodeRun.objects.get(parent_id=one.id)
     assert (child.state, child.runnable) == ("REVOKED", False)
-
-
-def test_nodes_added_while_their_run_is_revoked_are_revoked(database):
-    """finish has read the run before it is revoked, and inserts the nodes after that."""
-    tree = TaskTree()
-    grower = tree.add_task(echo)
-    launched, keys = insert_run(tree)
-    one = ref(keys[grower])
-    claim(one, "w")
-    extra = NodeParent()
-    extra.add_task(echo).add_task(echo)
-    specs = tuple(plan_nodes(extra, Placement(one.run_id, one.id, 0)))
-    with before_statement("INSERT INTO django_tasktree_noderun", TreeResult(launched.run_id).revoke):
-        finish_and_propagate(one, Outcome(NodeState.SUCCESS, result="1", added=specs))
-    rows = NodeRun.objects.filter(run_id=launched.run_id).order_by("id")
-    assert [(row.state, row.runnable, row.settled) for row in rows] == [
-        ("SUCCESS", False, True),
-        ("REVOKED", False, True),
-        ("REVOKED", False, True),
-    ]

@@ -222,6 +222,14 @@ def test_a_lost_node_that_must_not_run_twice_may_fail(recorded):
     assert recorded.violations() == []
 
 
+def depends_on_stopped_items(node):
+    while node.parent is not None:
+        if node.quorum and node.parent.is_map and node.parent.tolerate == 0:
+            return True
+        node = node.parent
+    return False
+
+
 def test_the_final_states_of_plans_are_known():
     for seed in range(20):
         choose = Random(seed)
@@ -231,6 +239,8 @@ def test_the_final_states_of_plans_are_known():
         assert len(tree.children) == len([node for node in run.nodes.values() if node.parent is run.top])
         rows = {label: SimpleNamespace(error_type="") for label in run.nodes}
         states = planned.expected(run, rows)
-        assert set(states) >= set(run.nodes)
+        # Only a quorum of items that are stopped can't be predicted.
+        unknown = {label for label in set(run.nodes) - set(states) if not depends_on_stopped_items(run.nodes[label])}
+        assert not unknown
         assert set(states.values()) <= {"SUCCESS", "FAILURE", "SKIPPED", "PENDING"}
         assert sum(state in ("SUCCESS", "FAILURE") for state in states.values()) > 3
