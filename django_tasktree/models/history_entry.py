@@ -33,7 +33,9 @@ class Action(models.TextChoices):
 class HistoryEntry(models.Model):
     """One action on a run or node: who requested it, when, and how many nodes it affected."""
 
+    #: The primary key.
     id = models.UUIDField(_("ID"), primary_key=True, default=new_id, editable=False)
+    #: The run on which the action was carried out.
     run = models.ForeignKey(TreeRun, verbose_name=_("run"), on_delete=models.CASCADE, related_name="history")
     node = models.ForeignKey(
         NodeRun,
@@ -44,7 +46,9 @@ class HistoryEntry(models.Model):
         related_name="+",
         help_text=_("The node to whose subtree the action was applied."),
     )
+    #: The action; see :doc:`control`.
     action = ExactCharField(_("action"), max_length=10, choices=Action.choices)
+    #: The user who requested the action; NULL if a program did.
     user = UserKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("user"),
@@ -60,8 +64,11 @@ class HistoryEntry(models.Model):
         blank=True,
         help_text=_("The user's name at that time, or the program that requested the action."),
     )
+    #: When it was carried out.
     at = InstantField(_("at"), default=times.now)
+    #: How many nodes it affected.
     nodes = models.PositiveIntegerField(_("affected nodes"), default=0)
+    #: Details: the reason for a stop, or the name of an event.
     note = models.TextField(_("note"), blank=True)
     cause = models.UUIDField(
         _("cause"),

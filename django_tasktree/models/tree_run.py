@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 class TreeRun(models.Model):
     """One run of a tree, or a draft: what was launched, who launched it, and its state."""
 
+    #: The primary key.
     id = models.UUIDField(_("ID"), primary_key=True, default=new_id, editable=False)
+    #: The name of the tree.
     name = ExactCharField(_("name"), max_length=200, blank=True)
+    #: The name of the definition that has built the tree; empty for other trees.
     definition = ExactCharField(_("definition"), max_length=200, blank=True, db_index=True)
+    #: The parameters of the definition.
     params = models.JSONField(_("parameters"), default=dict, blank=True)
     key = ExactCharField(
         _("key"),
@@ -35,7 +39,9 @@ class TreeRun(models.Model):
         unique=True,
         help_text=_("Launching again with the same key returns this run."),
     )
+    #: Its state; see :doc:`states`.
     state = ExactCharField(_("state"), max_length=10, choices=RunState.choices, default=RunState.STARTED)
+    #: The consequence of a failure for the rest of the run.
     on_failure = ExactCharField(_("on failure"), max_length=9, choices=OnFailure.choices, default=OnFailure.CONTINUE)
     max_active = models.PositiveIntegerField(
         _("at most active"), null=True, blank=True, help_text=_("How many of its nodes may be queued or running.")
@@ -44,17 +50,22 @@ class TreeRun(models.Model):
         _("result"), null=True, blank=True, help_text=_("The result of the run: a value with references to results.")
     )
     eta = InstantField(_("due"), null=True, blank=True, help_text=_("When a draft is launched."))
+    #: When it is stopped, if it has not ended by then.
     deadline = InstantField(_("deadline"), null=True, blank=True)
     error_message = models.TextField(
         _("error message"), blank=True, help_text=_("Why the run was ended before all of its nodes had finished.")
     )
+    #: Internal: incremented by actions.
     revision = models.PositiveIntegerField(_("revision"), default=0)
+    #: The run of which it is a copy.
     copy_of = models.ForeignKey(
         "self", verbose_name=_("copy of"), null=True, blank=True, on_delete=models.SET_NULL, related_name="copies"
     )
     # If it is a sub-run: the run and the node that have started it. They are no foreign keys, as either side may be
     # deleted first.
+    #: The run that has started this one, a sub-run.
     parent_run_id = models.UUIDField(_("run that started it"), null=True, blank=True, editable=False)
+    #: The node that waits for this run, a sub-run.
     parent_node_id = models.UUIDField(_("node that waits for it"), null=True, blank=True, editable=False)
     depth = models.PositiveSmallIntegerField(
         _("depth"), default=0, editable=False, help_text=_("How many runs it is nested in.")
@@ -67,8 +78,11 @@ class TreeRun(models.Model):
             "Whether it is a sub-run that was continued after its node had ended, so that no node waits for it."
         ),
     )
+    #: When it was launched, or created as a draft.
     created_at = InstantField(_("created"), default=times.now)
+    #: When it was launched; NULL for a draft.
     started_at = InstantField(_("started"), null=True, blank=True)
+    #: When it ended; NULL if it has not.
     finished_at = InstantField(_("finished"), null=True, blank=True)
     idle = models.DurationField(
         _("idle"),
@@ -76,6 +90,7 @@ class TreeRun(models.Model):
         editable=False,
         help_text=_("The total time during which the run had ended, before it was reopened."),
     )
+    #: The user on whose behalf it was launched.
     launched_by = UserKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("launched by"),

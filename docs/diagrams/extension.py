@@ -1,4 +1,4 @@
-"""The Sphinx directives ``picture``, ``packages``, ``steps`` and ``run-transitions``, and the role ``module``."""
+"""The Sphinx directives ``picture``, ``packages``, ``steps``, ``run-transitions``, ``fields``; the role ``module``."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,7 +8,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from django_tasktree.states import RunState
-from docs.diagrams import code, life, machines
+from docs.diagrams import code, fields, life, machines
 from docs.diagrams.pictures import PICTURES
 
 
@@ -90,6 +90,20 @@ class RunTransitions(Table):
             )
 
 
+class Fields(Table):
+    """The directive ``.. fields:: NodeRun``: a table of the fields of a model, and of its other attributes."""
+
+    required_arguments = 1
+    head = ("Attribute", "Type", "Meaning")
+    widths = (18, 20, 62)
+
+    def rows(self) -> Iterable[tuple[str, ...]]:
+        """Return a row for each field, each relation from another model, and each property."""
+        model = fields.MODELS[self.arguments[0]]
+        for attribute in fields.attributes(model):
+            yield f"``{attribute.name}``", attribute.type, attribute.text
+
+
 class Module(SphinxRole):
     """The role for a package or module of this app. The build fails if it does not exist."""
 
@@ -115,5 +129,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("packages", Packages)
     app.add_directive("steps", Steps)
     app.add_directive("run-transitions", RunTransitions)
+    app.add_directive("fields", Fields)
     app.add_role("module", Module())
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -29,6 +29,7 @@ from django_tasktree.states import (
     RunWhen,
 )
 from django_tasktree.testing import pytest_plugin
+from docs.diagrams import fields
 from tests import documents
 
 PAGES = sorted(documents.DOCS.glob("*.rst"))
@@ -133,6 +134,20 @@ def test_the_tables_of_pages_of_the_admin(rows, model_admin):
         name: f"{page.__module__}.{page.__qualname__}".removeprefix("django_tasktree.admin.")
         for name, page in model_admin.pages.items()
     }
+
+
+def test_every_field_of_the_documented_models_is_described():
+    page = (documents.DOCS / "models.rst").read_text(encoding="utf-8")
+    assert re.findall(r"^\.\. fields:: (\w+)$", page, re.MULTILINE) == [*fields.MODELS]
+    described = {
+        f"{name}.{attribute.name}": attribute.text
+        for name, model in fields.MODELS.items()
+        for attribute in fields.attributes(model)
+    }
+    assert not [name for name, text in described.items() if not text]
+    assert described["NodeRun.error_type"] == "The class of the exception with which it failed."
+    assert described["TreeRun.nodes"] == "The rows of ``NodeRun`` whose ``run`` is this row."
+    assert described["NodeRun.run_when"].endswith('One of ``"success"``, ``"failure"``, ``"always"``.')
 
 
 def test_every_signal_is_documented():
