@@ -14,7 +14,9 @@ from unittest.mock import patch
 
 from celery import current_app
 from django.contrib import admin
+from django.dispatch import Signal
 
+from django_tasktree import signals
 from django_tasktree.testing import registered
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,8 +72,11 @@ def run(found: list[Example], name: str) -> dict[str, Any]:
 
 @contextmanager
 def project(monkeypatch) -> Iterator[None]:
-    """Undo at the end what examples register: modules, definitions, tasks, model admins."""
+    """Undo at the end what examples register: modules, definitions, tasks, model admins, receivers of signals."""
     monkeypatch.setitem(sys.modules, PROJECT, ModuleType(PROJECT))
+    for signal in vars(signals).values():
+        if isinstance(signal, Signal):
+            monkeypatch.setattr(signal, "receivers", [*signal.receivers])
     tasks = {*current_app.tasks}
     try:
         with registered(only=True), patch.dict(admin.site._registry):
