@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from django.forms import BaseForm
+    from django.utils.functional import Promise
     from kombu import Exchange, Queue
     from typing_extensions import ParamSpec, TypeVar
 
@@ -129,6 +130,8 @@ class WaitOptions(TypedDict, total=False):
 class WaitForOptions(WaitOptions, total=False):
     """The options of ``wait_for``; see :meth:`django_tasktree.TaskTree.wait_for`."""
 
+    title: str | Promise | None
+    description: str | Promise | None
     form: type[BaseForm] | None
     params: Callable[..., Any] | Mapping[str, Any] | None
     timeout: timedelta | None

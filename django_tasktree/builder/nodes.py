@@ -40,6 +40,7 @@ from django_tasktree.types import (
 
 if TYPE_CHECKING:
     from django.forms import BaseForm
+    from django.utils.functional import Promise
     from typing_extensions import Unpack
 
 
@@ -220,6 +221,8 @@ class NodeParent(Parent):
         name: str,
         *,
         label: str | None = None,
+        title: "str | Promise | None" = None,
+        description: "str | Promise | None" = None,
         form: "type[BaseForm] | None" = None,
         params: Callable[..., Any] | Mapping[str, Any] | None = None,
         timeout: timedelta | None = None,
@@ -245,6 +248,9 @@ class NodeParent(Parent):
             name: the name of the event: :meth:`TreeResult.send_event <django_tasktree.TreeResult.send_event>` ends the
                 first node that waits for it.
             label: see :meth:`add_task`; by default the name.
+            title: what a person is asked, in one line: the heading of the pages on which the node is completed; by
+                default the label. A lazy translation is stored in the language that is active now.
+            description: more about it, below the heading. It is plain text, not HTML; a blank line begins a paragraph.
             form: a form that validates the payload. Its cleaned data are the output. Define it at the top level of a
                 module of an installed app.
             params: instead of a form, a dict of names and types of :term:`definitions <definition>`, or of names and
@@ -267,9 +273,12 @@ class NodeParent(Parent):
         Raises:
             InvalidOption: an option has an invalid value, or excludes another one; also see :meth:`add_task`.
             InvalidDefinition: a parameter of ``params`` has a type that is not supported.
+            InvalidText: the name, the label or the title is too long.
         """
         spec = event_spec(
             name,
+            title=title,
+            description=description,
             form=form,
             params=params,
             timeout=timeout,

@@ -5,15 +5,17 @@ import math
 import reprlib
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from types import NoneType
 from typing import Any
 
 from django.forms import BaseForm
+from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 
 from django_tasktree.builder.calls import check_choice
 from django_tasktree.encoding import times
 from django_tasktree.encoding.labels import check_label
-from django_tasktree.encoding.text import check_json, check_storable
+from django_tasktree.encoding.text import NAME_LENGTH, check_json, check_storable
 from django_tasktree.encoding.wait_spec import WaitSpec
 from django_tasktree.exceptions import InvalidOption
 from django_tasktree.states import OnTimeout
@@ -28,6 +30,8 @@ _STORED_TYPES = "django_tasktree.definitions.payload_types.stored_types"
 def event_spec(
     name: str,
     *,
+    title: "str | Promise | None",
+    description: "str | Promise | None",
     form: type[BaseForm] | None,
     params: Callable[..., Any] | Mapping[str, Any] | None,
     timeout: timedelta | None,
@@ -41,7 +45,7 @@ def event_spec(
     Raises:
         InvalidOption: an argument is invalid, or excludes another.
         InvalidDefinition: the parameters of ``params`` have a type that is not supported.
-        InvalidText: the name is too long.
+        InvalidText: the name or the title is too long, or a text contains a character that can't be stored.
     """
     check_choice("on_timeout", on_timeout, OnTimeout)
     if form is not None and params is not None:
@@ -52,6 +56,8 @@ def event_spec(
         raise InvalidOption('default= is the result after on_timeout="success": leave it out, or give both')
     return WaitSpec(
         event=event_name(name),
+        title=_title(title),
+        description=_text("description", description),
         form=_path_of_form(form),
         params="" if isinstance(params, Mapping) else _path_of_function(params, name),
         types=_types(params, name) if isinstance(params, Mapping) else None,
@@ -90,6 +96,20 @@ def event_name(name: str) -> str:
         InvalidText: it is too long, or contains a character that a supported database refuses.
     """
     return check_storable("the name of the event", check_label(name, "name"), EVENT_LENGTH)
+
+
+def _title(value: "str | Promise | None") -> str:
+    title = check_storable("title", _text("title", value), NAME_LENGTH)
+    if len(title.splitlines()) > 1:
+        raise InvalidOption(f"title={title!r} has more than one line: give description= for more text")
+    return title
+
+
+def _text(option: str, value: "str | Promise | None") -> str:
+    """Return a text, or a lazy translation in the language that is active now."""
+    if not isinstance(value, (str, Promise, NoneType)):
+        raise InvalidOption(f"{option}={reprlib.repr(value)} is not a text")
+    return check_storable(option, str(value or "").strip())
 
 
 def _seconds(option: str, value: timedelta | None) -> float | None:

@@ -127,6 +127,15 @@ def remind(wait: OpenWait, number: int) -> Iterator[FollowUp]:
 
 def _send_waiting(wait: OpenWait, reminder: int) -> Iterator[FollowUp]:
     with postponing(wait.node.run_id) as postponed:
-        send(node_waiting, run_id=wait.node.run_id, node_id=wait.node.id, label=wait.node.label, reminder=reminder)
+        node, spec = wait.node, wait.spec
+        send(
+            node_waiting,
+            run_id=node.run_id,
+            node_id=node.id,
+            label=node.label,
+            title=spec.heading(node.label or spec.event),
+            description=spec.description,
+            reminder=reminder,
+        )
     for follow_ups in postponed:
         yield from follow_ups

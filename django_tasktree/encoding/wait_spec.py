@@ -19,6 +19,8 @@ class WaitSpec:
 
     Attributes:
         event: the name of the event; empty: only the time ends the wait.
+        title: the heading of the pages on which a person completes it; empty: the label of the node.
+        description: the text below the heading; empty for none.
         form: the dotted path of the form that validates the payload; empty for none.
         params: the dotted path of the function whose parameters the payload must fit; empty for none.
         types: the parameters that the payload must fit, if no function has them; see
@@ -32,6 +34,8 @@ class WaitSpec:
     """
 
     event: str = ""
+    title: str = ""
+    description: str = ""
     form: str = ""
     params: str = ""
     types: Any = None
@@ -41,6 +45,14 @@ class WaitSpec:
     default: Any = None
     remind_after: float | None = None
     remind_every: float | None = None
+
+    def heading(self, label: str) -> str:
+        """Return the heading of the pages on which a person completes it.
+
+        Args:
+            label: the name of the node for people.
+        """
+        return self.title or label
 
     @property
     def has_parameters(self) -> bool:

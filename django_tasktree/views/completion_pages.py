@@ -39,13 +39,15 @@ def _answered(request: HttpRequest, token: str) -> HttpResponse:
     node = linked_node(token)
     if node is None or node.wait is None:
         return _over(request)
+    spec = WaitSpec.read(node.wait)
+    page = {"node": node, "spec": spec, "heading": spec.heading(node.title)}
     is_sent = request.method == "POST"
     try:
-        form = payload_form(WaitSpec.read(node.wait), *((request.POST, request.FILES) if is_sent else ()))
+        form = payload_form(spec, *((request.POST, request.FILES) if is_sent else ()))
     except InvalidParameter as exc:
         # The form does not exist any more. That is not the fault of the person who has the link.
         logger.error("node %s can't be completed by a link: %s", node.id, exc)  # noqa: TRY400  the text says everything
-        return render(request, _TEMPLATE, {"node": node, "is_broken": True}, status=500)
+        return render(request, _TEMPLATE, {**page, "is_broken": True}, status=500)
     refusal = ""
     if is_sent and (form is None or form.is_valid()):
         try:
@@ -56,8 +58,8 @@ def _answered(request: HttpRequest, token: str) -> HttpResponse:
                 return _over(request)
             refusal = refusal_text(exc)
         else:
-            return render(request, _TEMPLATE, {"node": node, "is_done": True})
-    return render(request, _TEMPLATE, {"node": node, "form": form, "refusal": refusal})
+            return render(request, _TEMPLATE, {**page, "is_done": True})
+    return render(request, _TEMPLATE, {**page, "form": form, "refusal": refusal})
 
 
 def _over(request: HttpRequest) -> HttpResponse:

@@ -30,7 +30,9 @@ def orders(day: date = date(2026, 1, 31), samples: int = 30) -> TaskTree:
     stored = read.each.map(store, over=read.each.output, args=[day, ITEM], batch=50, label="stored")
     read.each.gather(add_up, [stored.outputs], label="subtotal")
     total = read.gather(add_up, [read.subtree_outputs], label="total")
-    approved = total.wait_for("approved", form=ApprovalForm, timeout=timedelta(days=3))
+    approved = total.wait_for(
+        "approved", title=f"Approve the totals of {day}?", form=ApprovalForm, timeout=timedelta(days=3)
+    )
     report = approved.add_run(orders_report, {"day": day, "approved_by": approved.output["by"]}, label="report")
     tree.returns(report.output)
     return tree

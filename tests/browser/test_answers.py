@@ -22,7 +22,7 @@ def picture(page, name):
 
 def test_in_the_admin(app, user, visitor):
     tree = TaskTree("report")
-    tree.wait_for("approved", form=ApprovalForm)
+    tree.wait_for("approved", title="Publish it?", description="Now or never.\n\nReally.", form=ApprovalForm)
     run = tree.apply_async()
     page = visitor.log_in().page
     visitor.go(reverse("admin:django_tasktree_noderun_waiting"))
@@ -44,7 +44,9 @@ def test_through_a_link(app, visitor):
     from axe_playwright_python.sync_playwright import Axe
 
     tree = TaskTree("report")
-    tree.wait_for("approved", params={"verdict": Literal["yes", "no"], "sure": (bool, False), "note": (str, "")})
+    params = {"verdict": Literal["yes", "no"], "sure": (bool, False), "note": (str, "")}
+    description = "The figures of all shops, and of nobody else.\n\nWithout an answer it is discarded after three days."
+    tree.wait_for("approved", title="Publish the report of January?", description=description, params=params)
     run = tree.apply_async()
     address = run["approved"].completion_url()
     page = visitor.page

@@ -93,13 +93,13 @@ class Confirmation:
     hidden: list[tuple[str, Any]] = field(default_factory=list)
     #: The number of rows, if they are too many to be shown and are handled by a worker; otherwise 0.
     number: int = 0
-    #: Whether the action completes a wait node, which has no task.
-    is_answer: bool = False
+    #: What a wait node waits for, if the action completes one; otherwise None.
+    answered: WaitSpec | None = None
 
     @property
     def explained(self) -> Any:
         """What the action does."""
-        if self.is_answer:
+        if self.answered is not None:
             return _("What you enter becomes the result of this wait, and the nodes that follow it can start.")
         return self.action.explained
 
@@ -229,9 +229,10 @@ class ControlPage(AdminPage):
                 return self.do_later(request, action, [row.pk for row in rows], form)
             self._do(request, action, rows, options_of(form))
             return None
-        answers = len(rows) == 1 and is_answer(action, rows[0])
-        page = Confirmation(action, self._previews(action, rows), form, list(hidden), is_answer=answers)
-        return self._asking(request, page)
+        answered = _answered(action, rows)
+        return self._asking(
+            request, Confirmation(action, self._previews(action, rows), form, list(hidden), answered=answered)
+        )
 
     def form_for(
         self, action: ActionType, rows: Sequence[Any], data: QueryDict | None = None, files: Any = None
@@ -244,9 +245,10 @@ class ControlPage(AdminPage):
             data: the submitted data; None for an empty form.
             files: the submitted files.
         """
-        if len(rows) == 1 and is_answer(action, rows[0]):
+        answered = _answered(action, rows)
+        if answered is not None:
             try:
-                form = payload_form(WaitSpec.read(rows[0].wait), data, files, PAYLOAD_PREFIX)
+                form = payload_form(answered, data, files, PAYLOAD_PREFIX)
             except InvalidParameter as exc:
                 # The page shows the JSON field, and completing the node shows the reason.
                 logger.warning("the form of node %s can't be shown: %s", rows[0].pk, exc)
@@ -392,6 +394,8 @@ class ControlPage(AdminPage):
 
     def _context(self, request: HttpRequest, page: Confirmation) -> dict[str, Any]:
         asked = page.asked[0].title if len(page.asked) == 1 else self._counted(page.number or len(page.asked))
+        if page.answered is not None:
+            asked = page.answered.heading(asked)
         title = f"{page.action.label}: {asked}"
         return {
             **self.page_context(title),
@@ -404,6 +408,11 @@ class ControlPage(AdminPage):
 
     def _list_page(self) -> str:
         return self.model_admin.address("changelist")
+
+
+def _answered(action: ActionType, rows: Sequence[Any]) -> WaitSpec | None:
+    """Return what the only row waits for, if the action completes it; otherwise None."""
+    return WaitSpec.read(rows[0].wait) if len(rows) == 1 and is_answer(action, rows[0]) else None
 
 
 def options_of(form: Any) -> dict[str, Any]:

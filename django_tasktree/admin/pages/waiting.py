@@ -62,7 +62,7 @@ class WaitingPage(AdminPage):
         may_answer = control.has_action_permission(self.request, action, node)
         return {
             "node": node,
-            "name": name,
+            "heading": wait.spec.heading(name),
             "event": wait.spec.event,
             "run": run_title(node.run),
             "since": moment(node.queued_at),

@@ -4,10 +4,12 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from django import forms
+from django.utils.translation import gettext_lazy
 
 from django_tasktree import TaskTree
 from django_tasktree.builder.waits import EVENT_LENGTH
 from django_tasktree.encoding import times
+from django_tasktree.encoding.text import NAME_LENGTH
 from django_tasktree.encoding.wait_spec import MOST_REMINDERS, WAIT, WaitSpec
 from django_tasktree.exceptions import InvalidDefinition, InvalidOption, InvalidText
 from tests.sample.payloads import ApprovalForm, decision, unsupported
@@ -47,6 +49,8 @@ class TestWaitFor:
     def test_the_specification(self):
         ok = TaskTree().wait_for(
             "approved",
+            title=gettext_lazy("yes"),
+            description=" Twice.\n\nOr not? ",
             form=ApprovalForm,
             timeout=DAY,
             on_timeout="success",
@@ -56,6 +60,8 @@ class TestWaitFor:
         )
         assert ok.spec == WaitSpec(
             event="approved",
+            title="yes",
+            description="Twice.\n\nOr not?",
             form="tests.sample.payloads.ApprovalForm",
             timeout=86_400,
             on_timeout="success",
@@ -64,6 +70,7 @@ class TestWaitFor:
             remind_every=1.5,
         )
         assert WaitSpec.read(ok.spec.write()) == ok.spec
+        assert (ok.spec.heading("approved"), WaitSpec("approved").heading("approved")) == ("yes", "approved")
         assert TaskTree().wait_for("a", params=decision).spec.write() == (
             '{"event": "a", "params": "tests.sample.payloads.decision"}'
         )
@@ -72,6 +79,9 @@ class TestWaitFor:
         ("options", "message"),
         [
             ({"form": ApprovalForm, "params": decision}, "form= or params=, not both"),
+            ({"title": 7}, "title=7 is not a text"),
+            ({"title": "one\ntwo"}, "has more than one line"),
+            ({"description": ["text"]}, r"description=\['text'\] is not a text"),
             ({"form": ApprovalForm()}, "is not a class of forms"),
             ({"form": int}, "is not a class of forms"),
             ({"params": "decision"}, "is neither a function"),
@@ -117,6 +127,11 @@ class TestWaitFor:
         TaskTree().wait_for("x" * EVENT_LENGTH)
         with pytest.raises(InvalidText, match="the name of the event has 100 characters"):
             TaskTree().wait_for("x" * (EVENT_LENGTH + 1))
+
+    @pytest.mark.parametrize("texts", [{"title": "x" * (NAME_LENGTH + 1)}, {"description": "\0"}])
+    def test_texts_that_can_not_be_stored(self, texts):
+        with pytest.raises(InvalidText):
+            TaskTree().wait_for("approved", **texts)
 
     def test_a_root_node_has_no_parent_that_could_fail(self):
         with pytest.raises(InvalidOption, match="never fits a root node"):

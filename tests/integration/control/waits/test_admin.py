@@ -56,6 +56,14 @@ def test_the_form_completes_the_node(world, admin_client, admin_user):
     assert (run.history[-1].action, run.history[-1].user) == ("complete", admin_user)
 
 
+def test_the_title_and_the_description_are_shown_as_plain_text(world, admin_client):
+    node = launch(title="Pay <7> & go?", description="<b>First.</b>\n\nSecond.")["approved"]
+    asked = shown(admin_client, complete_page(node))
+    assert "<h1>Complete: Pay &lt;7&gt; &amp; go?</h1>" in asked
+    assert "<p>&lt;b&gt;First.&lt;/b&gt;</p>\n\n<p>Second.</p>" in asked
+    assert f'<a href="{node_page(node)}">Pay &lt;7&gt; &amp; go?</a>' in shown(admin_client, WAITING)
+
+
 def test_parameters_become_fields(world, admin_client):
     node = launch(params=decision)["approved"]
     asked = shown(admin_client, complete_page(node))

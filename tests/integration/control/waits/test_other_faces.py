@@ -103,6 +103,16 @@ class TestLinks:
         again = client.post(address, {"by": "8", **token})
         assert (again.status_code, run["approved"].get()["by"]) == (410, 7)
 
+    def test_the_title_and_the_description_are_shown_as_plain_text(self, world, client):
+        run = launch(title="Pay <7> & go?", description="<b>First.</b>\n\nSecond.")
+        address = run["approved"].completion_url()
+        page = client.get(address).content.decode()
+        assert "<title>Pay &lt;7&gt; &amp; go?</title>" in page
+        assert "<h1>Pay &lt;7&gt; &amp; go?</h1>" in page
+        assert "<p>&lt;b&gt;First.&lt;/b&gt;</p>\n\n<p>Second.</p>" in page
+        assert "<h1>Pay &lt;7&gt; &amp; go?</h1>" in client.post(address).content.decode()
+        assert "<h1>approved</h1>" in client.get(launch()["approved"].completion_url()).content.decode()
+
     def test_without_a_form_there_is_a_button(self, world, client):
         run = launch()
         client.post(run["approved"].completion_url())

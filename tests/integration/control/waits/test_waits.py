@@ -105,6 +105,23 @@ class TestCompletion:
         world.deliver_all("w")
         assert run.state == "SUCCESS"
 
+    @pytest.mark.parametrize(
+        ("given", "sent"), [({}, ("go", "")), ({"title": "Go on?", "description": "Now."}, ("Go on?", "Now."))]
+    )
+    def test_receivers_get_the_title_and_the_description(self, world, given, sent):
+        received = []
+
+        def receiver(title, description, **_):
+            received.append((title, description))
+
+        tree = TaskTree()
+        tree.wait_for("go", **given)
+        node_waiting.connect(receiver)
+        run = tree.apply_async()
+        run.copy()
+        node_waiting.disconnect(receiver)
+        assert received == [sent, sent]
+
     def test_a_tree_of_waits_only(self, world):
         tree = TaskTree()
         tree.wait_for("go").wait_for("again")
