@@ -1,4 +1,4 @@
-"""Run the Python examples of the documentation."""
+"""Run the examples of the documentation: Python, and the templates that it uses."""
 
 import doctest
 import re
@@ -13,8 +13,11 @@ from typing import Any
 from unittest.mock import patch
 
 from celery import current_app
+from django.conf import settings
 from django.contrib import admin
 from django.dispatch import Signal
+from django.test import override_settings
+from django.urls import clear_url_caches
 
 from django_tasktree import signals
 from django_tasktree.testing import registered
@@ -33,7 +36,7 @@ class Example:
 
     Attributes:
         place: its file and line.
-        language: ``python`` or ``pycon``.
+        language: ``python``, ``pycon`` or ``django``.
         source: its text without indentation.
         runs: whether no ``.. not run`` precedes it.
     """
@@ -49,17 +52,28 @@ class Example:
         match = re.match(rf"# ({PROJECT}/\w+)\.py\b", self.source)
         return match[1].replace("/", ".") if match else None
 
+    @property
+    def template(self) -> str | None:
+        """Return the name of the template of the project that the block is according to its first line, or None."""
+        match = re.match(rf"\{{# {PROJECT}/templates/(\S+) #\}}\n", self.source)
+        return match[1] if match else None
+
 
 def examples(path: Path) -> list[Example]:
-    """Return the Python blocks of a document in order."""
+    """Return the blocks of a document in order."""
     return list(_examples(path))
 
 
 def run(found: list[Example], name: str) -> dict[str, Any]:
-    """Run the blocks of a document in one namespace, and return it; blocks that define modules are imported."""
+    """Run the blocks of a document in one namespace, and return it; blocks that define modules are imported.
+
+    A module ``urls`` becomes the URLs of the site.
+    """
     namespace: dict[str, Any] = {"__name__": name}
     for example in found:
-        if not example.runs:
+        if example.language == "django":
+            _templates()[example.template or example.place] = example.source
+        elif not example.runs:
             compile(example.source, example.place, "exec")
         elif example.module:
             _import(example)
@@ -72,14 +86,21 @@ def run(found: list[Example], name: str) -> dict[str, Any]:
 
 @contextmanager
 def project(monkeypatch) -> Iterator[None]:
-    """Undo at the end what examples register: modules, definitions, tasks, model admins, receivers of signals."""
+    """Undo at the end what examples register: modules, definitions, tasks, model admins, receivers, templates, URLs."""
     monkeypatch.setitem(sys.modules, PROJECT, ModuleType(PROJECT))
     for signal in vars(signals).values():
         if isinstance(signal, Signal):
             monkeypatch.setattr(signal, "receivers", [*signal.receivers])
     tasks = {*current_app.tasks}
+    loaders: list[Any] = [
+        "django.template.loaders.app_directories.Loader",
+        ("django.template.loaders.locmem.Loader", {}),
+    ]
+    engine: dict[str, Any] = {**settings.TEMPLATES[0], "APP_DIRS": False}
+    engine["OPTIONS"] = {**engine["OPTIONS"], "loaders": loaders}
+    site = override_settings(TEMPLATES=[engine], ROOT_URLCONF=settings.ROOT_URLCONF)
     try:
-        with registered(only=True), patch.dict(admin.site._registry):
+        with site, registered(only=True), patch.dict(admin.site._registry):
             yield
     finally:
         for name in [name for name in sys.modules if name.startswith(f"{PROJECT}.")]:
@@ -108,7 +129,7 @@ def _examples(path: Path) -> Iterator[Example]:
     lines = path.read_text(encoding="utf-8").splitlines()
     before = ""
     for number, line in enumerate(lines):
-        match = re.fullmatch(r"( *)\.\. code-block:: (python|pycon)", line)
+        match = re.fullmatch(r"( *)\.\. code-block:: (python|pycon|django)", line)
         if match:
             source = _indented(lines[number + 1 :], len(match[1]))
             place = f"{path.relative_to(ROOT)}:{number + 1}"
@@ -130,6 +151,16 @@ def _import(example: Example) -> None:
     module = sys.modules[name] = ModuleType(name)
     setattr(sys.modules[PROJECT], name.rpartition(".")[2], module)
     exec(compile(example.source, example.place, "exec"), module.__dict__)
+    if name == f"{PROJECT}.urls":
+        settings.ROOT_URLCONF = name
+        clear_url_caches()
+
+
+def _templates() -> dict[str, str]:
+    """Return the sources of the templates of the project, by name; they can be changed."""
+    engine: dict[str, Any] = settings.TEMPLATES[0]
+    templates: dict[str, str] = engine["OPTIONS"]["loaders"][1][1]
+    return templates
 
 
 def _doctest(example: Example, namespace: dict[str, Any]) -> None:

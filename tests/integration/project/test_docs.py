@@ -3,6 +3,7 @@
 import ast
 import re
 import unittest
+from datetime import date
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.core.management import load_command_class
 from django.core.management.base import BaseCommand
 from django.dispatch import Signal
 from django.test import RequestFactory, TestCase
+from django.urls import reverse
 
 import django_tasktree.signals
 from django_tasktree import TreeResult
@@ -78,6 +80,44 @@ def test_the_documented_way_to_test_trees_inside_a_transaction_works(shop, djang
     with django_capture_on_commit_callbacks(execute=True):
         result = daily_orders("2026-01-31").apply_async()
     assert TreeResult(result.id).state == "SUCCESS"
+
+
+@pytest.fixture
+def recipes(project):
+    """Run the page of recipes, and return its names."""
+    return documents.run(documents.examples(documents.DOCS / "recipes.rst"), "docs_recipes")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_colleague_answers_in_the_admin_as_in_the_recipe(recipes, client, django_user_model):
+    run = recipes["sales_report"](date(2026, 1, 30), "jo@example.org").apply_async()
+    colleague = django_user_model.objects.create(username="anna", is_staff=True)
+    client.force_login(colleague)
+    waiting = reverse("admin:django_tasktree_noderun_waiting")
+    assert client.get(waiting).status_code == 403
+    colleague.groups.add(recipes["approvers"])
+    page = client.get(waiting).content.decode()
+    (complete,) = re.findall(r'class="button" href="(\S+/control/complete/)"', page)
+    assert "Publish the sales of 2026-01-30?" in page
+    answer = {"confirmed": "yes", "payload-verdict": "no", "payload-reason": "too late"}
+    client.post(complete, answer)
+    assert run.value(timeout=30) == "discarded: too late"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_page_of_the_recipe_polls_until_the_run_has_ended(recipes, client):
+    run = recipes["nightly_sales"](date(2026, 1, 30)).apply_async(draft=True)
+    client.get("/sales/")
+    session = client.session
+    session["sales"] = str(run.id)
+    session.save()
+    page = client.get("/sales/progress/").content.decode()
+    (status,) = re.findall(r'data-tasktree-status="(\S+)"', page)
+    assert 'data-tasktree-reload="1"' in page
+    assert client.get(status).json()["state"] == "DRAFT"
+    run.revoke()
+    assert client.get(status).json()["is_over"]
+    assert "could not be added up" in client.get("/sales/progress/").content.decode()
 
 
 @pytest.mark.django_db(transaction=True)
