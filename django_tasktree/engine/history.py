@@ -49,7 +49,7 @@ def is_user(given: Any) -> bool:
 
 
 def user_of(by: Any) -> Any:
-    """Return the user who asked for an action; None if a text or another object names a program or person."""
+    """Return the user who requested an action; None if a text or another object names a program or person."""
     user = by.user if isinstance(by, InBackground) else by
     return user if is_user(user) else None
 

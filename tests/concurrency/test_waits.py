@@ -1,4 +1,4 @@
-"""Answers, events and time-outs of wait nodes that come at the same time, on real connections in threads."""
+"""Answers, events and timeouts of wait nodes that come at the same time, on real connections in threads."""
 
 import threading
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Wait nodes on real workers: timers, time-outs that the sweep enforces, and events."""
+"""Wait nodes on real workers: timers, timeouts that the sweep enforces, and events."""
 
 from datetime import timedelta
 

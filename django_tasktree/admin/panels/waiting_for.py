@@ -65,7 +65,7 @@ def _next(node: NodeRun, site: str) -> list[Any]:
 def _awaited(node: NodeRun, spec: WaitSpec) -> list[Any]:
     found: list[Any] = [_("the event “%(name)s”, or its completion") % {"name": spec.event}] if spec.event else []
     if node.eta is not None:
-        text = _("its time-out, {}") if spec.event else _("its time, {}")
+        text = _("its timeout, {}") if spec.event else _("its time, {}")
         found.append(format_html(text, moment(node.eta)))
     return found
 

@@ -86,7 +86,7 @@ def random_step(result, rng):
 
 
 def let_time_pass(row):
-    """End a wait node by its time-out."""
+    """End a wait node by its timeout."""
     NodeRun.objects.filter(id=row.id).update(eta=times.after(times.now(), -1))
     end_wait(row.id, row.task_id)
 

@@ -153,7 +153,7 @@ def _make_map(node, tolerate, outcomes, below):
         node.children.append(item)
         for (run_when, kind), other in zip(below, others, strict=False):
             wait = kind == "wait"
-            # The nodes of all items have the time-out of the first one.
+            # The nodes of all items have the timeout of the first one.
             ends = outcomes[0][1 + len(item.children)] if wait else other
             child = Node(run_when, wait=wait, outcome=ends, event=EVENTS[0] if wait else "", parent=item)
             child.part = 0 if kind == "run" else None

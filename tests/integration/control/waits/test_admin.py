@@ -92,7 +92,7 @@ def test_the_node_page_says_what_it_waits_for(world, admin_client):
     node = launch(timeout=timedelta(days=3))["approved"]
     page = shown(admin_client, node_page(node))
     assert "the event “approved”, or its completion" in page
-    assert "its time-out" in page
+    assert "its timeout" in page
 
 
 def test_the_list_shows_the_longest_waiting_first(world, admin_client):

@@ -133,7 +133,7 @@ class TestLinks:
         url = launch()["approved"].completion_url(rf.get("/"))
         assert url.startswith("http://testserver/")
 
-    def test_it_ends_with_the_time_out(self, world, client):
+    def test_it_ends_with_the_timeout(self, world, client):
         run = launch(timeout=timedelta(hours=1))
         address = run["approved"].completion_url()
         NodeRun.objects.filter(run_id=run.id).update(eta=run["approved"].node.queued_at)
