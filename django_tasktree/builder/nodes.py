@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, cast
 
 from django.utils.module_loading import import_string
 
+from django_tasktree.builder.added_trees import copy_below, options_of_first
 from django_tasktree.builder.calls import Call, call
 from django_tasktree.builder.children import Parent, children_of, each_of
 from django_tasktree.builder.eligibility import registered_task
-from django_tasktree.builder.grafts import graft, options_of_first
 from django_tasktree.builder.map_arguments import call_with_item, check_batch, check_map_options, checked_items
 from django_tasktree.builder.on_demand import MadeOnDemand
 from django_tasktree.builder.own_tasks import FORK, MAP, START_RUN
@@ -325,16 +325,17 @@ class NodeParent(Parent):
 
     def add_tree(
         self, tree: "NodeParent", *, label: str | None = None, run_when: RunWhenOption = "success"
-    ) -> "GraftNode":
+    ) -> "AddedTreeNode":
         """Add a copy of another tree: its nodes run below a new node, which has no function of its own.
 
-        The tree is not changed, so it can be added several times, and launched. Its ``on_failure`` and ``max_active``
+        The tree is not changed. To run it twice, add it twice: each time its nodes are copied, so no copy has to be
+        made before; labels of siblings must differ. It can be launched, too. Its ``on_failure`` and ``max_active``
         apply to the nodes of the copy.
 
         Example::
 
-            graft = node.add_tree(publish(day), label="publish")
-            node.gather(report, [graft.output])
+            published = node.add_tree(publish(day), label="publish")
+            node.gather(report, [published.output])
 
         Args:
             tree: the tree; a :term:`definition` returns one when it is called.
@@ -354,8 +355,8 @@ class NodeParent(Parent):
             hint = "call the definition, or use add_run()" if hasattr(tree, "launch") else "pass a TaskTree"
             raise InvalidOption(f"add_tree() takes a tree, not {tree!r}: {hint}")
         rules = shared_rules(run_when, False, False, tree.on_failure, tree.max_active)  # type: ignore[attr-defined]
-        node = GraftNode(options_of_first(tree), rules)
-        graft(tree, node)
+        node = AddedTreeNode(options_of_first(tree), rules)
+        copy_below(tree, node)
         self._place(node, label)
         return node
 
@@ -625,7 +626,7 @@ class WaitNode(TaskTreeNode[Any]):
         self.spec = spec
 
 
-class GraftNode(TaskTreeNode[Any]):
+class AddedTreeNode(TaskTreeNode[Any]):
     """A node below which the nodes of another tree run; see :meth:`NodeParent.add_tree`.
 
     Attributes:

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import cast
 
 from django_tasktree.builder.children import children_of, each_of
-from django_tasktree.builder.nodes import GraftNode, NodeParent, TaskTreeNode
+from django_tasktree.builder.nodes import AddedTreeNode, NodeParent, TaskTreeNode
 from django_tasktree.encoding.references import Output, target_of
 from django_tasktree.exceptions import BrokenReference
 
@@ -103,25 +103,25 @@ class Order:
             )
 
     def _remedy(self, node: int, source: int) -> str:
-        """Return what to do; for a node of a grafted tree, where its result can be used."""
+        """Return what to do; for a node of an added tree, where its result can be used."""
         while source:
-            graft = self._nodes[source]
-            if isinstance(graft, GraftNode) and not self._is_in_tree_of(graft, node):
-                where = self._name(graft.parent) if graft.parent is not None else "its parent"
+            added = self._nodes[source]
+            if isinstance(added, AddedTreeNode) and not self._is_in_tree_of(added, node):
+                where = self._name(added.parent) if added.parent is not None else "its parent"
                 return (
-                    f"it belongs to the tree that was added as {self._name(graft)}, whose result can be used by a node "
+                    f"it belongs to the tree that was added as {self._name(added)}, whose result can be used by a node "
                     f"that is added with gather() to {where}, and by nodes below that one"
                 )
             source = self._parents[source]
         return _REMEDY
 
-    def _is_in_tree_of(self, graft: GraftNode, node: int) -> bool:
-        """Return whether a node is one of the grafted tree, and was not added to the node above that tree later."""
-        top = self._numbers[graft]
+    def _is_in_tree_of(self, added: AddedTreeNode, node: int) -> bool:
+        """Return whether a node is one of the added tree, and was not added to the node above that tree later."""
+        top = self._numbers[added]
         if node == top or not self._is_within(node, top):
             return False
         branch = self._nodes[self._branch(node, top)]
-        return any(branch is root for root in children_of(graft)[: graft.root_count])
+        return any(branch is root for root in children_of(added)[: added.root_count])
 
     def _has_finished(self, node: int, source: int, kind: str) -> bool:
         if self._is_within(source, node):

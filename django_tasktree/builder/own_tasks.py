@@ -2,7 +2,7 @@
 
 #: The task of map nodes.
 MAP = "django_tasktree.map"
-#: The task of nodes that do nothing: those above the nodes of a grafted tree, and above the members of a group.
+#: The task of nodes that do nothing: those above the nodes of an added tree, and above the members of a group.
 FORK = "django_tasktree.fork"
 #: The task of nodes that start a run, and wait for it.
 START_RUN = "django_tasktree.start_run"

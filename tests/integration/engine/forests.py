@@ -21,12 +21,12 @@ HOUR = timedelta(hours=1)
 
 @dataclass(eq=False)
 class Part:
-    """A tree that is grafted into others, and that nodes start as a sub-run.
+    """A tree that is added to others, and that nodes start as a sub-run.
 
     Attributes:
         top: its nodes, of which each run has a copy.
         returns: which result it declares: ``"output"`` of its last root node, ``"outputs"`` of all, or none.
-        tree: the same as a tree; one for all runs and grafts.
+        tree: the same as a tree; one for all runs and added trees.
     """
 
     top: "Node"
@@ -41,7 +41,7 @@ class Part:
         return self.output(roots) if self.returns else None
 
     def output(self, roots):
-        """Return the result of a graft, likewise."""
+        """Return the result of an added tree, likewise."""
         if self.returns == "outputs":
             return outputs(roots)
         gathers = [] if self.returns else [root for root in roots if root.gather]
@@ -53,19 +53,19 @@ class Node(Shape):
     """A node of the model.
 
     Attributes:
-        graft: the tree of which a copy is below it, as its first children.
+        added: the tree of which a copy is below it, as its first children.
         part: the index of the tree that it starts as a sub-run; None: it has a task.
         args: the nodes whose results it takes, besides those of its siblings.
     """
 
-    graft: Part | None = field(default=None, repr=False)
+    added: Part | None = field(default=None, repr=False)
     part: int | None = None
     args: tuple["Node", ...] = field(default=(), repr=False)
 
     @property
     def roots(self):
-        """The root nodes of the tree that is grafted below it."""
-        return self.children[: len(self.graft.top.children)] if self.graft else []
+        """The root nodes of the tree that is added below it."""
+        return self.children[: len(self.added.top.children)] if self.added else []
 
 
 def outputs(nodes):
@@ -75,8 +75,8 @@ def outputs(nodes):
 
 def output(node):
     """Return what a node's ``output`` refers to."""
-    if node.graft is not None:
-        return node.graft.output(node.roots)
+    if node.added is not None:
+        return node.added.output(node.roots)
     if node.state != "SUCCESS":
         raise LookupError
     return node.result
@@ -90,7 +90,7 @@ def _assemble(drawn, parts, on_failure="continue"):
         parent = placed[where % len(placed)]
         # A map has only gather nodes beside its items.
         node = _node(rules, "gather" if parent.is_map else kind, which, items, parts)
-        if (parent is top or parent.graft) and not node.gather and node.run_when == "failure":
+        if (parent is top or parent.added) and not node.gather and node.run_when == "failure":
             node.run_when = "always"  # refused, because the parent can't fail
         node.parent, node.result = parent, number
         if all(label != sibling.label for sibling in parent.children):
@@ -98,7 +98,7 @@ def _assemble(drawn, parts, on_failure="continue"):
         if node.wait and node.label is None:
             node.label = f"wait {number}"
         if node.gather and not node.quorum:
-            node.args = tuple(other for other in parent.children[len(parent.roots) :] if other.graft)
+            node.args = tuple(other for other in parent.children[len(parent.roots) :] if other.added)
         parent.children.append(node)
         placed.append(node)
     for parent in placed:
@@ -112,7 +112,7 @@ def _limit_quorums(parent):
     quorums = [child for child in parent.children if child.quorum]
     for gather in quorums:
         gather.quorum = min(gather.quorum, len(siblings))
-    # The root nodes of a graft, and the items of a map, are never skipped.
+    # The root nodes of an added tree, and the items of a map, are never skipped.
     for sibling in siblings if quorums and not parent.is_map else ():
         if sibling not in parent.roots:
             sibling.run_when = "always"
@@ -127,10 +127,10 @@ def _node(rules, kind, which, items, parts):
         node.event = EVENTS[which % 2]
     elif kind == "run":
         node.part = which
-    elif kind == "graft" and parts:
-        graft = node.graft = parts[which % len(parts)]
-        node.allow_failure, node.on_failure = False, graft.top.on_failure
-        _copy_below(node, graft.top)
+    elif kind == "tree" and parts:
+        added = node.added = parts[which % len(parts)]
+        node.allow_failure, node.on_failure = False, added.top.on_failure
+        _copy_below(node, added.top)
     elif items is not None:
         _make_map(node, *items)
     return node
@@ -177,7 +177,7 @@ RULES = st.tuples(
 )
 NODES = st.tuples(
     RULES,
-    st.sampled_from(["task", "task", "task", "task", "gather", "gather", "wait", "run", "graft"]),
+    st.sampled_from(["task", "task", "task", "task", "gather", "gather", "wait", "run", "tree"]),
     st.integers(0, 1000),
     st.integers(0, 1000),
     st.none() | st.none() | MAPS,
@@ -225,14 +225,14 @@ def build(top):
 
 def _add(built, parent, shape):
     rules: dict[str, Any] = {"run_when": shape.run_when, "label": shape.label}
-    if shape.graft:
-        return parent.add_tree(shape.graft.tree, **rules)
+    if shape.added:
+        return parent.add_tree(shape.added.tree, **rules)
     rules["on_failure"] = shape.on_failure
     if shape.is_map:
         return _add_map(parent, shape, rules)
     rules["allow_failure"] = shape.allow_failure
     if shape.gather:
-        outputs = [parent.outputs, *(built[graft].output for graft in shape.args)]
+        outputs = [parent.outputs, *(built[added].output for added in shape.args)]
         return parent.gather(echo, [outputs], when=shape.quorum or "all", **rules)
     return _add_one(parent, shape, rules)
 
@@ -257,7 +257,7 @@ def _add_map(parent, shape, rules):
 
 @contextmanager
 def trees_of(parts):
-    """Build the trees of sub-runs and grafts once, however often they are used."""
+    """Build the trees of sub-runs and added trees once, however often they are used."""
     with registered(part):
         for each in parts:
             each.tree = build(each.top)

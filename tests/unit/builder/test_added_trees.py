@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from django_tasktree import ITEM, TaskTree
-from django_tasktree.builder.nodes import GraftNode
+from django_tasktree.builder.nodes import AddedTreeNode
 from django_tasktree.encoding.references import Output
 from django_tasktree.exceptions import BrokenReference, InvalidOption
 from django_tasktree.testing import registered, run_tree
@@ -35,7 +35,7 @@ class TestCopies:
         first = outer.add_tree(inner, label="a")
         second = outer.add_tree(inner, label="b")
         assert [node.label for node in inner.children] == ["one", "sum"]
-        assert isinstance(first, GraftNode)
+        assert isinstance(first, AddedTreeNode)
         assert [node.label for node in first.children] == ["one", "sum"]
         assert first.children[0] is not second.children[0]
         assert first.children[0].parent is first
@@ -47,11 +47,11 @@ class TestCopies:
 
     def test_outputs_become_those_of_the_copies(self):
         inner, outer = with_result(), TaskTree()
-        graft = outer.add_tree(inner)
-        one, gather = graft.children
+        added = outer.add_tree(inner)
+        one, gather = added.children
         assert one.children[0].kwargs == {"value": {"of one": [one.output]}}
-        assert gather.args == (graft.outputs,)
-        assert graft.output == {"sum": gather.output, "constant": 1}
+        assert gather.args == (added.outputs,)
+        assert added.output == {"sum": gather.output, "constant": 1}
         assert inner.children[1].args == (inner.outputs,)
 
     def test_the_result_without_a_declared_one(self):
@@ -61,24 +61,24 @@ class TestCopies:
         plain = TaskTree()
         plain.add_task(echo, [1])
         plain.add_task(echo, [2])
-        graft = outer.add_tree(plain)
-        assert graft.output == graft.children[1].output
+        added = outer.add_tree(plain)
+        assert added.output == added.children[1].output
         assert outer.add_tree(TaskTree()).output is None
 
     def test_a_tree_in_a_tree_in_a_tree(self):
         middle = TaskTree()
         middle.add_tree(with_result())
         outer = TaskTree()
-        graft = outer.add_tree(middle)
-        (innermost,) = graft.children
-        assert isinstance(innermost, GraftNode)
-        assert graft.output == innermost.output == {"sum": innermost.children[1].output, "constant": 1}
+        added = outer.add_tree(middle)
+        (innermost,) = added.children
+        assert isinstance(innermost, AddedTreeNode)
+        assert added.output == innermost.output == {"sum": innermost.children[1].output, "constant": 1}
 
     def test_a_tree_can_be_added_to_itself(self):
         tree = sums()
-        graft = tree.children[0].add_tree(tree)
-        assert [node.label for node in graft.children] == ["one", "sum"]
-        assert len(graft.children[0].children) == 1
+        added = tree.children[0].add_tree(tree)
+        assert [node.label for node in added.children] == ["one", "sum"]
+        assert len(added.children[0].children) == 1
 
     def test_maps_waits_and_quorums(self):
         inner = TaskTree()
@@ -87,13 +87,13 @@ class TestCopies:
         mapped.each.add_task(echo, [mapped.each.output], label="below")
         mapped.gather(total, [mapped.outputs], label="total", when="any")
         inner.wait_for("ok")
-        graft = TaskTree().add_tree(inner)
-        copy: Any = graft.children[0].children[0]
-        assert copy.over == graft.children[0].output
+        added = TaskTree().add_tree(inner)
+        copy: Any = added.children[0].children[0]
+        assert copy.over == added.children[0].output
         assert copy.each.parent is copy
         assert copy.each.children[0].args == (copy.each.output,)
         assert (copy.tolerate, copy.children[0].rules.quorum) == (1, "1")
-        waits: list[Any] = [graft.children[1], inner.children[1]]
+        waits: list[Any] = [added.children[1], inner.children[1]]
         assert waits[0].spec == waits[1].spec
 
     def test_a_chain_of_ten_thousand_nodes(self):
@@ -112,9 +112,9 @@ class TestRuns:
     def test_a_gather_node_beside_it_uses_the_result(self, db):
         outer = TaskTree()
         top = outer.add_task(echo, [5], label="top")
-        grafts = [top.add_tree(sums(number), label=f"g{number}") for number in (1, 2)]
-        gather = top.gather(total, [[graft.output for graft in grafts]], label="end")
-        gather.add_task(echo, [grafts[0].output], label="after")
+        copies = [top.add_tree(sums(number), label=f"g{number}") for number in (1, 2)]
+        gather = top.gather(total, [[added.output for added in copies]], label="end")
+        gather.add_task(echo, [copies[0].output], label="after")
         run = run_tree(outer)
         assert run.state == "SUCCESS"
         assert run["top/end"].get() == 5
@@ -144,8 +144,8 @@ class TestRuns:
         inner.returns(inner.add_task(add, [ITEM, 1], label="more").output)
         outer = TaskTree()
         mapped = outer.map(echo, over=[1, 2], label="mapped")
-        graft = mapped.each.add_tree(inner, label="graft")
-        mapped.each.gather(echo, [graft.output], label="end")
+        added = mapped.each.add_tree(inner, label="inner")
+        mapped.each.gather(echo, [added.output], label="end")
         run = run_tree(outer)
         assert [run[f"mapped/{number}/end"].get() for number in range(2)] == [2, 3]
 
@@ -170,15 +170,15 @@ class TestRefusals:
     def test_a_node_that_does_not_wait_for_the_tree(self, db):
         tree = TaskTree()
         top = tree.add_task(echo)
-        graft = top.add_tree(sums())
-        graft.add_task(echo, [graft.output])
+        added = top.add_tree(sums())
+        added.add_task(echo, [added.output])
         with pytest.raises(BrokenReference, match=r"added with gather\(\) to node tree.children\[0\]"):
             tree.apply_async()
 
     def test_the_remedy_if_it_is_directly_under_the_tree(self, db):
         tree = TaskTree()
-        graft = tree.add_tree(sums())
-        tree.add_task(echo, [graft.output])
+        added = tree.add_tree(sums())
+        tree.add_task(echo, [added.output])
         with pytest.raises(BrokenReference, match=r"added with gather\(\) to the tree"):
             tree.apply_async()
 
@@ -186,10 +186,10 @@ class TestRefusals:
         """The node above the copy never fails; a gather node handles the failures of the copy."""
         inner, tree = TaskTree(), TaskTree()
         inner.add_task(fail)
-        graft = tree.add_tree(inner, label="inner")
+        added = tree.add_tree(inner, label="inner")
         with pytest.raises(InvalidOption, match=r"use gather\(…, run_when='failure'\)"):
-            graft.add_task(echo, run_when="failure")
-        graft.gather(echo, ["sorry"], label="handler", run_when="failure")
+            added.add_task(echo, run_when="failure")
+        added.gather(echo, ["sorry"], label="handler", run_when="failure")
         assert run_tree(tree)["inner/handler"].get() == "sorry"
 
     def test_two_limits(self, db):
@@ -203,5 +203,5 @@ def test_an_output_of_another_node_is_kept():
     other = TaskTree().add_task(echo)
     inner = TaskTree()
     inner.add_task(echo, [other.output["a"]])
-    graft = TaskTree().add_tree(inner)
-    assert graft.children[0].args == (Output(other, "output", ("a",)),)
+    added = TaskTree().add_tree(inner)
+    assert added.children[0].args == (Output(other, "output", ("a",)),)

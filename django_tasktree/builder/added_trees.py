@@ -8,7 +8,7 @@ from django_tasktree.builder.message_options import WHERE_TO
 from django_tasktree.encoding.references import moved
 
 if TYPE_CHECKING:
-    from django_tasktree.builder.nodes import GraftNode, MapNode, TaskTreeNode
+    from django_tasktree.builder.nodes import AddedTreeNode, MapNode, TaskTreeNode
 
 
 def options_of_first(tree: Parent) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def options_of_first(tree: Parent) -> dict[str, Any]:
     return {name: options[name] for name in WHERE_TO if name in options}
 
 
-def graft(tree: Any, top: "GraftNode") -> None:
+def copy_below(tree: Any, top: "AddedTreeNode") -> None:
     """Add copies of the nodes of a tree to a node; outputs of the nodes become those of the copies."""
     copies: dict[Any, Parent] = {tree: top}
     parents: deque[Parent] = deque([tree])
