@@ -67,8 +67,6 @@ def test_no_node_is_lost_if_messages_arrive_during_a_pause(stack):
 
 
 def test_terminate_stops_a_running_task(stack):
-    if "filesystem" in stack.hostname:
-        pytest.skip("the filesystem transport has no broadcasts")
     tree = TaskTree()
     node = tree.add_task(tasks.sleep, [300])
     node.add_task(tasks.echo, ["never"])
