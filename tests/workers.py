@@ -92,9 +92,9 @@ def environment(alias, broker_url, queue, **more):
 
 
 @contextmanager
-def use_broker(app, service, queue):
-    """Let this process publish to a broker."""
-    transport = transport_options(service.url, queue)
+def use_broker(app, service, queue, transport=None):
+    """Let this process publish to a broker, by default with the transport options of the tests."""
+    transport = transport or transport_options(service.url, queue)
     before = {name: app.conf[name] for name in ("broker_url", "broker_transport_options", "task_default_queue")}
     _configure(app, {"broker_url": service.url, "broker_transport_options": transport, "task_default_queue": queue})
     try:
