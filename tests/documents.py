@@ -25,8 +25,8 @@ from django_tasktree.testing import registered
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.rst"
 DOCS = ROOT / "docs"
-#: The name of the project in the examples.
-PROJECT = "shop"
+#: The names of the app and of the project in the examples.
+APP, PROJECT = "shop", "mysite"
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -48,14 +48,14 @@ class Example:
 
     @property
     def module(self) -> str | None:
-        """Return the module of the project that the block defines according to its first line, or None."""
-        match = re.match(rf"# ({PROJECT}/\w+)\.py\b", self.source)
+        """Return the module that the block defines according to its first line, or None."""
+        match = re.match(rf"# ((?:{APP}|{PROJECT})/\w+)\.py\b", self.source)
         return match[1].replace("/", ".") if match else None
 
     @property
     def template(self) -> str | None:
-        """Return the name of the template of the project that the block is according to its first line, or None."""
-        match = re.match(rf"\{{# {PROJECT}/templates/(\S+) #\}}\n", self.source)
+        """Return the name of the template that the block is according to its first line, or None."""
+        match = re.match(rf"\{{# {APP}/templates/(\S+) #\}}\n", self.source)
         return match[1] if match else None
 
 
@@ -67,7 +67,7 @@ def examples(path: Path) -> list[Example]:
 def run(found: list[Example], name: str) -> dict[str, Any]:
     """Run the blocks of a document in one namespace, and return it; blocks that define modules are imported.
 
-    A module ``urls`` becomes the URLs of the site.
+    The module ``urls`` of the project becomes the URLs of the site.
     """
     namespace: dict[str, Any] = {"__name__": name}
     for example in found:
@@ -87,7 +87,8 @@ def run(found: list[Example], name: str) -> dict[str, Any]:
 @contextmanager
 def project(monkeypatch) -> Iterator[None]:
     """Undo at the end what examples register: modules, definitions, tasks, model admins, receivers, templates, URLs."""
-    monkeypatch.setitem(sys.modules, PROJECT, ModuleType(PROJECT))
+    for name in (APP, PROJECT):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
     for signal in vars(signals).values():
         if isinstance(signal, Signal):
             monkeypatch.setattr(signal, "receivers", [*signal.receivers])
@@ -103,10 +104,10 @@ def project(monkeypatch) -> Iterator[None]:
         with site, registered(only=True), patch.dict(admin.site._registry):
             yield
     finally:
-        for name in [name for name in sys.modules if name.startswith(f"{PROJECT}.")]:
+        for name in [name for name in sys.modules if name.startswith((f"{APP}.", f"{PROJECT}."))]:
             del sys.modules[name]
         for name in {*current_app.tasks} - tasks:
-            if name.startswith((f"{PROJECT}.", "docs_")):
+            if name.startswith((f"{APP}.", "docs_")):
                 current_app.tasks.pop(name)
 
 
@@ -149,7 +150,8 @@ def _indented(lines: list[str], than: int) -> str:
 def _import(example: Example) -> None:
     name = str(example.module)
     module = sys.modules[name] = ModuleType(name)
-    setattr(sys.modules[PROJECT], name.rpartition(".")[2], module)
+    package, _, child = name.rpartition(".")
+    setattr(sys.modules[package], child, module)
     exec(compile(example.source, example.place, "exec"), module.__dict__)
     if name == f"{PROJECT}.urls":
         settings.ROOT_URLCONF = name
