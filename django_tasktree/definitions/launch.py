@@ -1,6 +1,7 @@
 """Launch a tree by the name of its definition; used by celery-beat, the command line and the admin."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django_tasktree.definitions.definition import Definition
@@ -12,7 +13,15 @@ if TYPE_CHECKING:
 
 
 def launch_definition(
-    name: str, params: Mapping[str, Any] | None = None, *, key: str | None = None, launched_by: Any = None
+    name: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    key: str | None = None,
+    launched_by: Any = None,
+    draft: bool = False,
+    eta: datetime | None = None,
+    countdown: float | None = None,
+    deadline: datetime | timedelta | None = None,
 ) -> "TreeResult":
     """Build the tree of a definition, launch it, and return the handle of the run.
 
@@ -23,6 +32,10 @@ def launch_definition(
         params: values of the parameters, as their own types or as JSON values; others get their defaults.
         key: makes the launch idempotent: if a run with this key exists, its handle is returned.
         launched_by: the user who launches it.
+        draft: see :meth:`TaskTree.apply_async`, as for the other arguments.
+        eta: when the run starts.
+        countdown: in how many seconds it starts.
+        deadline: when it is stopped if it has not ended.
 
     Raises:
         UnknownDefinition: no definition has this name.
@@ -30,7 +43,9 @@ def launch_definition(
         InvalidDefinition: the definition did not return a tree.
         KeyInUse: the key belongs to a run of another definition or other parameters.
     """
-    return prepare(name, params).apply_async(key=key, launched_by=launched_by)
+    return prepare(name, params).apply_async(
+        key=key, launched_by=launched_by, draft=draft, eta=eta, countdown=countdown, deadline=deadline
+    )
 
 
 def prepare(name: str, params: Mapping[str, Any] | None = None) -> "TaskTree":

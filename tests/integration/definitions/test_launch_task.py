@@ -1,6 +1,6 @@
 """Launch trees by name: from code, from text, and from celery-beat's message."""
 
-from datetime import date
+from datetime import date, datetime, timezone
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -52,6 +52,15 @@ def test_a_key_launches_once(django_user_model):
     first = launch_definition("report", params, key="k", launched_by=user)
     assert launch_definition("report", params, key="k") == first
     assert TreeRun.objects.get().launched_by == user
+
+
+def test_a_launch_by_name_takes_the_options_of_a_launch():
+    register_tree("named")(lambda: TaskTree())
+    due, end = datetime(2126, 5, 1, tzinfo=timezone.utc), datetime(2126, 5, 2, tzinfo=timezone.utc)
+    later = launch_definition("named", eta=due, deadline=end).run
+    assert (later.eta, later.deadline) == (due, end)
+    assert launch_definition("named", draft=True).state == "DRAFT"
+    assert launch_definition("named", countdown=3600).run.eta is not None
 
 
 class TestKeys:
