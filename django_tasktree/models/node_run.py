@@ -116,7 +116,7 @@ class NodeRun(models.Model):
     )
     #: Why it must not start, apart from its parent and its run.
     hold = ExactCharField(_("held back"), max_length=7, choices=Hold.choices, default=Hold.NONE, blank=True)
-    #: Whether it has finished, and everything below it that can still run.
+    #: Whether it, and everything below it that can still run, has finished.
     settled = models.BooleanField(_("settled"), default=False)
     subtree_failed = models.BooleanField(
         _("subtree failed"), default=False, help_text=_("Once settled: whether it, or anything below it, failed.")
@@ -138,7 +138,8 @@ class NodeRun(models.Model):
     #: The run that the last attempt has started, and whose result becomes that of the node. The state WAITING of a node
     #: with a task means that it waits for this run.
     sub_run_id = models.UUIDField(_("sub-run"), null=True, blank=True, editable=False)
-    #: How many times the message of its current attempt was sent again; for a wait node: how many reminders were sent.
+    #: How many times the message of its current attempt was sent again; for a wait node: how many times the signal
+    #: ``node_waiting`` was due when it was sent last, reminders included.
     resend_count = models.PositiveSmallIntegerField(_("messages sent again"), default=0)
     #: When its last attempt was queued; for a wait node: when it began to wait.
     queued_at = InstantField(_("queued"), null=True, blank=True)
