@@ -25,11 +25,6 @@ class ListedWait:
     node: Any
     spec: WaitSpec
 
-    @property
-    def heading(self) -> str:
-        """What a person is asked; by default the title of the node."""
-        return self.spec.heading(self.node.title)
-
 
 def open_waits() -> list[ListedWait]:
     """Return the nodes that wait for an event, the longest waiting first, at most ``MAX_WAITS``; in one query.

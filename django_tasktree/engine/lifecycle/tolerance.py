@@ -180,7 +180,7 @@ def _stop_rest(node: NodeRun) -> Settled | None:
 
 
 def _reason(node: NodeRun) -> str:
-    return f"node {node.id} ({node.title}) has more than {node.tolerated} failed children, the most that it tolerates"
+    return f"more children of node {node.id} ({node.title}) have failed than it tolerates ({node.tolerated})"
 
 
 def _lock_unchanged(node: NodeRun) -> bool:
