@@ -43,6 +43,9 @@ class Worker:
         command = [sys.executable, "-m", "celery", "-A", "testproject", "worker", "--pool", pool]
         command += ["--concurrency", str(concurrency), "--hostname", self.hostname, "--loglevel", "INFO"]
         command += ["--without-mingle", "--without-gossip", *extra]
+        if self.log.exists():
+            # Keep the log of an earlier test: it may have failed.
+            self.log.rename(f"{self.log}.{time.time_ns()}")
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True

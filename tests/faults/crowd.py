@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from itertools import count
 
 import psutil
+import pytest
 from django.db.models import Count
 
 from django_tasktree import TaskTree
-from django_tasktree.models import NodeAttempt, NodeRun
+from django_tasktree.exceptions import WaitTimeout
+from django_tasktree.models import NodeAttempt, NodeRun, Worker
 from tests import databases, services, workers
 from tests.patience import PATIENCE
 from tests.sample.atomic_tasks import brief_effect
@@ -27,6 +29,8 @@ QUICK = {
     "RESEND_AFTER": 2,
     "MAX_DELIVERIES": 20,
 }
+#: The columns of nodes that have not ended that a failed test shows.
+_SHOWN = ("state", "runnable", "queued_at", "started_at", "resend_count", "attempts", "lane", "carried_by", "worker")
 
 
 class Crowd:
@@ -171,7 +175,12 @@ def seeded_random():
 
 def assert_success(result):
     """Wait for the end of a run, and check that it has succeeded."""
-    assert result.wait(PATIENCE) == "SUCCESS", result.progress()
+    try:
+        state = result.wait(PATIENCE)
+    except WaitTimeout:
+        left = NodeRun.objects.filter(run_id=result.id).exclude(state="SUCCESS").order_by("id")
+        pytest.fail(f"{result.progress()}: {list(left.values(*_SHOWN)[:20])}, {list(Worker.objects.values())}")
+    assert state == "SUCCESS", result.progress()
 
 
 def assert_survived(result):
