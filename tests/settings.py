@@ -38,6 +38,8 @@ if "mariadb" in DATABASES:
     DATABASES["mariadb"]["OPTIONS"] = {"charset": "utf8mb4", "isolation_level": "read committed"}
     DATABASES["mariadb"]["TEST"] |= {"CHARSET": "utf8mb4"}
 
+# From Django 6.1 on, a mailer has to be configured; the test runner replaces it.
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL") or "memory://"
 CELERY_TASK_DEFAULT_QUEUE = os.environ.get("TEST_QUEUE", "tasktree-tests")
 CELERY_BROKER_TRANSPORT_OPTIONS = transport_options(CELERY_BROKER_URL, CELERY_TASK_DEFAULT_QUEUE)
